@@ -1,0 +1,49 @@
+# Everything on a fresh machine: `make ablate` runs the main job, `make test` the tests.
+# Each sets up its own virtual environment in .venv first, if that is not there yet.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: ablate test test-all lint format bench build clean
+
+ablate: $(VENV)/installed
+	$(BIN)/lelkern ablate temperature $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+build: $(VENV)/installed-dev
+	$(BIN)/python -m build --no-isolation
+
+# torch and setuptools come first, so that the build can use them instead of fetching its own.
+$(VENV)/installed: pyproject.toml setup.py $(wildcard csrc/*/*)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77"
+	$(BIN)/python -m pip install --quiet "torch>=2.10" "torchvision>=0.25"
+	$(BIN)/python -m pip install --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json

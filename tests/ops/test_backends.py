@@ -1,0 +1,101 @@
+"""Which implementation serves, and that each one passes the tests of the others."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from nt_xent_samples import pairs
+
+import lelkern.ops
+
+HERE = Path(__file__).parent
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LELKERN_BACKEND", "reference"),
+        ("LELKERN_CPU_ISA", "baseline"),
+        ("LELKERN_CPU_ISA", "avx2"),
+        ("LELKERN_CPU_ISA", "avx512"),
+    ],
+)
+def test_every_implementation_passes_the_same_tests(variable: str, value: str) -> None:
+    probe = python(
+        "import lelkern, torch; lelkern.nt_xent(*torch.ones(2, 2, 2))", **{variable: value}
+    )
+    if "and run here" in probe.stderr:
+        pytest.skip(f"this machine has no {value}")
+    tests = [str(path) for path in HERE.glob("test_nt_xent*.py")]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_list_says_what_serves_each_op_and_why() -> None:
+    rows = lelkern.ops.implementations()
+    assert {row.op for row in rows} == {"nt_xent", "nt_xent_backward"}
+    path = lelkern.ops.library_path()
+    for row in rows:
+        if row.device == "cuda":
+            assert row[2:] == ("reference", "no CUDA kernel")
+        elif path is not None:
+            assert row[2:] == ("compiled", f"loaded {path.name}")
+        else:
+            assert row.implementation == "reference"
+            assert row.reason
+
+
+def test_the_reference_can_be_forced() -> None:
+    code = """
+import lelkern, lelkern.ops
+assert lelkern.ops.library_path() is None
+print(*{row[2:] for row in lelkern.ops.implementations() if row.device == "cpu"})
+"""
+    run = python(code, LELKERN_BACKEND="reference")
+    assert run.stdout.strip() == "('reference', 'LELKERN_BACKEND=reference')", run.stderr
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    run = python("import lelkern", LELKERN_BACKEND="fast")
+    assert "LELKERN_BACKEND must be auto or reference, got fast" in run.stderr
+
+
+@pytest.mark.skipif(lelkern.ops.library_path() is None, reason="no compiled kernels here")
+def test_an_unknown_instruction_set_is_refused() -> None:
+    run = python(
+        "import lelkern, torch; lelkern.nt_xent(*torch.ones(2, 2, 2))", LELKERN_CPU_ISA="mmx"
+    )
+    assert "LELKERN_CPU_ISA must be baseline, avx2 or avx512 and run here, got mmx" in run.stderr
+
+
+def test_the_op_and_its_reference_agree() -> None:
+    from lelkern.reference import nt_xent as reference
+
+    z1, z2 = pairs(20, 7)
+    temperature = torch.tensor(0.2, dtype=torch.float64)
+    want = reference.nt_xent(z1, z2, temperature)
+    got = torch.ops.lelkern.nt_xent(z1, z2, temperature)
+    torch.testing.assert_close(got, want)
+    grad = torch.randn(40, dtype=torch.float64)
+    torch.testing.assert_close(
+        torch.ops.lelkern.nt_xent_backward(grad, z1, z2, temperature, *got),
+        reference.nt_xent_backward(grad, z1, z2, temperature),
+    )

@@ -1,0 +1,169 @@
+"""The package as others get it: sdist, wheel, with and without compiled kernels."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STUDIES = {f"lelkern/studies/{path.name}" for path in (ROOT / "ablations").glob("*.toml")}
+HEAVY = ("click", "kornia", "matplotlib", "pydantic", "rich", "scipy", "sklearn", "torchvision")
+
+USE = """
+import lelkern, lelkern.ops, torch
+print(lelkern.__file__)
+print(lelkern.nt_xent(*torch.eye(4).view(2, 2, 4), 0.5).item())
+for row in lelkern.ops.implementations():
+    if row.device == "cpu":
+        print(row.implementation, row.reason)
+"""
+
+
+def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("LELKERN_")}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the repository without anything that a build left in it."""
+    copy = tmp_path / "source"
+    shutil.copytree(
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(
+            ".*", "build", "dist", "runs", "*.egg-info", "*.so", "_build_info.json", "__pycache__"
+        ),
+    )
+    return copy
+
+
+def build(source: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # --skip-dependency-check: --no-isolation builds with what runs these tests.
+    return run(
+        *("-m", "build", "--no-isolation", "--skip-dependency-check", *options),
+        *("--outdir", str(source.parent / "dist")),
+        cwd=source,
+        **environment,
+    )
+
+
+def wheel_of(source: Path) -> Path:
+    (wheel,) = (source.parent / "dist").glob("*.whl")
+    return wheel
+
+
+def use(wheel: Path, **environment: str) -> list[str]:
+    """Install the wheel into a folder of its own and use it from another one."""
+    site = wheel.parent / "site"
+    elsewhere = wheel.parent / "elsewhere"
+    elsewhere.mkdir()
+    installed = run(
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(wheel),
+        cwd=elsewhere,
+    )
+    assert installed.returncode == 0, installed.stderr
+    used = run("-c", USE, cwd=elsewhere, PYTHONPATH=str(site), **environment)
+    assert used.returncode == 0, used.stderr
+    file, loss, *served = used.stdout.splitlines()
+    assert file.startswith(str(site))
+    # Four orthogonal rows: three candidates that are all alike.
+    assert float(loss) == pytest.approx(1.0986123)
+    return served
+
+
+@pytest.mark.slow
+def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
+    built = build(source, LELKERN_EXT="1")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "compiled the cpu kernels" in built.stdout
+    (sdist,) = (source.parent / "dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    sources = {str(p.relative_to(source)) for p in (source / "csrc").rglob("*.[ch]*")}
+    assert sources <= inside
+    assert {f"ablations/{Path(study).name}" for study in STUDIES} <= inside
+    assert not any(name.endswith((".so", "_build_info.json")) for name in inside)
+
+    wheel = wheel_of(source)
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
+    contents = set(zipfile.ZipFile(wheel).namelist())
+    assert {*STUDIES, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
+    assert not any(name.startswith(("csrc", "tests", "ablations")) for name in contents)
+    assert use(wheel) == ["compiled loaded _cpu.so"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"LELKERN_EXT": "0"}, "LELKERN_EXT=0"),
+        ({"CXX": "/no/such/compiler"}, "no working C++17 compiler"),
+        ({"CXX": "false"}, "no working C++17 compiler"),
+    ],
+)
+def test_without_a_compiler_there_is_the_reference(source: Path, environment, reason: str) -> None:
+    built = build(source, "--wheel", **environment)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert f"no compiled cpu kernels: {reason}" in built.stdout
+    wheel = wheel_of(source)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    contents = zipfile.ZipFile(wheel).namelist()
+    assert set(contents) >= STUDIES
+    assert not any(name.endswith(".so") for name in contents)
+    for served in use(wheel):
+        assert served.startswith(f"reference built without: {reason}")
+
+
+@pytest.mark.slow
+def test_a_kernel_that_does_not_compile_is_left_out_unless_asked_for(source: Path) -> None:
+    with (source / "csrc/cpu/nt_xent.cpp").open("a") as file:
+        file.write("#error this compiler is too old\n")
+    refused = build(source, "--wheel", LELKERN_EXT="1")
+    assert refused.returncode != 0
+    assert "LELKERN_EXT=1, but compiling failed" in refused.stdout + refused.stderr
+    built = build(source, "--wheel")
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert use(wheel_of(source))[0].startswith("reference built without: compiling failed")
+
+
+@pytest.mark.slow
+def test_nothing_stale_is_left_in_place(source: Path) -> None:
+    command = ("setup.py", "build_ext", "--inplace")
+    assert run(*command, cwd=source).returncode == 0
+    assert (source / "lelkern/_cpu.so").is_file()
+    assert run(*command, cwd=source, LELKERN_EXT="0").returncode == 0
+    assert not (source / "lelkern/_cpu.so").exists()
+    assert "LELKERN_EXT=0" in (source / "lelkern/_build_info.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_wrong_choice_is_refused(source: Path) -> None:
+    built = build(source, "--wheel", LELKERN_EXT="yes")
+    assert built.returncode != 0
+    assert "LELKERN_EXT must be 0, 1 or auto, got yes" in built.stdout + built.stderr
+
+
+def test_importing_the_ops_needs_nothing_but_torch(tmp_path: Path) -> None:
+    code = f"import sys, lelkern, lelkern.nn; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    imported = run("-c", code, cwd=tmp_path)
+    assert imported.stdout.strip() == "[]", imported.stderr
