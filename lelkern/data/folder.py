@@ -1,0 +1,218 @@
+"""Any folder of class folders, as image data.
+
+Two layouts are understood::
+
+    photos/train/cat/*.jpg   photos/val/cat/*.jpg      the split is given (val/ or test/)
+    photos/cat/*.jpg                                   the split is drawn, class by class
+
+Class folders are searched to any depth; hidden files and files that are no images are passed
+over. Classes and files are taken in the order of their names, so that the same folder gives the
+same data on every machine.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from lelkern.data.errors import DataError
+from lelkern.data.image_data import ImageData
+from lelkern.data.resize import target_size
+
+VERSION = 1
+"""Raised whenever the same files would give other images, so that caches notice."""
+
+# torchvision's IMG_EXTENSIONS, spelled out: importing torchvision for nine strings takes seconds.
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+Split = tuple[tuple[Path, ...], ...]
+"""For each class, in the order of the names, its files, sorted."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The files of a folder, by split and class; nothing is decoded yet.
+
+    Attributes:
+        path: The folder.
+        classes: Sorted names.
+        train: The files of ``train/``; all files where the split is yet to be drawn.
+        test: The files of ``val/`` or ``test/``; None where the split is yet to be drawn.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    train: Split
+    test: Split | None
+
+    def files(self) -> Iterator[Path]:
+        """All files, in a fixed order."""
+        for split in (self.train, self.test or ()):
+            for paths in split:
+                yield from paths
+
+
+def scan_folder(path: Path) -> ImageFolder:
+    """List the images of a folder.
+
+    Args:
+        path: A folder in one of the two layouts above. With both ``val/`` and ``test/``,
+            ``val/`` is taken: published test folders often come without labels.
+
+    Raises:
+        DataError: No such folder, no or only one class, an empty class, or splits whose classes
+            differ.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder")
+    train = path / "train"
+    # A folder `train` that holds images and no folders is a class: the vehicle.
+    if not (train.is_dir() and _subfolders(train)):
+        classes = _scan_classes(path)
+        return ImageFolder(path, tuple(classes), tuple(classes.values()), None)
+
+    test = next((path / name for name in ("val", "test") if (path / name).is_dir()), None)
+    if test is None:
+        raise DataError(f"{path}: has train/ but neither val/ nor test/")
+    train_classes, test_classes = _scan_classes(train), _scan_classes(test)
+    for name in sorted(train_classes.keys() ^ test_classes.keys()):
+        here, missing = (train, test) if name in train_classes else (test, train)
+        raise DataError(f"class '{name}' is in {here} but not in {missing}")
+    return ImageFolder(
+        path, tuple(train_classes), tuple(train_classes.values()), tuple(test_classes.values())
+    )
+
+
+def load_folder(
+    folder: ImageFolder, *, image_size: int | None, seed: int, test_fraction: float
+) -> ImageData:
+    """Decode the images of a folder.
+
+    Args:
+        folder: What :func:`scan_folder` found.
+        image_size: The short side is resized to it and the centre cropped; None keeps images as
+            they are, which must then all have one size.
+        seed: Fixes the split where the folder has none.
+        test_fraction: Share of each class that goes to the test split where the folder has none.
+
+    Raises:
+        DataError: An unreadable image, different sizes, or a class too small to split.
+    """
+    if folder.test is None:
+        train, test = _draw_split(folder, seed, test_fraction)
+    else:
+        train, test = folder.train, folder.test
+    files = [path for split in (train, test) for paths in split for path in paths]
+    images = _decode_all(files, image_size)
+    train_labels, test_labels = _labels(train), _labels(test)
+    return ImageData(
+        name=folder.path.resolve().name,
+        train_images=images[: len(train_labels)],
+        train_labels=train_labels,
+        test_images=images[len(train_labels) :],
+        test_labels=test_labels,
+        classes=folder.classes,
+    )
+
+
+def _subfolders(path: Path) -> list[Path]:
+    return sorted(
+        child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+
+
+def _scan_classes(path: Path) -> dict[str, tuple[Path, ...]]:
+    """The classes of one split with their files, both sorted."""
+    classes = {folder.name: _images_below(folder) for folder in _subfolders(path)}
+    if not classes:
+        raise DataError(f"{path}: no class folders; expected one folder of images per class")
+    for name, files in classes.items():
+        if not files:
+            raise DataError(f"class '{name}' has no images in {path / name}")
+    if len(classes) == 1:
+        raise DataError(
+            f"{path}: at least two classes are needed, found only '{next(iter(classes))}'"
+        )
+    return classes
+
+
+def _images_below(folder: Path) -> tuple[Path, ...]:
+    found = []
+    for parent, subfolders, names in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in names
+            if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
+        ]
+    return tuple(sorted(found))
+
+
+def _draw_split(folder: ImageFolder, seed: int, test_fraction: float) -> tuple[Split, Split]:
+    """Split each class at random, with at least one image on either side."""
+    generator = torch.Generator().manual_seed(seed)
+    train: list[tuple[Path, ...]] = []
+    test: list[tuple[Path, ...]] = []
+    for name, files in zip(folder.classes, folder.train, strict=True):
+        if len(files) < 2:
+            raise DataError(
+                f"class '{name}' has 1 image in {folder.path / name}; a split needs at least 2"
+            )
+        n_test = min(max(1, round(len(files) * test_fraction)), len(files) - 1)
+        order = torch.randperm(len(files), generator=generator).tolist()
+        test.append(tuple(files[i] for i in sorted(order[:n_test])))
+        train.append(tuple(files[i] for i in sorted(order[n_test:])))
+    return tuple(train), tuple(test)
+
+
+def _labels(split: Split) -> Tensor:
+    counts = torch.tensor([len(files) for files in split])
+    return torch.repeat_interleave(torch.arange(len(split)), counts)
+
+
+def _decode_all(files: list[Path], image_size: int | None) -> Tensor:
+    """Decode in order, on a few threads: PIL lets go of the interpreter while it decodes."""
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        decoded = pool.map(lambda path: _decode(path, image_size), files)
+        images: NDArray[np.uint8] | None = None
+        for i, (path, image) in enumerate(zip(files, decoded, strict=True)):
+            if images is None:
+                images = np.empty((len(files), *image.shape), dtype=np.uint8)
+            elif image.shape != images.shape[1:]:
+                raise DataError(
+                    f"{path} is {_size(image.shape)}, but {files[0]} is "
+                    f"{_size(images.shape[1:])}; set image_size to bring all to one size"
+                )
+            images[i] = image
+    finally:
+        # Without this a bad first file of a million is reported after all have been decoded.
+        pool.shutdown(cancel_futures=True)
+    return torch.from_numpy(images)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """(3, H, W) as people write it: WxH."""
+    return f"{shape[2]}x{shape[1]}"
+
+
+def _decode(path: Path, image_size: int | None) -> NDArray[np.uint8]:
+    """One image file -> (3, H, W) uint8, upright as its EXIF orientation says."""
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as an image ({error})") from error
+    if image_size is not None and image.size != (image_size, image_size):
+        height, width = target_size(image.height, image.width, image_size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = (width - image_size) // 2, (height - image_size) // 2
+        image = image.crop((left, top, left + image_size, top + image_size))
+    return np.asarray(image).transpose(2, 0, 1)

@@ -1,0 +1,34 @@
+"""How good a frozen encoder is: pure functions over tensors.
+
+:func:`extract` turns images into features; everything else takes features (N, D) and returns
+plain numbers.
+
+========================  =======================================================================
+:func:`linear_probe`      accuracy of a linear classifier on the features
+:func:`knn`               accuracy of the features' own neighbourhoods
+contrastive_statistics    how well, and how surely, positives are told from negatives
+:func:`alignment`         how close positive pairs lie
+:func:`uniformity`        how evenly the features fill the sphere
+:func:`tolerance`         how close samples of a class lie
+========================  =======================================================================
+
+The baseline that any representation has to beat is raw pixels: ``images.flatten(1) / 255`` are
+features like any others.
+"""
+
+from lelkern.evaluate.contrastive import ContrastiveStatistics, contrastive_statistics
+from lelkern.evaluate.features import extract
+from lelkern.evaluate.geometry import alignment, tolerance, uniformity
+from lelkern.evaluate.knn import knn
+from lelkern.evaluate.linear_probe import linear_probe
+
+__all__ = [
+    "ContrastiveStatistics",
+    "alignment",
+    "contrastive_statistics",
+    "extract",
+    "knn",
+    "linear_probe",
+    "tolerance",
+    "uniformity",
+]

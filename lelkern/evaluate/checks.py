@@ -1,0 +1,55 @@
+"""What the metrics require of their arguments; each error names the argument and its value."""
+
+import torch
+from torch import Tensor
+
+
+def check_features(name: str, x: Tensor) -> None:
+    """Require floating-point (N, D) with N, D >= 1 and finite values.
+
+    A diverged run gives NaN features, which most metrics would turn into a plausible number:
+    every comparison with NaN is false.
+    """
+    if x.ndim != 2 or 0 in x.shape or not x.is_floating_point():
+        raise ValueError(f"{name} must be floating point (N, D), got {x.dtype} {tuple(x.shape)}")
+    finite = torch.isfinite(x).all(dim=1)
+    if not finite.all():
+        row = int(finite.int().argmin())
+        raise ValueError(f"{name} must be finite, got NaN or infinity in row {row}")
+
+
+def check_labels(name: str, y: Tensor, n: int) -> None:
+    """Require integer labels (n,), none negative."""
+    integer = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
+    if y.shape != (n,) or not integer:
+        raise ValueError(f"{name} must be integer ({n},), got {y.dtype} {tuple(y.shape)}")
+    if (low := int(y.min())) < 0:
+        raise ValueError(f"{name} must not be negative, got {low}")
+
+
+def check_pairs(z1: Tensor, z2: Tensor) -> None:
+    """Require two feature matrices of one shape, row i of both being a positive pair."""
+    check_features("z1", z1)
+    check_features("z2", z2)
+    if z1.shape != z2.shape:
+        raise ValueError(
+            f"z1 and z2 must have one shape, got {tuple(z1.shape)} and {tuple(z2.shape)}"
+        )
+
+
+def check_classification(train_x: Tensor, train_y: Tensor, test_x: Tensor, test_y: Tensor) -> None:
+    """Require labelled features to learn from and to test on, of one width."""
+    check_features("train_x", train_x)
+    check_labels("train_y", train_y, len(train_x))
+    check_features("test_x", test_x)
+    check_labels("test_y", test_y, len(test_x))
+    if train_x.shape[1] != test_x.shape[1]:
+        raise ValueError(
+            f"train_x and test_x must have one width, got {train_x.shape[1]} and {test_x.shape[1]}"
+        )
+
+
+def check_positive(name: str, value: float) -> None:
+    """Require value > 0 (which NaN is not)."""
+    if not value > 0:
+        raise ValueError(f"{name} must be > 0, got {value}")

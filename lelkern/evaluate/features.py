@@ -1,0 +1,85 @@
+"""From images to features, leaving the network exactly as it was."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from lelkern.evaluate.checks import check_positive
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 in 0..255 -> float32 in [0, 1]."""
+    return images.float() / 255
+
+
+def extract(
+    modules: Sequence[nn.Module],
+    images: Tensor,
+    *,
+    batch_size: int = 512,
+    device: torch.device | str | None = None,
+    preprocess: Callable[[Tensor], Tensor] = to_unit,
+) -> tuple[Tensor, ...]:
+    """Run images through a chain of modules and keep what each of them gives.
+
+    ``h, z = extract([encoder, head], images)`` gives representations and projections in one pass.
+
+    The modules run in evaluation mode without gradients. Afterwards the training flag of every
+    submodule is what it was, which matters where they differ, as with a frozen BatchNorm inside a
+    model in training; weights and buffers are not touched.
+
+    Args:
+        modules: At least one. The first takes a preprocessed batch, each other what the one before
+            it returns. All lie on one device; they are not moved.
+        images: (N, 3, H, W) uint8, on any device.
+        batch_size: Images at a time.
+        device: Where batches are sent; that of the modules' first parameter where not given, or
+            the CPU where they have none.
+        preprocess: Turns a uint8 batch on `device` into the first module's input: the place for a
+            normalisation.
+
+    Returns:
+        For each module its outputs, (N, D) float32 on the CPU; further dimensions are flattened.
+
+    Raises:
+        ValueError: No modules, or images of another dtype or shape, or none of them, or a
+            batch size below 1.
+    """
+    if not modules:
+        raise ValueError("modules must hold at least one module, got none")
+    if images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
+        raise ValueError(
+            f"images must be uint8 (N, 3, H, W), got {images.dtype} {tuple(images.shape)}"
+        )
+    check_positive("batch_size", batch_size)
+    if device is None:
+        first = next(chain.from_iterable(module.parameters() for module in modules), None)
+        device = torch.device("cpu") if first is None else first.device
+
+    outputs: list[list[Tensor]] = [[] for _ in modules]
+    # no_grad and not inference_mode: a module that caches a tensor in its forward pass, such as a
+    # position encoding, could not be trained afterwards, since autograd refuses inference tensors.
+    with torch.no_grad(), _evaluating(modules):
+        for batch in torch.split(images, batch_size):
+            x = preprocess(batch.to(device))
+            for module, kept in zip(modules, outputs, strict=True):
+                x = module(x)
+                kept.append(x.flatten(1).float().cpu())
+    return tuple(torch.cat(kept) for kept in outputs)
+
+
+@contextmanager
+def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Evaluation mode inside; each submodule's own training flag again afterwards."""
+    before = [(m, m.training) for module in modules for m in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        # Not by train(): it sets all submodules to one value, and some classes override it.
+        for m, training in before:
+            m.training = training
