@@ -1,0 +1,15 @@
+"""Augmentations of whole batches on their device, each image with its own random parameters."""
+
+from lelkern.augment.compose import Augment, Augmentation, AugmentConfig
+from lelkern.augment.transforms import Blur, Color, Crop, Flip, Rotation
+
+__all__ = [
+    "Augment",
+    "AugmentConfig",
+    "Augmentation",
+    "Blur",
+    "Color",
+    "Crop",
+    "Flip",
+    "Rotation",
+]

@@ -1,0 +1,34 @@
+"""A list of augmentations as one module."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from torch import Tensor, nn
+
+from lelkern.augment.transforms import Blur, Color, Crop, Flip, Rotation
+
+
+def _by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Augmentation = Annotated[
+    Annotated[Crop | Flip | Color | Blur | Rotation, Field(discriminator="name")],
+    BeforeValidator(_by_name),
+]
+"""One augmentation: its name, or a table of its name and parameters."""
+
+AugmentConfig = tuple[Augmentation, ...]
+"""Augmentations in the order in which they are applied."""
+
+
+class Augment(nn.Module):
+    """t(x): the augmentations one after the other, drawn anew for every image of every batch."""
+
+    def __init__(self, config: AugmentConfig, size: int) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(*(augmentation.build(size) for augmentation in config))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Augment images (B, 3, H, W), float in [0, 1], keeping shape and range."""
+        return self.steps(images).clamp(0, 1)

@@ -1,0 +1,119 @@
+"""The augmentations of SimCLR (Chen et al. 2020, Section 3 and Appendix A), by kornia.
+
+Each class is the configuration of one augmentation; ``build`` makes the module that maps images
+(B, 3, H, W), float in [0, 1], to images of the same shape. Every image draws its own parameters
+from torch's global generator, which is kornia's only source.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import nn
+
+from lelkern.config import Config
+
+
+class Crop(Config):
+    """Random resized crop: a random part of the image, enlarged to the whole size.
+
+    Attributes:
+        min_scale: smallest share of the image's area.
+        max_scale: largest share of the image's area.
+        min_aspect: smallest ratio of width to height, before enlarging.
+        max_aspect: largest ratio of width to height.
+    """
+
+    name: Literal["crop"] = "crop"
+    min_scale: float = Field(default=0.2, gt=0, le=1)
+    max_scale: float = Field(default=1.0, gt=0, le=1)
+    min_aspect: float = Field(default=3 / 4, gt=0)
+    max_aspect: float = Field(default=4 / 3, gt=0)
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module for square images of ``size`` pixels."""
+        from kornia.augmentation import RandomResizedCrop
+
+        return RandomResizedCrop(
+            (size, size),
+            scale=(self.min_scale, self.max_scale),
+            ratio=(self.min_aspect, self.max_aspect),
+        )
+
+
+class Flip(Config):
+    """Horizontal mirror image with probability ``p``."""
+
+    name: Literal["flip"] = "flip"
+    p: float = Field(default=0.5, ge=0, le=1)
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module."""
+        from kornia.augmentation import RandomHorizontalFlip
+
+        return RandomHorizontalFlip(p=self.p)
+
+
+class Color(Config):
+    """Colour distortion: jitter of brightness, contrast, saturation and hue, then grey scale.
+
+    Attributes:
+        strength: SimCLR's s, which multiplies the four ranges.
+        brightness: largest relative change of brightness, at strength 1; likewise ``contrast`` and
+            ``saturation``.
+        hue: largest turn of the colour circle, as a share of it; half of it reaches every hue.
+        p: probability of the jitter.
+        grey_p: probability of dropping the colour altogether.
+    """
+
+    name: Literal["color"] = "color"
+    strength: float = Field(default=1.0, ge=0, le=1.25)
+    brightness: float = Field(default=0.8, ge=0, le=0.8)
+    contrast: float = Field(default=0.8, ge=0, le=0.8)
+    saturation: float = Field(default=0.8, ge=0, le=0.8)
+    hue: float = Field(default=0.2, ge=0, le=0.5)
+    p: float = Field(default=0.8, ge=0, le=1)
+    grey_p: float = Field(default=0.2, ge=0, le=1)
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module."""
+        from kornia.augmentation import ColorJitter, RandomGrayscale
+
+        ranges = (self.brightness, self.contrast, self.saturation, min(0.5, self.hue))
+        jitter = ColorJitter(*(self.strength * r for r in ranges), p=self.p)
+        return nn.Sequential(jitter, RandomGrayscale(p=self.grey_p))
+
+
+class Blur(Config):
+    """Gaussian blur with a random width.
+
+    Attributes:
+        min_sigma: smallest standard deviation, in pixels.
+        max_sigma: largest standard deviation, in pixels.
+        p: probability of blurring.
+    """
+
+    name: Literal["blur"] = "blur"
+    min_sigma: float = Field(default=0.1, gt=0)
+    max_sigma: float = Field(default=2.0, gt=0)
+    p: float = Field(default=0.5, ge=0, le=1)
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module; its kernel is the odd number next to a tenth of ``size`` pixels."""
+        from kornia.augmentation import RandomGaussianBlur
+
+        kernel = max(3, size // 10 // 2 * 2 + 1)
+        return RandomGaussianBlur(
+            (kernel, kernel), sigma=(self.min_sigma, self.max_sigma), p=self.p
+        )
+
+
+class Rotation(Config):
+    """Rotation by 0, 90, 180 or 270 degrees, each as likely."""
+
+    name: Literal["rotation"] = "rotation"
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module."""
+        from kornia.augmentation import RandomRotation90
+
+        return RandomRotation90(times=(0, 3), p=1.0)

@@ -1,0 +1,103 @@
+"""Typed, frozen configurations with errors a person can act on.
+
+Everything a study or a method can be told is a :class:`Config`: immutable, with no unknown keys
+and no silent conversions, so that a configuration read from a file, from ``--set`` or from code
+means exactly what it says.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+
+class ConfigError(ValueError):
+    """A configuration is wrong; the message is one line that names where, what, and the fix."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``", did you mean 'x'?"`` for the closest known word, or list the known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "valid: " + ", ".join(known)
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, strict types, unknown keys refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key '{key}'; {hint}",
+                        {"key": str(key), "hint": nearest(str(key), cls.model_fields)},
+                    )
+        return data
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], source: str) -> Self:
+        """Build the configuration from plain data.
+
+        Args:
+            data: nested mapping of numbers, strings, booleans and lists, as TOML or JSON give it.
+            source: where the data came from (a file name or an option), named in every error.
+
+        Raises:
+            ConfigError: an unknown key, a wrong type or a value out of range.
+        """
+        try:
+            return cls.model_validate(_freeze(data))
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {_first_problem(error)}") from None
+
+
+def _freeze(value: Any) -> Any:
+    """Turn arrays into tuples, which strict validation asks for and which cannot change."""
+    if isinstance(value, Mapping):
+        return {key: _freeze(part) for key, part in value.items()}
+    return tuple(_freeze(part) for part in value) if isinstance(value, list | tuple) else value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] not in ("missing", "unknown_key", "value_error"):
+        message += f", got {problem['input']!r}"
+    return f"{where}: {message}" if where else message
+
+
+def merge(base: Mapping[str, Any], *overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings, later ones winning; a list or a number is replaced whole."""
+    merged = dict(base)
+    for override in overrides:
+        for key, value in override.items():
+            old = merged.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def nest(dotted: str, value: Any) -> dict[str, Any]:
+    """Turn ``("encoder.width", 32)`` into ``{"encoder": {"width": 32}}``."""
+    for key in reversed(dotted.split(".")):
+        value = {key: value}
+    return value
+
+
+def lookup(data: Mapping[str, Any], dotted: str) -> Any:
+    """Read ``data["encoder"]["width"]`` as ``lookup(data, "encoder.width")``."""
+    value: Any = data
+    for key in dotted.split("."):
+        value = value[key]
+    return value

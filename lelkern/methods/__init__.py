@@ -1,0 +1,37 @@
+"""The training recipes, each in a file of its own, under the name by which a study calls it.
+
+A recipe turns a configuration, images and a seed into metrics. :data:`METHODS` is the list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lelkern.config import Config
+from lelkern.data import ImageData
+from lelkern.methods import raw_pixels, simclr
+from lelkern.methods.runtime import Progress, RuntimeConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """One recipe.
+
+    Attributes:
+        config: the type of its configuration.
+        run: trains and evaluates: (configuration, data, seed, runtime, progress) to metrics.
+        check: raises ValueError if the configuration does not fit the images.
+        untrained: returns the same configuration without any training.
+    """
+
+    config: type[Config]
+    run: Callable[[Any, ImageData, int, RuntimeConfig, Progress], dict[str, float]]
+    check: Callable[[Any, ImageData], None] = lambda config, data: None
+    untrained: Callable[[Any], Config] = lambda config: config
+
+
+METHODS = {
+    "raw-pixels": Method(raw_pixels.RawPixelsConfig, raw_pixels.run),
+    "simclr": Method(simclr.SimCLRConfig, simclr.run, simclr.check, simclr.untrained),
+}
+"""Every recipe by name."""

@@ -1,0 +1,56 @@
+"""Optimisers and learning-rate schedules that the methods share."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lelkern.config import Config
+
+
+class OptimizerConfig(Config):
+    """An optimiser with linear warm-up and cosine decay (Loshchilov & Hutter 2017; Goyal 2017).
+
+    Attributes:
+        name: ``adamw``, or ``sgd`` with Nesterov momentum 0.9.
+        lr: peak learning rate.
+        weight_decay: decoupled for AdamW, L2 for SGD; not applied to biases and normalisations.
+        warmup: share of all steps over which the rate rises linearly from zero.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup: float = Field(default=0.1, ge=0, le=1)
+
+    def build(self, modules: Iterable[nn.Module], steps: int) -> tuple[Optimizer, LambdaLR]:
+        """Make the optimiser of all the modules' parameters and its schedule over ``steps``."""
+        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer: Optimizer
+        if self.name == "adamw":
+            optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        else:
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+        warmup = round(self.warmup * steps)
+        return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
+
+
+def warmup_cosine(step: int, steps: int, warmup: int) -> float:
+    r"""Return the factor of the peak learning rate for ``step`` in 0 ... ``steps`` - 1.
+
+    Rises as (step + 1) / (warmup + 1) for the first ``warmup`` steps, then falls as
+    (1 + cos(pi t)) / 2 with t from 0 to 1, reaching 0 one step after the last.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1, steps - warmup)
+    return (1 + math.cos(math.pi * min(1.0, progress))) / 2

@@ -1,0 +1,57 @@
+import pytest
+
+from lelkern.config import Config, ConfigError, lookup, merge, nearest, nest
+
+
+class Inner(Config):
+    width: int = 1
+
+
+class Outer(Config):
+    inner: Inner = Inner()
+    rate: float = 0.5
+    names: tuple[str, ...] = ()
+
+
+def test_parses_nested_data_and_freezes_lists():
+    config = Outer.parse({"inner": {"width": 3}, "rate": 2, "names": ["a", "b"]}, "here")
+    assert config == Outer(inner=Inner(width=3), rate=2.0, names=("a", "b"))
+    assert hash(config) == hash(Outer.parse(config.model_dump(), "again"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"inner": {"widht": 3}}, "file.toml: inner: unknown key 'widht'; did you mean 'width'?"),
+        ({"zzz": 1}, "file.toml: unknown key 'zzz'; valid: inner, rate, names"),
+        ({"inner": {"width": "3"}}, "file.toml: inner.width: .*valid integer, got '3'"),
+        ({"inner": {"width": True}}, "file.toml: inner.width: .*valid integer, got True"),
+        ({"inner": {"width": 2.0}}, "file.toml: inner.width: .*valid integer, got 2.0"),
+        ({"rate": float("nan")}, "file.toml: rate: .*finite number, got nan"),
+        ({"names": "ab"}, "file.toml: names: .*tuple, got 'ab'"),
+    ],
+)
+def test_errors_name_file_key_value_and_the_nearest_valid_key(data, message):
+    with pytest.raises(ConfigError, match=message):
+        Outer.parse(data, "file.toml")
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Outer().rate = 1.0
+
+
+def test_merge_replaces_leaves_keeps_the_rest_and_changes_no_argument():
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 0}
+    assert merge(base, {"a": {"y": [3]}}, {"b": 1}) == {"a": {"x": 1, "y": [3]}, "b": 1}
+    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 0}
+
+
+def test_nest_and_lookup_are_inverse():
+    assert nest("a.b.c", 1) == {"a": {"b": {"c": 1}}}
+    assert lookup(nest("a.b.c", 1), "a.b.c") == 1
+
+
+def test_nearest_lists_what_is_valid_when_nothing_is_close():
+    assert nearest("temprature", ["temperature", "head"]) == "did you mean 'temperature'?"
+    assert nearest("xyz", ["temperature", "head"]) == "valid: temperature, head"
