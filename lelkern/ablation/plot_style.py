@@ -1,0 +1,168 @@
+"""What all plots of a study share: colours, marks, fonts, number formats and the frame."""
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.transforms import ScaledTranslation
+
+from lelkern.ablation.metrics import Metric
+from lelkern.ablation.statistics import Estimate, estimate
+
+# Okabe & Ito, "Color Universal Design" (2008): told apart by every kind of colour vision.
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+# In greyscale the marks and line styles tell series apart.
+SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, SKY), "o^Dv*", strict=True))
+BASELINE_STYLES = ("--", ":", "-.")
+
+RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.size": 10,
+    "axes.labelsize": 10,
+    "axes.titlesize": 10,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "errorbar.capsize": 3,
+    "svg.hashsalt": "lelkern",  # else element names are random
+    "savefig.dpi": 150,
+}
+
+TITLE_LINE, LINE, MARGIN = 0.27, 0.19, 0.12  # inches
+CHARACTERS, TITLE_CHARACTERS = 13.0, 8.5  # an inch, in small text and in the title
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The text around a plot.
+
+    Attributes:
+        title: heading.
+        subtitle: sentence below it.
+        notes: sentences at the foot, one paragraph each.
+    """
+
+    title: str
+    subtitle: str
+    notes: Sequence[str]
+
+    def figure(self, width: float, height: float) -> tuple[Figure, SubFigure]:
+        """Return a figure with this text, wrapped, and the part of it to draw in, in inches."""
+        inside = width - 2 * MARGIN
+        title = textwrap.wrap(self.title, int(inside * TITLE_CHARACTERS))
+        subtitle = textwrap.wrap(_unbroken(self.subtitle), int(inside * CHARACTERS))
+        notes = [
+            line
+            for note in self.notes
+            for line in textwrap.wrap(_unbroken(note), int(inside * CHARACTERS))
+        ]
+        below_title = MARGIN + TITLE_LINE * len(title)
+        head = below_title + LINE * len(subtitle) + MARGIN / 2
+        foot = MARGIN * 2 + LINE * len(notes)
+        total = head + height + foot
+        figure = Figure(figsize=(width, total), layout="constrained")
+        parts = figure.subfigures(3, 1, squeeze=False, height_ratios=(head, height, foot))
+        header, body, footer = parts[:, 0]
+        left = MARGIN / width
+        spacing = {"linespacing": 1.25, "va": "top"}
+        header.text(left, 1 - MARGIN / head, "\n".join(title), size=13, weight="bold", **spacing)
+        header.text(left, 1 - below_title / head, "\n".join(subtitle), size=9.5, **spacing)
+        footer.text(left, 1 - MARGIN / foot, "\n".join(notes), size=9, color="0.3", **spacing)
+        return figure, body
+
+
+def _unbroken(text: str) -> str:
+    """Keep ``p = 0.01`` and ``3 %`` on one line: textwrap does not break no-break spaces."""
+    return re.sub(" (?=[=<%])|(?<=[=<]) ", "\N{NO-BREAK SPACE}", text)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm of a series.
+
+    Attributes:
+        x: position; NaN where it is unknown.
+        values: one a seed; empty for an arm without a finished trial, where the line is broken.
+    """
+
+    x: float
+    values: Sequence[float]
+
+
+def draw_series(
+    axes: Axes,
+    metric: Metric,
+    points: Sequence[Point],
+    *,
+    color: str,
+    marker: str,
+    label: str,
+    line: bool = True,
+) -> None:
+    """Draw means with 95 % intervals, and beside each the seeds; one seed has no interval."""
+    estimates = [estimate(point.values) if point.values else None for point in points]
+    axes.errorbar(
+        [point.x for point in points],
+        [metric.shown(e.mean) if e else math.nan for e in estimates],
+        yerr=[_half_width(metric, e) for e in estimates],
+        color=color,
+        marker=marker,
+        markersize=6,
+        linestyle="-" if line else "none",
+        linewidth=1.5,
+        label=label,
+        zorder=3,
+    )
+    dots = [(point.x, metric.shown(value)) for point in points for value in point.values]
+    # Beside the mean, whose mark and bar would hide them.
+    aside = ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
+    axes.plot(
+        [x for x, _ in dots],
+        [y for _, y in dots],
+        color=color,
+        marker="o",
+        markersize=3.5,
+        markeredgewidth=0,
+        alpha=0.5,
+        linestyle="none",
+        transform=axes.transData + aside,
+        zorder=2,
+    )
+
+
+def _half_width(metric: Metric, e: Estimate | None) -> float:
+    return math.nan if e is None or e.half_width is None else metric.shown(e.half_width)
+
+
+def bound_fraction(axes: Axes, metric: Metric) -> None:
+    """Keep a percentage's axis to what is possible, however wide an interval of two seeds is."""
+    if metric.is_fraction:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -2), min(high, 102))
+
+
+def count_text(value: float) -> str:
+    """Write a count on an axis: ``300``, ``25k``, ``375M``."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.4g}{suffix}"
+    return f"{value:g}"
+
+
+def wrapped(label: str, width: int = 44) -> str:
+    """Break a long label into lines; by default, lines that fit beside an axis."""
+    return textwrap.fill(label, width)

@@ -1,0 +1,96 @@
+"""Runs trials, each in a process of its own, a few at a time."""
+
+import multiprocessing
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from lelkern.ablation.store import Store
+from lelkern.ablation.trial import Trial
+from lelkern.ablation.worker import Advanced, Done, Failed, work
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker took up a trial."""
+
+
+Event = Started | Advanced | Done | Failed
+
+
+def run_trials(
+    trials: Sequence[Trial], data_file: Path, store: Store, workers: int
+) -> Generator[tuple[Trial, Event], None, None]:
+    """Run trials in worker processes and yield what happens to them, as it happens.
+
+    Every trial has a fresh process, so that none can touch another, and a process that crashes
+    or is killed costs only its own trial. Closing the iterator (or an exception in the loop over
+    it, such as KeyboardInterrupt) ends the workers; finished trials are already stored.
+
+    Args:
+        trials: what to run, in order.
+        data_file: the images, as :meth:`lelkern.data.ImageData.save` wrote them.
+        store: where the workers put results.
+        workers: how many trials run at once.
+    """
+    context = _context()
+    waiting = list(reversed(trials))
+    running: dict[Connection, tuple[Trial, BaseProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                trial = waiting.pop()
+                messages, process = _start(context, trial, data_file, store)
+                running[messages] = (trial, process)
+                yield trial, Started()
+            for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
+                trial, process = running[messages]
+                event = _receive(messages, trial, process, store)
+                if not isinstance(event, Advanced):
+                    del running[messages]
+                    process.join()
+                yield trial, event
+    finally:
+        for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.join()
+
+
+def _context() -> BaseContext:
+    """Return the way to start processes: from a server that has imported torch once, if possible.
+
+    Forking from this process itself would be as quick, but it may hold threads or a GPU, and
+    neither survives a fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    return context
+
+
+def _start(
+    context: BaseContext, trial: Trial, data_file: Path, store: Store
+) -> tuple[Connection, BaseProcess]:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(  # type: ignore[attr-defined]
+        target=work, args=(trial, data_file, store, sender), name=f"trial-{trial.identity}"
+    )
+    process.start()
+    # Only the worker holds the sending end now, so its death ends the stream.
+    sender.close()
+    return receiver, process
+
+
+def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: Store) -> Event:
+    try:
+        event: Event = messages.recv()
+    except EOFError:
+        process.join()
+        summary = f"the process died with exit code {process.exitcode}"
+        return Failed(summary, store.save_error(trial, summary + "\n"))
+    return event

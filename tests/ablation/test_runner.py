@@ -1,0 +1,150 @@
+"""Trials in worker processes: results, isolation, interruption."""
+
+import json
+import os
+import time
+from contextlib import closing
+
+import pytest
+
+from lelkern.ablation.experiment import prepare
+from lelkern.ablation.report import write_report
+from lelkern.ablation.runner import Started, run_trials
+from lelkern.ablation.store import Store
+from lelkern.ablation.worker import Advanced, Done, Failed
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+def run(experiment, store, workers=2):
+    data_file = store.data_file(experiment.source)
+    with closing(
+        run_trials(store.missing(experiment.all_trials), data_file, store, workers)
+    ) as events:
+        return list(events)
+
+
+def kinds(events, kind):
+    return [trial for trial, event in events if isinstance(event, kind)]
+
+
+def metrics(experiment, store):
+    results = [store.result(trial)["metrics"] for trial in experiment.trials]
+    return [{k: v for k, v in result.items() if k != "pid"} for result in results]
+
+
+def test_every_trial_runs_once_in_a_process_of_its_own(study_file, store):
+    experiment = prepare(str(study_file))
+    events = run(experiment, store)
+    for kind in (Started, Done):
+        assert sorted(t.identity for t in kinds(events, kind)) == sorted(
+            t.identity for t in experiment.all_trials
+        )
+    pids = {store.result(trial)["metrics"]["pid"] for trial in experiment.trials}
+    assert len(pids) == len(experiment.trials)
+    assert os.getpid() not in pids
+    assert store.missing(experiment.all_trials) == []
+    assert run(experiment, store) == []
+
+
+def test_the_number_of_workers_bounds_what_runs_at_once(study_file, store):
+    experiment = prepare(str(study_file), settings={"pause": 0.02})
+    running = most = 0
+    for _, event in run(experiment, store, workers=3):
+        running += isinstance(event, Started) - isinstance(event, Done)
+        most = max(most, running)
+    assert most == 3
+
+
+@pytest.mark.parametrize(("fault", "summary"), [("raise", "RuntimeError: no luck"), ("die", "7")])
+def test_one_failure_spoils_nothing_else_and_is_run_again(
+    study_file, store, tmp_path, fault, summary
+):
+    settings = {"fault": fault, "only_once": str(tmp_path / "struck")}
+    experiment = prepare(str(study_file), settings=settings)
+    events = run(experiment, store, workers=1)
+    failed = kinds(events, Failed)
+    assert len(failed) == 1
+    event = next(event for _, event in events if isinstance(event, Failed))
+    assert summary in event.summary
+    assert summary in event.file.read_text()
+    assert store.missing(experiment.all_trials) == failed
+    again = run(experiment, store)
+    assert kinds(again, Done) == failed
+    assert not event.file.exists()
+
+
+def test_an_interrupted_study_continues_to_the_same_results(study_file, store, tmp_path):
+    slow = {"pause": 0.05}
+    experiment = prepare(str(study_file), settings=slow)
+    whole = Store(tmp_path / "undisturbed")
+    run(experiment, whole)
+
+    data_file = store.data_file(experiment.source)
+    with closing(run_trials(experiment.all_trials, data_file, store, 2)) as events:
+        for done, (_, event) in enumerate(events):
+            if done > 8 and isinstance(event, Advanced | Started):
+                break  # with trials in flight, as an exception in the loop would
+    left = store.missing(experiment.all_trials)
+    assert 0 < len(left) < len(experiment.all_trials)
+    run(experiment, store)
+    assert metrics(experiment, store) == metrics(experiment, whole)
+
+
+def test_a_worker_ends_when_nobody_listens(study_file, store):
+    experiment = prepare(str(study_file), seeds=1, settings={"pause": 0.3, "steps": 20})
+    events = run_trials(experiment.trials[:1], store.data_file(experiment.source), store, 1)
+    next(events)
+    time.sleep(0.5)
+    events.close()
+    assert store.missing(experiment.trials[:1]) == list(experiment.trials[:1])
+
+
+def test_half_a_result_is_no_result(study_file, store):
+    experiment = prepare(str(study_file), seeds=1)
+    run(experiment, store)
+    trial = experiment.trials[0]
+    (store.folder / "trials" / trial.identity / "result.json").write_text('{"metrics": {"knn"')
+    assert store.missing(experiment.trials) == [trial]
+
+
+def test_a_result_says_all_that_decided_it(study_file, store):
+    experiment = prepare(str(study_file), seeds=1)
+    run(experiment, store)
+    trial = experiment.trials[1]
+    result = store.result(trial)
+    assert result["config"]["level"] == 1.0
+    assert result["seed"] == 0
+    assert result["runtime"]["device"] != "auto"
+    assert result["data"] == experiment.source.fingerprint
+    assert {k: result[k] for k in trial.describe()} == trial.describe()
+    assert result["seconds"] >= 0
+
+
+def test_the_report_holds_every_trial_and_the_verdict(study_file, store):
+    experiment = prepare(str(study_file))
+    run(experiment, store)
+    report = write_report(experiment, store)
+    assert report.verdict.outcome == "supported"
+    summary = json.loads(report.files["json"].read_text())
+    assert summary == json.loads(json.dumps(report.describe()))
+    probe = {a["arm"]: a["metrics"]["linear_probe"] for a in summary["arms"]}
+    # 0.6 + 0.004 seed at level 4: the quantile t(0.975, 2) times 0.004 / sqrt(3).
+    assert probe["4"]["mean"] == pytest.approx(0.604)
+    assert probe["4"]["half_width"] == pytest.approx(4.302653 * 0.004 / 3**0.5)
+    assert [baseline["name"] for baseline in summary["baselines"]] == [
+        "raw pixels",
+        "random encoder",
+    ]
+    lines = report.files["csv"].read_text().splitlines()
+    assert len(lines) == 1 + len(experiment.all_trials)
+    assert lines[0].startswith("arm,level,seed,linear_probe,knn")
+    assert lines[1].startswith("0,0,0,0.6,0.6")
+    for kind in ("png", "svg"):
+        assert report.files[kind].stat().st_size > 5000
+    kept = {kind: report.files[kind].read_bytes() for kind in ("csv", "json", "png")}
+    write_report(experiment, store)
+    assert {kind: report.files[kind].read_bytes() for kind in kept} == kept
