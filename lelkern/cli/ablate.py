@@ -1,0 +1,192 @@
+"""``lelkern ablate``: run a study, or what is missing of it, and show what it found."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from lelkern.ablation.experiment import Experiment, prepare
+from lelkern.ablation.metrics import METRICS
+from lelkern.ablation.report import Report, write_report
+from lelkern.ablation.runner import run_trials
+from lelkern.ablation.statistics import Estimate
+from lelkern.ablation.store import Store
+from lelkern.cli.output import err, out
+from lelkern.cli.progress import StudyProgress
+from lelkern.cli.settings import parse_settings
+from lelkern.data import ImageData
+
+
+@click.command("ablate")
+@click.argument("study", metavar="NAME_OR_FILE")
+@click.option("--data", help="A data set's name, or a folder with a folder of images a class.")
+@click.option(
+    "--data-root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which a named data set's files lie.",
+)
+@click.option("--download", is_flag=True, help="Fetch a named data set if it is missing.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, shared by all arms.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Replace a value of the study's base configuration; may be repeated.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Trials at a time. [default: CPU cores / threads a trial; 1 on a GPU]",
+)
+@click.option("--quick", is_flag=True, help="The study's short form: to see that it works.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for results. [default: runs/STUDY...]",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(
+    study: str,
+    data: str | None,
+    data_root: Path | None,
+    download: bool,
+    seeds: int | None,
+    assignments: tuple[str, ...],
+    workers: int | None,
+    quick: bool,
+    folder: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Run a study: vary one thing, train over several seeds, and judge the slide's claim.
+
+    NAME_OR_FILE is a shipped study (see `lelkern studies`) or a TOML file of the same form.
+    Finished trials are kept, so that the same command continues an interrupted study.
+    """
+    experiment = prepare(
+        study,
+        quick=quick,
+        seeds=seeds,
+        settings=parse_settings(assignments),
+        data=data,
+        data_root=data_root,
+        download=download,
+    )
+    store = Store(folder or experiment.default_folder)
+    if dry_run:
+        _show_plan(experiment, store, as_json)
+        return 0
+    data_file = store.data_file(experiment.source)
+    experiment.check(ImageData.load(data_file))
+
+    try:
+        with _termination_as_interrupt():
+            failures = _run(experiment, store, data_file, workers)
+    except KeyboardInterrupt:
+        left = len(store.missing(experiment.all_trials))
+        err().print(
+            f"Interrupted with {left} of {len(experiment.all_trials)} trials left to run. "
+            "What is done is kept: the same command goes on from here."
+        )
+        return 130
+    report = write_report(experiment, store)
+    if as_json:
+        click.echo(json.dumps(report.describe(), indent=2))
+    else:
+        _show(report)
+    if failures:
+        err().print(f"{failures} trials failed; the same command runs them again.", style="red")
+    return 1 if failures else 0
+
+
+def _run(experiment: Experiment, store: Store, data_file: Path, workers: int | None) -> int:
+    """Run the missing trials and return how many failed."""
+    missing = store.missing(experiment.all_trials)
+    done = len(experiment.all_trials) - len(missing)
+    if done:
+        err().print(f"{done} of {len(experiment.all_trials)} trials were done before.")
+    workers = workers or _default_workers(experiment)
+    with (
+        StudyProgress(len(missing), experiment.study.metric) as progress,
+        closing(run_trials(missing, data_file, store, workers)) as events,
+    ):
+        for trial, event in events:
+            progress.show(trial, event)
+    return len(progress.failed)
+
+
+def _default_workers(experiment: Experiment) -> int:
+    runtime = experiment.trials[0].runtime
+    if runtime.device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // runtime.threads)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, end a study as tidily as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
+    missing = {trial.identity for trial in store.missing(experiment.all_trials)}
+    if as_json:
+        plan = [
+            {"arm": t.arm, "trial": t.identity, "done": t.identity not in missing, **t.describe()}
+            for t in experiment.all_trials
+        ]
+        click.echo(json.dumps({"folder": str(store.folder), "trials": plan}, indent=2))
+        return
+    table = Table("arm", "seed", "trial", "state", title=escape(experiment.study.title))
+    for trial in experiment.all_trials:
+        state = "to run" if trial.identity in missing else "done"
+        table.add_row(escape(trial.arm), str(trial.seed), trial.identity, state)
+    out().print(table)
+    out().print(f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}")
+
+
+def _show(report: Report) -> None:
+    study = report.experiment.study
+    metrics = (study.metric, *study.metrics)
+    table = Table(title=escape(study.title), caption="mean ± 95 % interval over n seeds")
+    table.add_column(escape(", ".join(factor.label for factor in study.factor)))
+    for metric in metrics:
+        table.add_column(METRICS[metric].axis_label, justify="right")
+    table.add_column("n", justify="right")
+    groups = (report.arms, report.baselines)
+    for style, group in zip(("", "dim"), groups, strict=True):
+        for arm, estimates in group.items():
+            cells = [_cell(metric, estimates.get(metric)) for metric in metrics]
+            n = estimates[study.metric].n if study.metric in estimates else 0
+            table.add_row(escape(arm), *cells, str(n), style=style)
+        table.add_section()
+    console = out()
+    console.print(table)
+    console.print(f"[bold]Claim:[/] {escape(study.claim)}")
+    console.print(f"[bold]Verdict: {report.verdict.outcome}.[/] {escape(report.verdict.reason)}")
+    console.print(f"[bold]Test:[/] {escape(report.verdict.test)}")
+    for kind, path in report.files.items():
+        console.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
+
+
+def _cell(metric: str, estimate: Estimate | None) -> str:
+    if estimate is None or estimate.n == 0:
+        return "–"
+    mean = METRICS[metric].number(estimate.mean)
+    if not estimate.half_width:
+        return mean
+    return f"{mean} ± {METRICS[metric].number(estimate.half_width)}"

@@ -1,0 +1,53 @@
+"""``lelkern info``: what computes each op on this machine, and why."""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+import lelkern
+from lelkern.ablation.study import studies_folder
+from lelkern.cli.output import out
+from lelkern.methods.runtime import RuntimeConfig
+from lelkern.ops._backend import build_info, implementations, library_path
+
+
+@click.command("info")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(as_json: bool) -> None:
+    """Show versions, hardware, and for each op and device what serves it, and why."""
+    facts = _facts()
+    rows = [implementation._asdict() for implementation in implementations()]
+    if as_json:
+        click.echo(json.dumps({**facts, "build": build_info(), "ops": rows}, indent=2))
+        return
+    console = out()
+    for name, value in facts.items():
+        console.print(f"{name.replace('_', ' ')}: {escape(str(value))}", soft_wrap=True)
+    for library, record in build_info().items():
+        said = ", ".join(f"{key} {value}" for key, value in record.items())
+        console.print(f"built for {library}: {escape(said)}", soft_wrap=True)
+    table = Table("op", "device", "served by", "why")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console.print(table)
+
+
+def _facts() -> dict[str, Any]:
+    library = library_path()
+    runtime = RuntimeConfig().resolve()
+    return {
+        "lelkern": lelkern.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "training_runs_on": f"{runtime.device}, {runtime.precision}",
+        "compiled_library": str(library) if library else "none: every op runs in plain PyTorch",
+        "studies": str(Path(studies_folder())),
+    }

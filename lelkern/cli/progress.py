@@ -1,0 +1,90 @@
+"""How a running study shows where it is: live bars on a terminal, a line a trial elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lelkern.ablation.metrics import METRICS
+from lelkern.ablation.runner import Event, Started
+from lelkern.ablation.trial import Trial
+from lelkern.ablation.worker import Advanced, Done, Failed
+from lelkern.cli.output import err
+
+
+class StudyProgress:
+    """Shows the events of :func:`lelkern.ablation.runner.run_trials` on standard error.
+
+    Attributes:
+        failed: what went wrong, by trial, in the order in which it did.
+    """
+
+    def __init__(self, total: int, metric: str) -> None:
+        self.failed: dict[Trial, Failed] = {}
+        self._metric = metric
+        self._total = total
+        self._done = 0
+        self._console = err()
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._all = self._bars.add_task("trials", total=total, detail="")
+        self._tasks: dict[Trial, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, trial: Trial, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case Started():
+                steps = getattr(trial.config, "steps", None)
+                self._tasks[trial] = self._bars.add_task(
+                    f"  {_name(trial)}", total=steps, detail=""
+                )
+            case Advanced(step, loss):
+                self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
+            case Done(metrics, seconds):
+                metric = METRICS[self._metric]
+                result = f"{metric.label} {metric.format(metrics[self._metric])}"
+                self._finish(trial, f"{result}, {seconds:.0f} s")
+            case Failed(summary, file):
+                self.failed[trial] = event
+                self._finish(trial, f"[red]failed[/]: {escape(summary)} ({escape(str(file))})")
+
+    def _finish(self, trial: Trial, result: str) -> None:
+        self._done += 1
+        self._bars.remove_task(self._tasks.pop(trial))
+        self._bars.advance(self._all)
+        count = f"{self._done}/{self._total}"
+        self._console.print(f"{count} {_name(trial)}: {result}", soft_wrap=True)
+
+
+def _name(trial: Trial) -> str:
+    return f"{escape(trial.arm)}, seed {trial.seed}"
