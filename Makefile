@@ -28,7 +28,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python -m pytest benchmarks $(ARGS)
+	$(BIN)/python -m pytest benchmarks/bench_*.py --benchmark-group-by=group $(ARGS)
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build --no-isolation

@@ -2,8 +2,9 @@
 
 from importlib.metadata import version
 
+from lelkern import nn
 from lelkern.ops import nt_xent
 
 __version__ = version("lelkern")
 
-__all__ = ["__version__", "nt_xent"]
+__all__ = ["__version__", "nn", "nt_xent"]

@@ -120,7 +120,9 @@ def decide(claim: Claim, metric: Metric, seeds: int) -> Verdict:
         return Verdict("not supported", reason, claim.test, p_against, claim.needed)
     if p_needed > ALPHA:
         open_ = [c for c in claim.needed if c.p_value > ALPHA]
-        reason = f"{seeds} seeds do not show that {_listed(metric, open_)}{remark}."
+        shown = [c for c in claim.needed if c.p_value <= ALPHA]
+        but = f"; they do show that {_listed(metric, shown)}" if shown else ""
+        reason = f"{seeds} seeds do not show that {_listed(metric, open_)}{but}{remark}."
     elif claim.obstacle:
         reason = f"Over {seeds} seeds, {_listed(metric, claim.needed)}, but {claim.obstacle}."
     else:

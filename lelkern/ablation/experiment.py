@@ -43,8 +43,11 @@ class Experiment:
 
     @property
     def all_trials(self) -> tuple[Trial, ...]:
-        """Arms' and baselines' trials, in the order in which they run."""
-        return (*self.trials, *self.baselines)
+        """Baselines' and arms' trials, in the order in which they run.
+
+        Baselines come first, since that of raw pixels can be the longest trial of all.
+        """
+        return (*self.baselines, *self.trials)
 
     @property
     def default_folder(self) -> Path:

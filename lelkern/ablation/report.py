@@ -87,7 +87,7 @@ def write_report(experiment: Experiment, store: Store) -> Report:
         files=files,
     )
     write_text_atomically(files["csv"], _csv(experiment, store))
-    plot_study(study, rows, baselines, folder / "plot", f"{found.outcome}: {found.reason}")
+    plot_study(study, rows, baselines, folder / "plot", f"Verdict: {found.outcome}. {found.reason}")
     write_text_atomically(files["json"], json.dumps(report.describe(), indent=2) + "\n")
     return report
 
@@ -104,7 +104,8 @@ def _plain(estimates: dict[str, Estimate]) -> dict[str, Any]:
 def _csv(experiment: Experiment, store: Store) -> str:
     keys = [factor.key for factor in experiment.study.factor]
     values = {arm.label: arm.values for arm in experiment.study.arms()}
-    results = [(trial, store.result(trial)) for trial in experiment.all_trials]
+    trials = (*experiment.trials, *experiment.baselines)
+    results = [(trial, store.result(trial)) for trial in trials]
     done = [(trial, result) for trial, result in results if result is not None]
     metrics = list(dict.fromkeys(name for _, result in done for name in result["metrics"]))
     text = io.StringIO()

@@ -5,10 +5,13 @@ all. A trial that failed leaves ``error.txt`` instead and is run again next time
 """
 
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from lelkern.ablation.trial import DataSource, Trial
 from lelkern.files import write_text_atomically
@@ -39,8 +42,17 @@ class Store:
         return [t for t in reversed(unique.values()) if self.result(t) is None]
 
     def save(self, trial: Trial, metrics: dict[str, float], seconds: float) -> None:
-        """Keep the metrics of a finished trial with all that decided them."""
-        result = {**trial.describe(), "metrics": metrics, "seconds": round(seconds, 3)}
+        """Keep the metrics of a finished trial with all that decided them, and where it ran."""
+        result = {
+            **trial.describe(),
+            "metrics": metrics,
+            "seconds": round(seconds, 3),
+            "environment": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            },
+        }
         write_text_atomically(self._path(trial, "result.json"), json.dumps(result, indent=2) + "\n")
         self._path(trial, "error.txt").unlink(missing_ok=True)
 

@@ -49,5 +49,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except (ConfigError, DataError) as error:
         click.echo(f"lelkern: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        click.echo(f"lelkern: {error.filename or ''}: {error.strerror or error}", err=True)
+        sys.exit(2)
     except click.Abort:
         sys.exit(130)

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lelkern.data.errors import DataError
+from lelkern.files import write_atomically
 
 
 # eq=False: comparing tensors gives tensors, so a generated __eq__ could only raise.
@@ -86,15 +86,8 @@ class ImageData:
         Args:
             path: The file; its folder is created where missing.
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own for each writer: two processes may fill the same cache at once.
-        partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-        try:
-            torch.save({field.name: getattr(self, field.name) for field in fields(self)}, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_atomically(Path(path), lambda partial: torch.save(content, partial))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -1,11 +1,11 @@
 """From a name or a path to image data."""
 
-import difflib
 import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
+from lelkern.config import nearest
 from lelkern.data import color_digits, folder, torchvision_sets
 from lelkern.data.errors import DataError
 from lelkern.data.folder import load_folder, scan_folder
@@ -122,8 +122,7 @@ def _folder_path(name: str) -> Path:
     # A single word that is no folder was meant as a name, anything with a separator as a path.
     if path.exists() or len(path.parts) > 1 or name.startswith("."):
         return path
-    close = difflib.get_close_matches(name.lower().replace("_", "-"), DATA_SETS, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(DATA_SETS)}"
+    hint = nearest(name.lower().replace("_", "-"), DATA_SETS)
     raise DataError(f"'{name}' is neither a data set nor a folder; {hint}")
 
 

@@ -78,6 +78,7 @@ def results(folder):
         (["ablate", "tiny.toml", "--data", "./nowhere"], "nowhere"),
         (["ablate", "tiny.toml", "--data", "cifar11"], "cifar1"),
         (["ablate", "tiny.toml", "--data", "cifar10", "--data-root", "."], "cifar10"),
+        (["ablate", "tiny.toml", "--out", "tiny.toml/here"], "tiny.toml/here"),
         (["ablate", "tiny.toml", "--seeds", "0"], "--seeds"),
         (["ablate", "tiny.toml", "--workers", "x"], "--workers"),
         (["ablate"], "NAME_OR_FILE"),
