@@ -41,7 +41,8 @@ def nt_xent_backward(
     grad_unit = (W + W.T) @ unit / temperature
     # Through unit = z / norm.
     grad_z = (grad_unit - unit * (unit * grad_unit).sum(dim=1, keepdim=True)) / norm
-    grad_z1, grad_z2 = grad_z.to(z1.dtype, copy=True).tensor_split(2)
+    # Copies, since the outputs of an op may not share memory.
+    grad_z1, grad_z2 = (half.to(z1.dtype, copy=True) for half in grad_z.tensor_split(2))
     grad_temperature = -(W * similarity.masked_fill(itself, 0)).sum() / temperature
     return grad_z1, grad_z2, grad_temperature.to(temperature.dtype)
 
