@@ -46,4 +46,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json
+	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/installed*

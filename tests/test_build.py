@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 STUDIES = {f"lelkern/studies/{path.name}" for path in (ROOT / "ablations").glob("*.toml")}
+MODULES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "lelkern").rglob("*.py")}
 HEAVY = ("click", "kornia", "matplotlib", "pydantic", "rich", "scipy", "sklearn", "torchvision")
 
 USE = """
@@ -107,7 +108,7 @@ def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
     contents = set(zipfile.ZipFile(wheel).namelist())
-    assert {*STUDIES, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
+    assert {*MODULES, *STUDIES, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
     assert not any(name.startswith(("csrc", "tests", "ablations")) for name in contents)
     assert use(wheel) == ["compiled loaded _cpu.so"] * 2
 
@@ -128,7 +129,7 @@ def test_without_a_compiler_there_is_the_reference(source: Path, environment, re
     wheel = wheel_of(source)
     assert wheel.name.endswith("-py3-none-any.whl")
     contents = zipfile.ZipFile(wheel).namelist()
-    assert set(contents) >= STUDIES
+    assert set(contents) >= STUDIES | MODULES
     assert not any(name.endswith(".so") for name in contents)
     for served in use(wheel):
         assert served.startswith(f"reference built without: {reason}")

@@ -10,7 +10,7 @@ from typing import Any
 from lelkern.ablation.metrics import METRICS
 from lelkern.ablation.statistics import Baseline, Row
 from lelkern.ablation.store import Store
-from lelkern.ablation.study import Study, load_study
+from lelkern.ablation.study import Study, load_study, shipped_studies
 from lelkern.ablation.trial import DataSource, Trial, parse_recipe
 from lelkern.config import ConfigError, lookup, merge, nearest
 from lelkern.data import ImageData
@@ -60,9 +60,9 @@ class Experiment:
         Raises:
             ConfigError: the configuration does not fit the images.
         """
-        for trial in self.all_trials:
+        for method, config in dict.fromkeys((t.method, t.config) for t in self.all_trials):
             try:
-                METHODS[trial.method].check(trial.config, data)
+                METHODS[method].check(config, data)
             except ValueError as error:
                 raise ConfigError(f"{self.source.config.name}: {error}") from None
 
@@ -102,7 +102,10 @@ def prepare(
         ConfigError: the study or a setting is wrong.
         DataError: there are no such images.
     """
+    if data == "":
+        raise ConfigError("--data: must be a data set's name or a folder, got ''")
     study = load_study(name_or_file)
+    content = study.model_dump_json()
     if quick:
         study = study.quickened()
     if seeds is not None:
@@ -115,9 +118,11 @@ def prepare(
                 f"{name_or_file}: unknown metric {metric!r}; {nearest(metric, METRICS)}"
             )
 
-    file = f"{Path(name_or_file).stem}.toml"
+    name = Path(name_or_file).stem
+    file = f"{name}.toml"
+    own = name not in shipped_studies() or name == name_or_file
     parse_recipe(study.method, study.base, file)
-    given = merge(settings, {"data": {"name": data}} if data else {})
+    given = merge(settings, {"data": {"name": data}} if data is not None else {})
     base, data_config, runtime = parse_recipe(study.method, merge(study.base, given), "--set")
     source = DataSource(data_config, data_root, download)
     resolved = runtime.resolve()
@@ -134,7 +139,7 @@ def prepare(
     untrained = METHODS[study.method].untrained(base)
     raw = parse_recipe("raw-pixels", {}, file)[0]
     return Experiment(
-        name=Path(name_or_file).stem,
+        name=name,
         study=study,
         source=source,
         trials=tuple(
@@ -146,7 +151,7 @@ def prepare(
             trial(RAW_PIXELS, "raw-pixels", raw, 0),
             *(trial(RANDOM_ENCODER, study.method, untrained, s) for s in range(study.seeds)),
         ),
-        variant=_variant(quick, data, settings),
+        variant=_variant(quick, data, settings, None if own else content),
     )
 
 
@@ -159,13 +164,17 @@ def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
         raise ConfigError(f"--set {factor.key}: this is what the study varies; edit a copy of it")
 
 
-def _variant(quick: bool, data: str | None, settings: Mapping[str, Any]) -> str:
+def _variant(
+    quick: bool, data: str | None, settings: Mapping[str, Any], content: str | None
+) -> str:
+    """Name what differs from the plain study; ``content`` is that of a shipped one's namesake."""
     parts = ["quick"] if quick else []
-    if data:
-        parts.append(Path(data).resolve().name if Path(data).is_dir() else data)
-    if settings:
-        content = json.dumps(settings, sort_keys=True, default=str)
-        parts.append(hashlib.sha256(content.encode()).hexdigest()[:6])
+    if data is not None:
+        path = Path(data).expanduser()
+        parts.append(path.resolve().name if path.is_dir() else data)
+    if settings or content:
+        different = json.dumps([settings, content], sort_keys=True, default=str)
+        parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])
     return "-".join(parts)
 
 

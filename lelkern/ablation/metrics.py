@@ -65,5 +65,4 @@ METRICS: Mapping[str, Metric] = {
     "tolerance": Metric("tolerance"),
     "parameters": Metric("encoder parameters", digits=0),
     "final_loss": Metric("final loss", better="lower", unit="nats"),
-    "seconds": Metric("time", better="lower", unit="s", digits=1),
 }

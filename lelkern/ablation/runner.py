@@ -1,8 +1,10 @@
 """Runs trials, each in a process of its own, a few at a time."""
 
 import multiprocessing
+import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -70,6 +72,12 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])
+    # The server inherits this: Ctrl-C while it imports torch must not end it with a traceback.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
     return context
 
 
@@ -89,8 +97,11 @@ def _start(
 def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: Store) -> Event:
     try:
         event: Event = messages.recv()
-    except EOFError:
+    except (EOFError, OSError):  # the worker is gone, perhaps in the middle of a message
         process.join()
+        result = store.result(trial)
+        if result is not None:
+            return Done(result["metrics"], result["seconds"])
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))
     return event

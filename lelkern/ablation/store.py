@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+import lelkern
 from lelkern.ablation.trial import DataSource, Trial
 from lelkern.files import write_text_atomically
 
@@ -49,7 +50,7 @@ class Store:
             "seconds": round(seconds, 3),
             "environment": {
                 "python": platform.python_version(),
-                "torch": torch.__version__,
+                "lelkern": lelkern.__version__,
                 "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             },
         }

@@ -48,6 +48,8 @@ class Factor(Config):
             raise ValueError(f"factor {self.key!r} needs at least two values")
         if self.scale != "category" and not all(isinstance(v, int | float) for v in self.levels()):
             raise ValueError(f"factor {self.key!r} has scale {self.scale!r} but not only numbers")
+        if self.scale == "log" and not all(level > 0 for level in self.levels()):
+            raise ValueError(f"factor {self.key!r} has scale 'log' but not only values > 0")
         return self
 
     def levels(self) -> tuple[Any, ...]:
@@ -173,6 +175,17 @@ class Study(Config):
                 f"expect.arm = {self.expect.arm!r} is no arm; {nearest(self.expect.arm, labels)}"
             )
         keys = [factor.key for factor in self.factor]
+        for key in keys:
+            if key.split(".")[0] in ("data", "runtime"):
+                raise ValueError(f"factor {key!r}: all arms share data and runtime")
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"factor {keys[0]!r} is there twice")
+        if self.published is not None and self.plot in ("line", "parameters"):
+            for x in self.published.x:
+                if isinstance(x, str):
+                    raise ValueError(
+                        f"published.x must be numbers for plot = {self.plot!r}, got {x!r}"
+                    )
         for key in self.quick.values:
             if key not in keys:
                 raise ValueError(f"quick.values: unknown factor {key!r}; {nearest(key, keys)}")
@@ -184,19 +197,18 @@ class Study(Config):
         return tuple(Arm(self._label(values), self._by_key(values)) for values in combinations)
 
     def quickened(self) -> "Study":
-        """Return the study as ``--quick`` runs it."""
-        factors = tuple(
-            factor.model_copy(update={"values": self.quick.values[factor.key], "pairs_of": ()})
-            if factor.key in self.quick.values
-            else factor
-            for factor in self.factor
-        )
-        update = {
-            "seeds": self.quick.seeds or self.seeds,
-            "base": merge(self.base, self.quick.base),
-            "factor": factors,
-        }
-        return self.model_copy(update=update)
+        """Return the study as ``--quick`` runs it.
+
+        Raises:
+            ConfigError: the short form is no valid study.
+        """
+        plain = self.model_dump()
+        for factor in plain["factor"]:
+            if factor["key"] in self.quick.values:
+                factor.update(values=self.quick.values[factor["key"]], pairs_of=())
+        plain["seeds"] = self.quick.seeds or self.seeds
+        plain["base"] = merge(self.base, self.quick.base)
+        return Study.parse({**plain, "quick": {}}, "quick")
 
     def arm_config(self, arm: Arm) -> dict[str, Any]:
         """Return the base configuration with this arm's values put in."""
@@ -249,4 +261,9 @@ def load_study(name_or_file: str) -> Study:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return Study.parse(data, str(path))
+    study = Study.parse(data, str(path))
+    try:
+        study.quickened()
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return study

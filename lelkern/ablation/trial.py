@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lelkern.config import Config, ConfigError, nearest
 from lelkern.data import ImageData, fingerprint, load
 from lelkern.methods import METHODS
 from lelkern.methods.runtime import Progress, RuntimeConfig
+from lelkern.ops import library_path
 
 
 class DataConfig(Config):
@@ -84,14 +85,15 @@ class Trial:
 
     @cached_property
     def identity(self) -> str:
-        """A hash of all that decides the result, lelkern's version included, but of no label."""
+        """A hash of all that decides the result, code and PyTorch included, but of no label."""
         content = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
         """Return what the identity is made of, as plain data."""
         return {
-            "lelkern": lelkern.__version__,
+            "code": code_fingerprint(),
+            "torch": torch.__version__,
             "method": self.method,
             "config": self.config.model_dump(mode="json"),
             "runtime": self.runtime.model_dump(mode="json"),
@@ -104,6 +106,26 @@ class Trial:
         torch.set_num_threads(self.runtime.threads)
         run = METHODS[self.method].run
         return run(self.config, data, self.seed, self.runtime, progress)
+
+
+@cache
+def code_fingerprint() -> str:
+    """Return a hash of the code that computes results: lelkern's own, and its kernels in use.
+
+    Commands, studies and plots are left out: they decide what is run and shown, not what it gives.
+    """
+    package = Path(lelkern.__file__).parent
+    files = [
+        path
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).parts[0] not in ("ablation", "cli", "__main__.py")
+    ]
+    library = library_path()
+    digest = hashlib.sha256()
+    for path in (*files, *([library] if library else [])):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def parse_recipe(

@@ -4,6 +4,7 @@ The runner's fork server imports this module once, with torch, kornia and scikit
 fresh process for every trial costs milliseconds instead of seconds.
 """
 
+import contextlib
 import signal
 import time
 import traceback
@@ -62,15 +63,17 @@ def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> N
             last_report = time.monotonic()
             messages.send(Advanced(step, loss))
 
-    try:
-        with threadpool_limits(trial.runtime.threads):
-            metrics = trial.run(ImageData.load(data_file), report)
-    except BrokenPipeError:
-        return
-    except Exception as error:
-        file = store.save_error(trial, traceback.format_exc())
-        messages.send(Failed(f"{type(error).__name__}: {error}", file))
-    else:
-        seconds = time.monotonic() - started
-        store.save(trial, metrics, seconds)
-        messages.send(Done(metrics, seconds))
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            with threadpool_limits(trial.runtime.threads):
+                metrics = trial.run(ImageData.load(data_file), report)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            file = store.save_error(trial, traceback.format_exc())
+            summary = f"{type(error).__name__}: {error}".partition("\n")[0]
+            messages.send(Failed(summary, file))
+        else:
+            seconds = time.monotonic() - started
+            store.save(trial, metrics, seconds)
+            messages.send(Done(metrics, seconds))

@@ -5,12 +5,17 @@ Each class is the configuration of one augmentation; ``build`` makes the module 
 from torch's global generator, which is kornia's only source.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from lelkern.config import Config
+
+
+def _check_order(name: str, low: float, high: float) -> None:
+    if low > high:
+        raise ValueError(f"min_{name} must be at most max_{name}, {high}, got {low}")
 
 
 class Crop(Config):
@@ -28,6 +33,12 @@ class Crop(Config):
     max_scale: float = Field(default=1.0, gt=0, le=1)
     min_aspect: float = Field(default=3 / 4, gt=0)
     max_aspect: float = Field(default=4 / 3, gt=0)
+
+    @model_validator(mode="after")
+    def _ranges_are_ordered(self) -> Self:
+        _check_order("scale", self.min_scale, self.max_scale)
+        _check_order("aspect", self.min_aspect, self.max_aspect)
+        return self
 
     def build(self, size: int) -> nn.Module:
         """Make the module for square images of ``size`` pixels."""
@@ -78,8 +89,9 @@ class Color(Config):
         """Make the module."""
         from kornia.augmentation import ColorJitter, RandomGrayscale
 
-        ranges = (self.brightness, self.contrast, self.saturation, min(0.5, self.hue))
-        jitter = ColorJitter(*(self.strength * r for r in ranges), p=self.p)
+        ranges = (self.brightness, self.contrast, self.saturation)
+        hue = min(0.5, self.strength * self.hue)
+        jitter = ColorJitter(*(self.strength * r for r in ranges), hue, p=self.p)
         return nn.Sequential(jitter, RandomGrayscale(p=self.grey_p))
 
 
@@ -96,6 +108,11 @@ class Blur(Config):
     min_sigma: float = Field(default=0.1, gt=0)
     max_sigma: float = Field(default=2.0, gt=0)
     p: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        _check_order("sigma", self.min_sigma, self.max_sigma)
+        return self
 
     def build(self, size: int) -> nn.Module:
         """Make the module; its kernel is the odd number next to a tenth of ``size`` pixels."""

@@ -15,7 +15,7 @@ from lelkern.data import DataError
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called, so that ``--help`` and ``info`` are quick."""
+    """Imports a command when it is called: what ``ablate`` needs, ``info`` does not."""
 
     names = ("ablate", "info", "studies")
 
@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         click.echo(f"lelkern: {error}", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk
-        click.echo(f"lelkern: {error.filename or ''}: {error.strerror or error}", err=True)
+        if error.filename is None:
+            raise
+        click.echo(f"lelkern: {error.filename}: {error.strerror}", err=True)
         sys.exit(2)
     except click.Abort:
         sys.exit(130)

@@ -71,9 +71,11 @@ class StudyProgress:
             case Advanced(step, loss):
                 self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
             case Done(metrics, seconds):
-                metric = METRICS[self._metric]
-                result = f"{metric.label} {metric.format(metrics[self._metric])}"
-                self._finish(trial, f"{result}, {seconds:.0f} s")
+                parts = [f"{seconds:.0f} s"]
+                if self._metric in metrics:
+                    metric = METRICS[self._metric]
+                    parts.insert(0, f"{metric.label} {metric.format(metrics[self._metric])}")
+                self._finish(trial, ", ".join(parts))
             case Failed(summary, file):
                 self.failed[trial] = event
                 self._finish(trial, f"[red]failed[/]: {escape(summary)} ({escape(str(file))})")

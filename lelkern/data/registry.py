@@ -11,7 +11,7 @@ from lelkern.data.errors import DataError
 from lelkern.data.folder import load_folder, scan_folder
 from lelkern.data.image_data import ImageData
 from lelkern.data.resize import resize_and_crop
-from lelkern.data.torchvision_sets import TORCHVISION_SETS, load_torchvision
+from lelkern.data.torchvision_sets import TORCHVISION_SETS, load_torchvision, loose_files
 
 DATA_SETS = ("color-digits", *TORCHVISION_SETS)
 """The names that :func:`load` knows."""
@@ -68,19 +68,18 @@ def fingerprint(
     seed: int = 0,
     test_fraction: float = 0.2,
 ) -> str:
-    """Name the data that :func:`load` returns for the same arguments, without reading it.
+    """Name the data that :func:`load` returns for the same arguments, without decoding it.
 
     Two calls agree exactly where all that decides about the data agrees: for ``color-digits`` the
     seed and the version of the generator; for a torchvision data set its name (torchvision checks
-    the content of most of them, and `root` is only where it lies); for a folder the relative path
-    and size in bytes of every image, and seed and test fraction where the split is drawn. An image
-    replaced by another of the same name and size is therefore *not* noticed; time stamps are left
-    out, since copying a folder changes them and not the data.
+    the content of most of them, and `root` is only where it lies), and the content of IDX files
+    that lie loose in `root`, which nobody checks; for a folder the relative path and content of
+    every image, and seed and test fraction where the split is drawn.
 
     Args:
         name: As for :func:`load`.
-        root: No influence; taken so that both functions accept the same arguments.
-        download: No influence.
+        root: As for :func:`load`.
+        download: No influence; taken so that both functions accept the same arguments.
         image_size: As for :func:`load`.
         seed: As for :func:`load`.
         test_fraction: As for :func:`load`.
@@ -98,15 +97,21 @@ def fingerprint(
         identity += [name, color_digits.VERSION, seed]
     elif name in TORCHVISION_SETS:
         identity += [name, torchvision_sets.VERSION]
+        identity += [_content(path) for path in loose_files(name, root or DEFAULT_ROOT)]
     else:
         found = scan_folder(_folder_path(name))
         identity += ["folder", folder.VERSION]
         identity += [
-            (path.relative_to(found.path).as_posix(), path.stat().st_size) for path in found.files()
+            (path.relative_to(found.path).as_posix(), _content(path)) for path in found.files()
         ]
         if found.test is None:
             identity += [seed, test_fraction]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_arguments(image_size: int | None, test_fraction: float) -> None:

@@ -101,6 +101,15 @@ def _read_mnist(name: str, root: Path, download: bool) -> ImageData:
     )
 
 
+def loose_files(name: str, root: Path) -> list[Path]:
+    """Return the IDX files that :func:`load_torchvision` would read in `root` itself, unchecked."""
+    if name not in ("mnist", "fashion-mnist"):
+        return []
+    kinds = ("images-idx3", "labels-idx1")
+    found = [find_idx(root, f"{s}-{k}-ubyte") for s in ("train", "t10k") for k in kinds]
+    return [path for path in found if path is not None]
+
+
 def _read_idx_pair(name: str, root: Path, split: str) -> tuple[Tensor, Tensor]:
     """Images (N, 28, 28) and labels (N,), uint8, of files that lie directly in a folder."""
     found = []

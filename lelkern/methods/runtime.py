@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from lelkern.config import Config
+from lelkern.config import Config, ConfigError
 
 Progress = Callable[[int, float], None]
 """Called after each step with the number of steps done and the loss."""
@@ -35,8 +35,14 @@ class RuntimeConfig(Config):
     threads: int = Field(default=1, ge=1)
 
     def resolve(self) -> "RuntimeConfig":
-        """Return the configuration with every ``auto`` decided for this machine."""
+        """Return the configuration with every ``auto`` decided for this machine.
+
+        Raises:
+            ConfigError: a GPU is asked for and there is none.
+        """
         device = self.device
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("runtime.device: must be cpu, since PyTorch sees no GPU, got cuda")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         precision = self.precision

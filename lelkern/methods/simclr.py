@@ -88,14 +88,14 @@ def train(
     Raises:
         ValueError: too few images for a batch, or images that are not square.
     """
-    _check_images(config, images)
+    _check_images(config, len(images), images.shape)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _train(config, images, (runtime or RuntimeConfig()).resolve(), progress)
 
 
-def _check_images(config: SimCLRConfig, images: Tensor) -> None:
-    n, _, height, width = images.shape
+def _check_images(config: SimCLRConfig, n: int, shape: torch.Size) -> None:
+    height, width = shape[2:]
     if n < config.batch_size:
         raise ValueError(
             f"batch_size must be at most the number of training images, {n}, "
@@ -148,7 +148,8 @@ def run(
 
 def check(config: SimCLRConfig, data: ImageData) -> None:
     """Raise ValueError if :func:`run` could not work with these images."""
-    _check_images(config, _images(data))
+    unlabeled = 0 if data.unlabeled_images is None else len(data.unlabeled_images)
+    _check_images(config, len(data.train_images) + unlabeled, data.train_images.shape)
 
 
 def untrained(config: SimCLRConfig) -> SimCLRConfig:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 from torch import Tensor, nn
 
 from lelkern.config import Config
@@ -90,12 +90,20 @@ class ResNetEncoderConfig(Config):
 
 
 def _family(value: Any) -> str:
-    name = value.get("name", "conv") if isinstance(value, Mapping) else value.name
+    if isinstance(value, Mapping):
+        name = value.get("name", "conv")
+    else:
+        name = getattr(value, "name", value)
     return "conv" if name == "conv" else "resnet"
+
+
+def _by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 EncoderConfig = Annotated[
     Annotated[ConvEncoderConfig, Tag("conv")] | Annotated[ResNetEncoderConfig, Tag("resnet")],
     Discriminator(_family),
+    BeforeValidator(_by_name),
 ]
-"""An encoder of either family; a table without a name means the small one."""
+"""An encoder of either family: its name, or a table; one without a name is the small family's."""

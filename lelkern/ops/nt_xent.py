@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._define import cast_to_float32_under_autocast, define
+from lelkern.ops._transforms import differentiated_by_tracing, in_float32_under_autocast
 from lelkern.reference import nt_xent as reference
 
 Reduction = Literal["none", "mean", "sum"]
@@ -38,6 +39,7 @@ def nt_xent(
     float32, as for PyTorch's own losses. A row with a norm below 1e-12 has similarity 0 to every
     row, and gradient 0. A nan or an infinity in any row makes every loss nan. One pair alone has
     no negatives: its losses are 0. No pairs give no losses: a sum of 0 and a mean of nan.
+    ``torch.func.grad`` and its kin, and forward-mode differentiation, run the reference.
 
     Args:
         z1: (N, D) embeddings of the first views: float64, float32, bfloat16 or float16, with any
@@ -62,7 +64,10 @@ def nt_xent(
         raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
     tau = _temperature_tensor(temperature, z1)
     losses: Tensor
-    losses, _ = torch.ops.lelkern.nt_xent(z1, z2, tau)
+    if differentiated_by_tracing(z1, z2, tau):
+        losses, _ = in_float32_under_autocast(reference.nt_xent, z1, z2, tau)
+    else:
+        losses, _ = torch.ops.lelkern.nt_xent(z1, z2, tau)
     if reduction == "mean":
         return losses.mean()
     return losses.sum() if reduction == "sum" else losses
@@ -80,7 +85,9 @@ def _check_embeddings(z1: Tensor, z2: Tensor) -> None:
         raise ValueError(f"z2 must have the shape of z1, {tuple(z1.shape)}, got {tuple(z2.shape)}")
     if z1.device != z2.device:
         raise ValueError(f"z2 must be on the device of z1, {z1.device}, got {z2.device}")
-    if z1.dtype != z2.dtype and not torch.is_autocast_enabled(z1.device.type):
+    # Autocast makes one dtype of any two but float64, which it leaves alone.
+    cast = torch.is_autocast_enabled(z1.device.type) and torch.float64 not in (z1.dtype, z2.dtype)
+    if z1.dtype != z2.dtype and not cast:
         raise TypeError(f"z2 must have the dtype of z1, {z1.dtype}, got {z2.dtype}")
 
 

@@ -37,6 +37,24 @@ def test_identity_depends_on_what_decides_the_result_and_on_nothing_else(study_f
     assert [t.identity for t in prepare(str(renamed)).trials] == plain
 
 
+@pytest.mark.parametrize("name", ["code_fingerprint", "torch"])
+def test_other_code_or_another_pytorch_is_another_trial(study_file, monkeypatch, name):
+    before = prepare(str(study_file)).trials[0].identity
+    if name == "torch":
+        monkeypatch.setattr("torch.__version__", "2.99.0")
+    else:
+        monkeypatch.setattr("lelkern.ablation.trial.code_fingerprint", lambda: "other")
+    assert prepare(str(study_file)).trials[0].identity != before
+
+
+def test_a_namesake_of_a_shipped_study_has_a_folder_of_its_own(study_file):
+    namesake = study_file.with_name("temperature.toml")
+    study_file.rename(namesake)
+    shipped, own = (prepare(str(name)).default_folder for name in ("temperature", namesake))
+    assert shipped == Path("runs/temperature")
+    assert own.name.startswith("temperature-")
+
+
 def test_what_cannot_be_compared_goes_to_different_folders(study_file):
     folders = [
         prepare(str(study_file), **changes).default_folder

@@ -1,8 +1,8 @@
 """Trials in worker processes: results, isolation, interruption."""
 
 import json
+import multiprocessing
 import os
-import time
 from contextlib import closing
 
 import pytest
@@ -11,7 +11,7 @@ from lelkern.ablation.experiment import prepare
 from lelkern.ablation.report import write_report
 from lelkern.ablation.runner import Started, run_trials
 from lelkern.ablation.store import Store
-from lelkern.ablation.worker import Advanced, Done, Failed
+from lelkern.ablation.worker import Advanced, Done, Failed, work
 
 
 @pytest.fixture
@@ -95,12 +95,18 @@ def test_an_interrupted_study_continues_to_the_same_results(study_file, store, t
 
 
 def test_a_worker_ends_when_nobody_listens(study_file, store):
-    experiment = prepare(str(study_file), seeds=1, settings={"pause": 0.3, "steps": 20})
-    events = run_trials(experiment.trials[:1], store.data_file(experiment.source), store, 1)
-    next(events)
-    time.sleep(0.5)
-    events.close()
-    assert store.missing(experiment.trials[:1]) == list(experiment.trials[:1])
+    experiment = prepare(str(study_file), seeds=1, settings={"pause": 0.3, "steps": 200})
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (experiment.trials[0], store.data_file(experiment.source), store, sender)
+    process = context.Process(target=work, args=arguments)
+    process.start()
+    sender.close()
+    receiver.recv()  # the first report
+    receiver.close()
+    process.join(timeout=30)  # at the next report; the trial itself takes a minute
+    assert process.exitcode == 0
+    assert store.result(experiment.trials[0]) is None
 
 
 def test_half_a_result_is_no_result(study_file, store):

@@ -87,6 +87,15 @@ def test_quick_changes_seeds_values_and_base(study_file):
             "1 entries but y",
         ),
         ("[quick]", "[quick", "not valid TOML"),
+        ('key = "level"', 'key = "data.seed"', "factor 'data.seed': all arms share data"),
+        ('scale = "linear"', 'scale = "log"', "scale 'log' but not only values > 0"),
+        ("level = [0.0, 2.0, 4.0]", "level = [2.0]", "quick: factor.0: .*at least two values"),
+        ("[quick]", "[published]\nsource='s'\nlabel='l'\nx=['a']\ny=[1.0]\n[quick]", "numbers"),
+        (
+            "[expect]",
+            "[[factor]]\nkey='level'\nlabel='l'\nscale='log'\nvalues=[1,2]\n[expect]",
+            "does not fit|is there twice",
+        ),
     ],
 )
 def test_errors_name_the_file_and_what_is_wrong(study_file, old, new, message):

@@ -80,6 +80,20 @@ def test_hue_turns_red_into_other_hues():
     assert set(strongest.tolist()) == {0, 1, 2}
 
 
+def test_the_strongest_hue_turns_by_half_the_circle():
+    images = torch.rand(2, 3, 8, 8)
+    assert apply(Color(strength=1.25, hue=0.5), images=images).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranges"),
+    [(Crop, {"min_scale": 0.5, "max_scale": 0.4}), (Blur, {"min_sigma": 2.0, "max_sigma": 1.0})],
+)
+def test_ranges_are_ordered(kind, ranges):
+    with pytest.raises(ValueError, match=r"must be at most max_"):
+        kind(**ranges)
+
+
 def test_blur_smooths():
     images = torch.rand(4, 3, 24, 24)
     blurred = apply(Blur(p=1.0, min_sigma=2.0, max_sigma=2.0), images=images)

@@ -79,6 +79,8 @@ def results(folder):
         (["ablate", "tiny.toml", "--data", "cifar11"], "cifar1"),
         (["ablate", "tiny.toml", "--data", "cifar10", "--data-root", "."], "cifar10"),
         (["ablate", "tiny.toml", "--out", "tiny.toml/here"], "tiny.toml/here"),
+        (["ablate", "tiny.toml", "--data", ""], "''"),
+        (["ablate", "tiny.toml", "--set", "encoder=resnet19"], "resnet19"),
         (["ablate", "tiny.toml", "--seeds", "0"], "--seeds"),
         (["ablate", "tiny.toml", "--workers", "x"], "--workers"),
         (["ablate"], "NAME_OR_FILE"),
@@ -192,6 +194,29 @@ def descendants_of(session):
         except (ProcessLookupError, FileNotFoundError):
             continue
     return [command for command in found if command]
+
+
+def test_a_metric_that_the_baselines_lack(folder, capfd):
+    study = TINY.replace('metric = "linear_probe"', 'metric = "final_loss"')
+    (folder / "tiny.toml").write_text(study)
+    code, out, err = call(capfd, "ablate", "tiny.toml", "--seeds", "1")
+    assert code == 0
+    assert "final loss" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.8, 1.6])
+def test_interrupting_while_workers_start_shows_no_traceback(folder, seconds):
+    process = spawn("ablate", "tiny.toml", "--set", "steps=5000")
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("runs/*/data/*.pt")):  # the last thing before workers start
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")

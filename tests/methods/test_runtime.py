@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lelkern.config import ConfigError
 from lelkern.methods.runtime import RuntimeConfig
 
 
@@ -18,6 +19,12 @@ def test_resolve_leaves_nothing_to_decide_and_decides_once():
 def test_auto_is_bfloat16_only_where_the_cpu_multiplies_it(monkeypatch, capabilities, precision):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert RuntimeConfig(device="cpu").resolve().precision == precision
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(ConfigError, match=r"runtime.device: .*no GPU, got cuda"):
+        RuntimeConfig(device="cuda", precision="float32").resolve()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -120,6 +121,14 @@ def test_runs_through_the_registry(data):
     untrained = method.run(method.untrained(small()), data, 0, FLOAT32, lambda step, loss: None)
     assert "final_loss" in metrics
     assert "final_loss" not in untrained
+
+
+def test_one_test_image_a_class_has_no_tolerance(data):
+    first = torch.stack([(data.test_labels == c).nonzero()[0, 0] for c in range(10)])
+    few = replace(data, test_images=data.test_images[first], test_labels=data.test_labels[first])
+    metrics = METHODS["simclr"].run(small(steps=0), few, 0, FLOAT32, lambda step, loss: None)
+    assert "tolerance" not in metrics
+    assert "uniformity" in metrics
 
 
 def test_raw_pixels_are_about_as_hard_as_they_should_be(data):

@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from lelkern.config import ConfigError
+from lelkern.methods.simclr import SimCLRConfig
 from lelkern.models import ConvEncoderConfig, HeadConfig, ProjectionHead, ResNetEncoderConfig
 
 
@@ -23,6 +25,26 @@ def test_width_and_depth_add_parameters():
     assert count(width=2, depth=1) == 9 * (3 * 2 + 2 * 4 + 4 * 8) + 2 * (2 + 4 + 8)
     assert count(width=4) > 3 * count(width=2)
     assert count(depth=3) > count(depth=2)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ("conv", ConvEncoderConfig()),
+        ("resnet18", ResNetEncoderConfig(name="resnet18")),
+        ({"width": 4}, ConvEncoderConfig(width=4)),
+        ({"name": "resnet34"}, ResNetEncoderConfig(name="resnet34")),
+    ],
+    ids=str,
+)
+def test_an_encoder_is_a_name_or_a_table(encoder, expected):
+    assert SimCLRConfig.parse({"encoder": encoder}, "test").encoder == expected
+
+
+@pytest.mark.parametrize("encoder", ["resnet19", 3, {"name": "resnet19"}])
+def test_unknown_encoders(encoder):
+    with pytest.raises(ConfigError, match="test: encoder"):
+        SimCLRConfig.parse({"encoder": encoder}, "test")
 
 
 @pytest.mark.parametrize(("name", "features"), [("resnet18", 512), ("resnet50", 2048)])

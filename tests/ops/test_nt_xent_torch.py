@@ -129,3 +129,43 @@ def test_memory_does_not_grow_with_the_square_of_the_batch():
     # 16384 x 16384 similarities would be 1 GiB; the rows are padded to 64 features and copied
     # a few times, 4 MiB each, so 64 MiB leaves room for the allocator.
     assert int(run.stdout) < 64 * 1024
+
+
+@pytest.mark.parametrize("temperature", [0.2, torch.tensor(0.3, dtype=torch.float64)])
+def test_functional_and_forward_mode_derivatives(device, temperature):
+    z1, z2, t1, t2 = torch.randn(4, 5, 3, dtype=torch.float64, device=device)
+
+    def loss(z1, z2):
+        return lelkern.nt_xent(z1, z2, temperature)
+
+    a, b = z1.clone().requires_grad_(), z2.clone().requires_grad_()
+    want = torch.autograd.grad(loss(a, b), (a, b))
+    for got in (
+        torch.func.grad(loss, argnums=(0, 1))(z1, z2),
+        torch.func.jacrev(loss, argnums=(0, 1))(z1, z2),
+        torch.func.jacfwd(loss, argnums=(0, 1))(z1, z2),
+    ):
+        torch.testing.assert_close(got, want)
+    along = (want[0] * t1).sum() + (want[1] * t2).sum()
+    torch.testing.assert_close(torch.func.jvp(loss, (z1, z2), (t1, t2))[1], along)
+    with torch.autograd.forward_ad.dual_level():
+        dual = loss(
+            torch.autograd.forward_ad.make_dual(z1, t1), torch.autograd.forward_ad.make_dual(z2, t2)
+        )
+        torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(dual).tangent, along)
+    each = torch.func.vmap(torch.func.grad(loss))(z1.expand(2, -1, -1), z2.expand(2, -1, -1))
+    torch.testing.assert_close(each, want[0].expand(2, -1, -1))
+
+
+def test_functional_gradient_under_autocast_is_in_float32(device):
+    z1, z2 = torch.randn(2, 6, 4, device=device).bfloat16()
+    with torch.autocast(device, torch.bfloat16):
+        got = torch.func.grad(lambda z: lelkern.nt_xent(z, z2, 0.1))(z1)
+    want = torch.func.grad(lambda z: lelkern.nt_xent(z, z2.float(), 0.1))(z1.float())
+    torch.testing.assert_close(got, want.bfloat16())
+
+
+def test_autocast_does_not_mix_float64_with_others(device):
+    z = torch.randn(3, 2, device=device)
+    with torch.autocast(device, torch.bfloat16), pytest.raises(TypeError, match="float64"):
+        lelkern.nt_xent(z.double(), z)

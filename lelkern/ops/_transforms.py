@@ -1,0 +1,34 @@
+"""Ways of differentiating for which PyTorch has no rule of a custom op, and gives silent zeros."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import TransformType, get_interpreter_stack
+from torch.autograd import forward_ad
+
+
+def differentiated_by_tracing(*tensors: Tensor) -> bool:
+    """Whether ``torch.func.grad``, ``jvp`` and the like, or forward mode, see these tensors.
+
+    An op registered with ``torch.library`` then raises, or is taken for a constant (seen with
+    PyTorch 2.14); plain PyTorch works.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    levels = get_interpreter_stack() or ()
+    if any(level.key() in (TransformType.Grad, TransformType.Jvp) for level in levels):
+        return True
+    return forward_ad._current_level >= 0 and any(
+        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors
+    )
+
+
+def in_float32_under_autocast(function: Callable[..., Any], *tensors: Tensor) -> Any:
+    """Call a reference as its op would be called under autocast: in float32, undisturbed."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return function(*tensors)
+    with torch.autocast(device, enabled=False):
+        return function(*(t if t.dtype == torch.float64 else t.float() for t in tensors))
