@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lelkern.evaluate.checks import check_pairs, check_positive
+from lelkern.evaluate.unit_rows import unit_rows
 
 
 class ContrastiveStatistics(NamedTuple):
@@ -57,7 +57,7 @@ def contrastive_statistics(
     check_positive("chunk_size", chunk_size)
     n = len(z1)
     z = torch.cat([z1, z2])  # (2N, D)
-    z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=1)
+    z = unit_rows(z)
     row = torch.arange(2 * n, device=z.device)
     correct, entropy = 0, 0.0
     for i in torch.split(row, chunk_size):

@@ -6,10 +6,10 @@ All three scale rows to unit norm first; a zero row stays zero.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lelkern.evaluate.checks import check_features, check_labels, check_pairs, check_positive
+from lelkern.evaluate.unit_rows import unit_rows
 
 
 def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
@@ -33,7 +33,7 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
     """
     check_pairs(z1, z2)
     check_positive("alpha", alpha)
-    return float((_unit(z1) - _unit(z2)).norm(dim=1).pow(alpha).mean())
+    return float((unit_rows(z1) - unit_rows(z2)).norm(dim=1).pow(alpha).mean())
 
 
 def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
@@ -64,7 +64,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
     n = len(z)
     if n < 2:
         raise ValueError(f"z must have at least 2 rows, got {n}")
-    z = _unit(z)
+    z = unit_rows(z)
     square = z.square().sum(dim=1)  # 1, or 0 for a zero row
     sums = []
     for i in range(0, n, chunk_size):
@@ -100,7 +100,7 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
     """
     check_features("z", z)
     check_labels("labels", labels, len(z))
-    z = _unit(z).double()
+    z = unit_rows(z).double()
     _, y = torch.unique(labels.to(z.device), return_inverse=True)
     count = y.bincount()  # (C,)
     pairs = int((count * (count - 1)).sum())
@@ -109,8 +109,3 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
     # sum_{i != j} z_i·z_j = |sum_i z_i|^2 - sum_i |z_i|^2 within a class: no N x N matrix.
     total = z.new_zeros(len(count), z.shape[1]).index_add_(0, y, z)
     return float(total.square().sum() - z.square().sum()) / pairs
-
-
-def _unit(z: Tensor) -> Tensor:
-    """Rows of unit norm, float32 (float64 stays)."""
-    return F.normalize(z if z.dtype == torch.float64 else z.float(), dim=1)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lelkern.evaluate.checks import check_classification, check_positive
+from lelkern.evaluate.unit_rows import unit_rows
 
 
 def knn(
@@ -50,25 +51,20 @@ def knn(
     check_positive("temperature", temperature)
     check_positive("chunk_size", chunk_size)
     k = min(k, len(train_x))
-    bank = _unit(train_x).T  # (D, N)
+    bank = unit_rows(train_x).T  # (D, N)
     classes, y = torch.unique(train_y, return_inverse=True)  # y counts 0..C-1
     votes = F.one_hot(y, len(classes)).to(bank.dtype)  # (N, C)
     correct = 0
     for x, label in zip(
         torch.split(test_x, chunk_size), torch.split(test_y, chunk_size), strict=True
     ):
-        similarity = _unit(x) @ bank  # (B, N)
+        similarity = unit_rows(x) @ bank  # (B, N)
         s, neighbour = _first_largest(similarity, k)  # (B, k)
         # Relative to the nearest: the same classification, and no temperature overflows.
         weight = ((s - s[:, :1]) / temperature).exp()
         score = torch.einsum("bk,bkc->bc", weight, votes[neighbour])
         correct += int((classes[score.argmax(dim=1)] == label).sum())
     return correct / len(test_x)
-
-
-def _unit(x: Tensor) -> Tensor:
-    """Rows of unit norm, float32 (float64 stays)."""
-    return F.normalize(x if x.dtype == torch.float64 else x.float(), dim=1)
 
 
 def _first_largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
