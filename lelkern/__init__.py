@@ -3,8 +3,8 @@
 from importlib.metadata import version
 
 from lelkern import nn
-from lelkern.ops import nt_xent
+from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
 
 __version__ = version("lelkern")
 
-__all__ = ["__version__", "nn", "nt_xent"]
+__all__ = ["ContrastiveStats", "__version__", "info_nce", "nn", "nt_xent", "sup_con"]

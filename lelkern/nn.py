@@ -1,37 +1,35 @@
 """Modules over the ops."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lelkern.ops.nt_xent import Reduction, nt_xent
+from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
+from lelkern.ops._contrastive import Reduction, check_reduction
+
+Loss = Tensor | tuple[Tensor, ContrastiveStats]
 
 
-class NTXentLoss(nn.Module):
-    """The contrastive loss of SimCLR; see :func:`lelkern.nt_xent`.
-
-    Args:
-        temperature: a positive number; with ``learnable`` where it starts.
-        reduction: ``"mean"`` or ``"sum"`` over the 2N rows, or ``"none"``.
-        learnable: make the temperature a parameter. It is kept as ``log_temperature``, so that no
-            step of an optimizer can make it negative.
-
-    Shape:
-        ``z1`` and ``z2`` (N, D); the loss a scalar, or (2N,) for ``"none"``.
-
-    Raises:
-        ValueError: the temperature is not a positive number.
-    """
+class _ContrastiveLoss(nn.Module):
+    """What the modules of the contrastive family share: their options and the temperature."""
 
     def __init__(
-        self, temperature: float = 0.5, *, reduction: Reduction = "mean", learnable: bool = False
+        self,
+        temperature: float,
+        *,
+        reduction: Reduction,
+        learnable: bool,
+        **options: bool,
     ) -> None:
         super().__init__()
         if not (temperature > 0 and math.isfinite(temperature)):
             raise ValueError(f"temperature must be > 0 and finite, got {temperature}")
+        check_reduction(reduction)
         self.reduction: Reduction = reduction
         self.learnable = learnable
+        self._options = options
         if learnable:
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         else:
@@ -42,13 +40,153 @@ class NTXentLoss(nn.Module):
         """The temperature in use: a number, or if learnable a tensor with a gradient."""
         return self.log_temperature.exp() if self.learnable else self._temperature
 
-    def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        """Return the loss of the pairs ``z1[i], z2[i]``."""
-        return nt_xent(z1, z2, self.temperature, reduction=self.reduction)
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "reduction": self.reduction,
+            **self._options,
+        }
 
     def extra_repr(self) -> str:
-        """Describe the options."""
+        """Describe the options that are not as they are by default."""
         temperature, learnable = self.temperature, ""
         if isinstance(temperature, Tensor):
             temperature, learnable = temperature.item(), ", learnable=True"
-        return f"temperature={temperature:.4g}, reduction={self.reduction!r}{learnable}"
+        others = "".join(
+            f", {name}={value}"
+            for name, value in self._options.items()
+            if value != (name == "normalize")
+        )
+        return f"temperature={temperature:.4g}, reduction={self.reduction!r}{learnable}{others}"
+
+
+class NTXentLoss(_ContrastiveLoss):
+    """The contrastive loss of SimCLR; see :func:`lelkern.nt_xent`.
+
+    Args:
+        temperature: a positive number; with ``learnable`` where it starts.
+        reduction: ``"mean"`` or ``"sum"`` over the 2N rows, or ``"none"``.
+        learnable: make the temperature a parameter. It is kept as ``log_temperature``, so that no
+            step of an optimizer can make it negative.
+        normalize: compare by cosine, otherwise by dot product.
+        return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
+
+    Shape:
+        ``z1`` and ``z2`` (N, D), ``ids`` (N,); the loss a scalar, or (2N,) for ``"none"``.
+
+    Raises:
+        ValueError: the temperature is not a positive number, or the reduction is unknown.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        *,
+        reduction: Reduction = "mean",
+        learnable: bool = False,
+        normalize: bool = True,
+        return_stats: bool = False,
+    ) -> None:
+        super().__init__(
+            temperature,
+            reduction=reduction,
+            learnable=learnable,
+            normalize=normalize,
+            return_stats=return_stats,
+        )
+
+    def forward(self, z1: Tensor, z2: Tensor, *, ids: Tensor | None = None) -> Loss:
+        """Return the loss of the pairs ``z1[i], z2[i]``."""
+        return nt_xent(z1, z2, ids=ids, **self._arguments())
+
+
+class InfoNCELoss(_ContrastiveLoss):
+    """The loss of CPC, MoCo and CLIP; see :func:`lelkern.info_nce`.
+
+    Args:
+        temperature: a positive number; with ``learnable`` where it starts.
+        symmetric: average both directions, as CLIP does.
+        reduction: ``"mean"`` or ``"sum"`` over the losses, or ``"none"``.
+        learnable: make the temperature a parameter, ``log_temperature``.
+        normalize: compare by cosine, otherwise by dot product.
+        return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
+
+    Shape:
+        ``query`` and ``positive`` (N, D), ``negatives`` (K, D), ``ids`` (N,), ``negative_ids``
+        (K,); the loss a scalar, or for ``"none"`` (N,), (2N,) if symmetric.
+
+    Raises:
+        ValueError: the temperature is not a positive number, or the reduction is unknown.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        *,
+        symmetric: bool = False,
+        reduction: Reduction = "mean",
+        learnable: bool = False,
+        normalize: bool = True,
+        return_stats: bool = False,
+    ) -> None:
+        super().__init__(
+            temperature,
+            reduction=reduction,
+            learnable=learnable,
+            symmetric=symmetric,
+            normalize=normalize,
+            return_stats=return_stats,
+        )
+
+    def forward(
+        self,
+        query: Tensor,
+        positive: Tensor,
+        negatives: Tensor | None = None,
+        *,
+        ids: Tensor | None = None,
+        negative_ids: Tensor | None = None,
+    ) -> Loss:
+        """Return how badly queries recognise their positives."""
+        return info_nce(
+            query, positive, negatives, ids=ids, negative_ids=negative_ids, **self._arguments()
+        )
+
+
+class SupConLoss(_ContrastiveLoss):
+    """Supervised contrastive learning; see :func:`lelkern.sup_con`.
+
+    Args:
+        temperature: a positive number; with ``learnable`` where it starts.
+        reduction: ``"mean"`` over the rows that have positives, ``"sum"``, or ``"none"``.
+        learnable: make the temperature a parameter, ``log_temperature``.
+        normalize: compare by cosine, otherwise by dot product.
+        return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
+
+    Shape:
+        ``z`` (M, D), ``labels`` and ``ids`` (M,); the loss a scalar, or (M,) for ``"none"``.
+
+    Raises:
+        ValueError: the temperature is not a positive number, or the reduction is unknown.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        *,
+        reduction: Reduction = "mean",
+        learnable: bool = False,
+        normalize: bool = True,
+        return_stats: bool = False,
+    ) -> None:
+        super().__init__(
+            temperature,
+            reduction=reduction,
+            learnable=learnable,
+            normalize=normalize,
+            return_stats=return_stats,
+        )
+
+    def forward(self, z: Tensor, labels: Tensor, *, ids: Tensor | None = None) -> Loss:
+        """Return how badly rows recognise the others of their classes."""
+        return sup_con(z, labels, ids=ids, **self._arguments())

@@ -5,10 +5,11 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 namespace lelkern {
 
-enum class Isa { baseline, avx2, avx512 };
+enum class Isa { baseline, avx2, avx512, avx512_bf16 };
 
 inline Isa detect_isa() {
     Isa best = Isa::baseline;
@@ -18,22 +19,27 @@ inline Isa detect_isa() {
         best = Isa::avx2;
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-            best = Isa::avx512;
+            best = __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
         }
     }
 #endif
     const char* asked = std::getenv("LELKERN_CPU_ISA");
     if (asked == nullptr) return best;
     const std::string name = asked;
-    for (const auto& [known, isa] :
-         {std::pair{"baseline", Isa::baseline}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}}) {
+    for (const auto& [known, isa] : {std::pair{"baseline", Isa::baseline},
+                                     {"avx2", Isa::avx2},
+                                     {"avx512", Isa::avx512},
+                                     {"avx512_bf16", Isa::avx512_bf16}}) {
         if (name == known && isa <= best) return isa;
     }
-    STD_TORCH_CHECK(false, "LELKERN_CPU_ISA must be baseline, avx2 or avx512 and run here, got ",
+    STD_TORCH_CHECK(false,
+                    "LELKERN_CPU_ISA must be baseline, avx2, avx512 or avx512_bf16 and run here, "
+                    "got ",
                     name);
 }
 
-// LELKERN_CPU_ISA=baseline|avx2|avx512 asks for a lesser one, so that one machine tests them all.
+// LELKERN_CPU_ISA=baseline|avx2|avx512|avx512_bf16 asks for a lesser one, so that one machine tests
+// them all.
 inline Isa cpu_isa() {
     static const Isa isa = detect_isa();
     return isa;

@@ -8,6 +8,7 @@
 #include <torch/headeronly/util/Half.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace lelkern {
 
@@ -16,7 +17,7 @@ using torch::stable::Tensor;
 
 // Calls f with a null pointer to the C++ type that `dtype` names.
 template <typename F>
-void dispatch_floating(ScalarType dtype, const char* name, const F& f) {
+void dispatch_floating(ScalarType dtype, const F& f) {
     switch (dtype) {
         case ScalarType::Float:
             return f(static_cast<float*>(nullptr));
@@ -27,38 +28,57 @@ void dispatch_floating(ScalarType dtype, const char* name, const F& f) {
         case ScalarType::BFloat16:
             return f(static_cast<c10::BFloat16*>(nullptr));
         default:
-            STD_TORCH_CHECK(false, name, " must be floating point, got ",
+            STD_TORCH_CHECK(false, "tensors must be floating point, got ",
                             torch::headeronly::toString(dtype));
     }
 }
 
-// out[0..D) = row `row` of `from`.
-template <typename T>
-void read_row(const Tensor& from, int64_t row, T* out) {
-    dispatch_floating(from.scalar_type(), "tensor", [&](auto* type) {
-        using Element = std::remove_pointer_t<decltype(type)>;
-        const int64_t D = from.size(1), step = from.stride(1);
-        const auto* at = static_cast<const Element*>(from.const_data_ptr()) + row * from.stride(0);
-        for (int64_t d = 0; d < D; ++d) out[d] = static_cast<T>(at[d * step]);
-    });
-}
+// The rows of a tensor (N, D), asked for once: calls across the ABI cost more than a short row.
+class Rows {
+  public:
+    explicit Rows(const Tensor& tensor)
+        : data_(tensor.mutable_data_ptr()),
+          dtype_(tensor.scalar_type()),
+          count_(tensor.size(0)),
+          D_(tensor.size(1)),
+          row_(tensor.stride(0)),
+          step_(tensor.stride(1)) {}
 
-// Row `row` of the contiguous `to` = in[0..D), rounded to its dtype.
-template <typename T>
-void write_row(const Tensor& to, int64_t row, const T* in) {
-    dispatch_floating(to.scalar_type(), "tensor", [&](auto* type) {
-        using Element = std::remove_pointer_t<decltype(type)>;
-        const int64_t D = to.size(1);
-        auto* at = static_cast<Element*>(to.mutable_data_ptr()) + row * D;
-        for (int64_t d = 0; d < D; ++d) at[d] = static_cast<Element>(in[d]);
-    });
-}
+    int64_t count() const { return count_; }
+
+    // out[0..D) = row i.
+    template <typename T>
+    void read(int64_t i, T* out) const {
+        dispatch_floating(dtype_, [&](auto* type) {
+            const auto* at = static_cast<decltype(type)>(data_) + i * row_;
+            if (step_ == 1) {  // apart, so that it becomes a loop over vectors
+                for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<T>(at[d]);
+            } else {
+                for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<T>(at[d * step_]);
+            }
+        });
+    }
+
+    // Row i = in[0..D), rounded to the dtype.
+    template <typename T>
+    void write(int64_t i, const T* in) const {
+        dispatch_floating(dtype_, [&](auto* type) {
+            using Element = std::remove_pointer_t<decltype(type)>;
+            auto* at = static_cast<Element*>(data_) + i * row_;
+            for (int64_t d = 0; d < D_; ++d) at[d * step_] = static_cast<Element>(in[d]);
+        });
+    }
+
+  private:
+    void* data_;
+    ScalarType dtype_;
+    int64_t count_, D_, row_, step_;
+};
 
 inline double read_scalar(const Tensor& from) {
     double value = 0;
-    dispatch_floating(from.scalar_type(), "tensor", [&](auto* type) {
-        using Element = std::remove_pointer_t<decltype(type)>;
-        value = static_cast<double>(*static_cast<const Element*>(from.const_data_ptr()));
+    dispatch_floating(from.scalar_type(), [&](auto* type) {
+        value = static_cast<double>(*static_cast<decltype(type)>(from.mutable_data_ptr()));
     });
     return value;
 }

@@ -1,6 +1,18 @@
 """The ops: functions over tensors with compiled kernels where there are some."""
 
 from lelkern.ops._backend import Implementation, build_info, implementations, library_path
+from lelkern.ops._contrastive import ContrastiveStats
+from lelkern.ops.info_nce import info_nce
 from lelkern.ops.nt_xent import nt_xent
+from lelkern.ops.sup_con import sup_con
 
-__all__ = ["Implementation", "build_info", "implementations", "library_path", "nt_xent"]
+__all__ = [
+    "ContrastiveStats",
+    "Implementation",
+    "build_info",
+    "implementations",
+    "info_nce",
+    "library_path",
+    "nt_xent",
+    "sup_con",
+]

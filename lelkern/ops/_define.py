@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 _LIBRARY = torch.library.Library("lelkern", "DEF")
 _OPS: list[str] = []
@@ -23,7 +22,8 @@ def define(
 
     Args:
         name: the op's name.
-        schema: its arguments, all tensors, and results, as ``"(Tensor x) -> (Tensor, Tensor)"``.
+        schema: its arguments and its results, tensors all of them, as
+            ``"(Tensor x, bool exact) -> (Tensor, Tensor)"``.
         reference: the op in plain PyTorch; compiled kernels override it on their device.
         fake: shapes and dtypes of the results.
         setup_context: saves what ``backward`` needs.
@@ -52,7 +52,7 @@ def defined_ops() -> tuple[str, ...]:
 def _one_by_one(name: str) -> Callable[..., Any]:
     """Return a vmap rule that takes the batch one element after the other."""
 
-    def rule(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> Any:
+    def rule(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
         op = getattr(torch.ops.lelkern, name)
         results = [
             op(*(x if d is None else x.select(d, i) for x, d in zip(inputs, in_dims, strict=True)))

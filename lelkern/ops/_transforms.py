@@ -25,10 +25,16 @@ def differentiated_by_tracing(*tensors: Tensor) -> bool:
     )
 
 
-def in_float32_under_autocast(function: Callable[..., Any], *tensors: Tensor) -> Any:
+def in_float32_under_autocast(function: Callable[..., Any], *inputs: Tensor | None) -> Any:
     """Call a reference as its op would be called under autocast: in float32, undisturbed."""
-    device = tensors[0].device.type
+    device = next(x.device.type for x in inputs if x is not None)
     if not torch.is_autocast_enabled(device):
-        return function(*tensors)
+        return function(*inputs)
     with torch.autocast(device, enabled=False):
-        return function(*(t if t.dtype == torch.float64 else t.float() for t in tensors))
+        return function(*map(_cast_as_autocast_does, inputs))
+
+
+def _cast_as_autocast_does(x: Tensor | None) -> Tensor | None:
+    if x is None or not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    return x.float()

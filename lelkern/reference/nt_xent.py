@@ -4,62 +4,57 @@ Computed in float32, or float64 for float64 rows, with matrices of 2N x 2N. Both
 differentiable. ``temperature`` has no dimensions; one that is not a positive number gives nan.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-EPS = 1e-12
-"""A row with a smaller norm counts as zero: its similarity to every row is 0, its gradient too."""
+from lelkern.reference import contrastive
 
 
-def nt_xent(z1: Tensor, z2: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each of the 2N rows its loss, and log sum_{k != i} exp(s_ik / temperature)."""
-    unit, _ = _unit_rows(z1, z2)
-    similarity, itself, positive = _similarities(unit, temperature)
-    similarity_of_positive = similarity[positive]
-    if len(z1) == 1:  # the only candidate is the positive: -log 1, but nan stays nan
-        loss = 0 * similarity_of_positive
-    else:
-        negatives = similarity.masked_fill(itself | positive, -math.inf).logsumexp(dim=1)
-        # -log(e^pos / (e^pos + e^negatives)) without a difference of near logarithms.
-        loss = F.softplus(negatives - similarity_of_positive, threshold=40)
-    return loss, (similarity_of_positive + loss).double()
+def nt_xent(
+    z1: Tensor,
+    z2: Tensor,
+    temperature: Tensor,
+    ids: Tensor | None = None,
+    normalize: bool = True,
+    stats: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of each of the 2N rows its loss, its log-sum-exp over the candidates, and statistics.
+
+    The candidates are all rows but itself and, but for the positive, those with its id.
+    """
+    unit, _ = contrastive.rows(torch.cat([z1, z2]), normalize)
+    x = contrastive.logits(unit @ unit.T, temperature)
+    positive, excluded = _masks(x, ids)
+    loss, log_sum_exp = contrastive.loss_of_one_positive(x, positive, excluded)
+    return loss, log_sum_exp, contrastive.statistics(x, positive, excluded, stats)
 
 
 def nt_xent_backward(
-    grad: Tensor, z1: Tensor, z2: Tensor, temperature: Tensor
+    grad: Tensor,
+    z1: Tensor,
+    z2: Tensor,
+    temperature: Tensor,
+    ids: Tensor | None = None,
+    normalize: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of z1, z2 and temperature, given those of the 2N losses."""
-    unit, norm = _unit_rows(z1, z2)
-    similarity, itself, positive = _similarities(unit, temperature)
-    P = similarity.masked_fill(itself, -math.inf).softmax(dim=1)
-    # dloss_i / dsimilarity_ik is P_ik, and P_ik - 1 for the positive: minus all the others.
-    P = P.masked_fill(positive, 0)
-    W = grad.unsqueeze(1) * (P - P.sum(dim=1, keepdim=True) * positive)  # (2N, 2N)
+    unit, norm = contrastive.rows(torch.cat([z1, z2]), normalize)
+    x = contrastive.logits(unit @ unit.T, temperature)
+    positive, excluded = _masks(x, ids)
+    W = contrastive.weights_of_one_positive(grad, x, positive, excluded)  # (2N, 2N)
     grad_unit = (W + W.T) @ unit / temperature
-    # Through unit = z / norm.
-    grad_z = (grad_unit - unit * (unit * grad_unit).sum(dim=1, keepdim=True)) / norm
+    grad_z = contrastive.through_rows(grad_unit, unit, norm, normalize)
     # Copies, since the outputs of an op may not share memory.
     grad_z1, grad_z2 = (half.to(z1.dtype, copy=True) for half in grad_z.tensor_split(2))
-    grad_temperature = -(W * similarity.masked_fill(itself, 0)).sum() / temperature
+    grad_temperature = -(W * x).sum() / temperature
     return grad_z1, grad_z2, grad_temperature.to(temperature.dtype)
 
 
-def _unit_rows(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the 2N rows with norm 1, and their norms (2N, 1)."""
-    z = torch.cat([z1, z2])  # (2N, D)
-    norm = torch.linalg.vector_norm(z, dim=1, keepdim=True, dtype=torch.float64)
-    norm = norm.masked_fill(norm.isinf(), math.nan)  # never a silent zero row
-    norm = norm.masked_fill(norm < EPS, math.inf)
-    computed_in = torch.float64 if z.dtype == torch.float64 else torch.float32
-    return (z / norm).to(computed_in), norm
-
-
-def _similarities(unit: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return s / temperature (2N, 2N), where k = i, and where k is the positive of i."""
-    valid = (temperature > 0) & temperature.isfinite()
-    similarity = unit @ unit.T / temperature.masked_fill(~valid, math.nan)
-    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return similarity, itself, itself.roll(len(unit) // 2, dims=1)
+def _masks(x: Tensor, ids: Tensor | None) -> tuple[Tensor, Tensor]:
+    itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    positive = itself.roll(len(x) // 2, dims=1)
+    excluded = itself
+    if ids is not None:
+        both = ids.repeat(2)
+        excluded = itself | (contrastive.same(both, both) & ~positive)
+    return positive, excluded

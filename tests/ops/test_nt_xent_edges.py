@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from nt_xent_samples import pairs
+from contrastive_samples import pairs
 
 import lelkern
 
@@ -144,7 +144,8 @@ def test_temperature_must_be_one_finite_number():
 @pytest.mark.parametrize("N", [1, 3])
 def test_where_the_temperature_is_not_looked_at_a_wrong_one_gives_nan(temperature, N, device):
     z1, z2 = (z.to(device) for z in pairs(N, 4))
-    losses, _ = torch.ops.lelkern.nt_xent(z1, z2, torch.tensor(temperature, device=device))
+    tau = torch.tensor(temperature, device=device)
+    losses, *_ = torch.ops.lelkern.nt_xent(z1, z2, tau, None, True, False, False, 0)
     assert losses.isnan().all()
 
 
@@ -166,9 +167,11 @@ def test_reduction_must_be_known():
 def test_the_op_itself_refuses_what_is_outside_its_memory():
     z = torch.ones(3, 4)
     tau = torch.tensor(0.5)
-    op = torch.ops.lelkern.nt_xent_backward
-    loss, lse = torch.ops.lelkern.nt_xent(z, z, tau)
+    rest = (None, True, False)
+    loss, lse, kept, _ = torch.ops.lelkern.nt_xent(z, z, tau, *rest, False, 0)
     with pytest.raises((RuntimeError, ValueError)):
-        torch.ops.lelkern.nt_xent(z, torch.ones(2, 5), tau)
+        torch.ops.lelkern.nt_xent(z, torch.ones(2, 5), tau, *rest, False, 0)
     with pytest.raises((RuntimeError, ValueError)):
-        op(torch.ones(5), z, z, tau, loss, lse)
+        torch.ops.lelkern.nt_xent(z, z, tau, torch.zeros(2).long(), *rest[1:], False, 0)
+    with pytest.raises((RuntimeError, ValueError)):
+        torch.ops.lelkern.nt_xent_backward(torch.ones(5), z, z, tau, *rest, loss, lse, kept)

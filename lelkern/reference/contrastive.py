@@ -1,0 +1,100 @@
+"""What the contrastive losses share in plain PyTorch: rows of norm 1, logits, losses of rows.
+
+Everything is computed in float32, or float64 for float64 rows. A row of logits holds the
+candidates of one query; ``positive`` marks the candidates that it should recognise and ``excluded``
+those that do not count, both boolean and of the shape of the logits.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPS = 1e-12
+"""A row with a smaller norm counts as zero: its similarity to every row is 0, its gradient too."""
+
+MASKED = -1e30
+"""The logit of what is excluded: its exponential is 0, and unlike -inf it makes no nan."""
+
+
+def rows(z: Tensor, normalize: bool) -> tuple[Tensor, Tensor]:
+    """Return z (N, D) as the loss sees it, and what each row was divided by, (N, 1)."""
+    computed_in = torch.float64 if z.dtype == torch.float64 else torch.float32
+    if not normalize:
+        return z.to(computed_in), torch.ones(len(z), 1, dtype=torch.float64, device=z.device)
+    norm = torch.linalg.vector_norm(z, dim=1, keepdim=True, dtype=torch.float64)
+    norm = norm.masked_fill(norm.isinf(), math.nan)  # never a silent zero row
+    norm = norm.masked_fill(norm < EPS, math.inf)
+    return (z / norm).to(computed_in), norm
+
+
+def through_rows(grad: Tensor, unit: Tensor, norm: Tensor, normalize: bool) -> Tensor:
+    """Turn the gradient of what :func:`rows` returned into that of what it was given."""
+    if not normalize:
+        return grad
+    return (grad - unit * (unit * grad).sum(dim=1, keepdim=True)) / norm
+
+
+def logits(similarity: Tensor, temperature: Tensor) -> Tensor:
+    """Return similarity / temperature; nan for a temperature that is not a positive number."""
+    valid = (temperature > 0) & temperature.isfinite()
+    return similarity / temperature.masked_fill(~valid, math.nan)
+
+
+def same(ids: Tensor, others: Tensor) -> Tensor:
+    """Return where ids (R,) equal others (C,), as (R, C)."""
+    return ids.unsqueeze(1) == others.unsqueeze(0)
+
+
+def loss_of_one_positive(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's -log of its positive's softmax, and its log-sum-exp in float64."""
+    # Exactly one positive a row; a sum rather than an index, which keeps nan and zero rows.
+    x_positive = x.masked_fill(~positive, 0).sum(dim=1)
+    negatives = x.masked_fill(positive | excluded, MASKED).logsumexp(dim=1)
+    # -log(e^pos / (e^pos + e^negatives)) without a difference of near logarithms.
+    loss = F.softplus(negatives - x_positive, threshold=40)
+    return loss, (x_positive + loss).double()
+
+
+def weights_of_one_positive(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
+    """Return the gradient of the logits, given that of the losses of their rows."""
+    P = x.masked_fill(excluded, MASKED).softmax(dim=1)
+    # P_ik, and P_ik - 1 for the positive: minus all the others.
+    P = P.masked_fill(positive | excluded, 0)
+    return grad.unsqueeze(1) * (P - P.sum(dim=1, keepdim=True) * positive)
+
+
+def loss_of_positives(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's mean over its positives of -log softmax, 0 if it has none; and log-sum-exp.
+
+    The positives count among the candidates.
+    """
+    log_sum_exp = x.masked_fill(excluded, MASKED).logsumexp(dim=1)
+    count = positive.sum(dim=1)
+    mean = x.masked_fill(~positive, 0).sum(dim=1) / count.clamp(min=1)
+    loss = (log_sum_exp - mean) * (count > 0)
+    return loss, log_sum_exp.double()
+
+
+def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
+    """Return the gradient of the logits, given that of the losses of their rows."""
+    P = x.masked_fill(excluded, MASKED).softmax(dim=1).masked_fill(excluded, 0)
+    count = positive.sum(dim=1, keepdim=True)
+    share = positive.to(P.dtype) / count.clamp(min=1)
+    return grad.unsqueeze(1) * (count > 0) * (P - share)
+
+
+def statistics(x: Tensor, positive: Tensor, excluded: Tensor, wanted: bool) -> Tensor:
+    """Return (2, rows): is the best candidate a positive?; entropy of the softmax. Or (2, 0)."""
+    if not wanted:
+        return x.new_empty(2, 0)
+    x = x.detach().masked_fill(excluded, MASKED)
+    nothing = x.new_full((len(x), 1), MASKED)  # for rows without a negative
+
+    def best(of: Tensor) -> Tensor:
+        return torch.cat([x.masked_fill(~of, MASKED), nothing], dim=1).amax(dim=1)
+
+    correct = best(positive) > best(~positive)
+    entropy = torch.special.entr(x.softmax(dim=1).masked_fill(excluded, 0)).sum(dim=1)
+    return torch.stack([correct.to(x.dtype), entropy])

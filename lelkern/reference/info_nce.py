@@ -1,0 +1,105 @@
+"""InfoNCE in plain PyTorch: the specification of the op, and its fallback.
+
+Computed in float32, or float64 for float64 rows, with matrices of queries x keys. Both functions
+are differentiable. ``temperature`` has no dimensions; one that is not a positive number gives nan.
+"""
+
+import torch
+from torch import Tensor
+
+from lelkern.reference import contrastive
+
+
+def info_nce(
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor | None,
+    temperature: Tensor,
+    ids: Tensor | None = None,
+    negative_ids: Tensor | None = None,
+    normalize: bool = True,
+    symmetric: bool = False,
+    stats: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss of each query, its log-sum-exp over the candidates, and statistics.
+
+    The candidates are the positives of all queries, or its own and the negatives; but for its own
+    positive none with its id. If symmetric, the N losses of the positives, which look for their
+    queries, follow.
+    """
+    q, _ = contrastive.rows(query, normalize)
+    k, _ = contrastive.rows(positive, normalize)
+    n = None if negatives is None else contrastive.rows(negatives, normalize)[0]
+    x = contrastive.logits(_similarity(q, k, n), temperature)
+    target, excluded = _masks(x, negatives is not None, ids, negative_ids)
+    results = [
+        (*contrastive.loss_of_one_positive(*way), contrastive.statistics(*way, stats))
+        for way in _directions(x, target, excluded, symmetric)
+    ]
+    loss, log_sum_exp, statistics = (torch.cat(parts, -1) for parts in zip(*results, strict=True))
+    return loss, log_sum_exp, statistics
+
+
+def info_nce_backward(
+    grad: Tensor,
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor | None,
+    temperature: Tensor,
+    ids: Tensor | None = None,
+    negative_ids: Tensor | None = None,
+    normalize: bool = True,
+    symmetric: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of query, positive, negatives (empty if there are none), temperature."""
+    q, q_norm = contrastive.rows(query, normalize)
+    k, k_norm = contrastive.rows(positive, normalize)
+    n, n_norm = contrastive.rows(query[:0] if negatives is None else negatives, normalize)
+    x = contrastive.logits(_similarity(q, k, None if negatives is None else n), temperature)
+    target, excluded = _masks(x, negatives is not None, ids, negative_ids)
+    ways = _directions(x, target, excluded, symmetric)
+    grads = grad.chunk(len(ways))
+    W = contrastive.weights_of_one_positive(grads[0], *ways[0])  # (N, keys)
+    if symmetric:
+        W = W + contrastive.weights_of_one_positive(grads[1], *ways[1]).T
+    if negatives is None:
+        grad_q, grad_k, grad_n = W @ k, W.T @ q, torch.zeros_like(n)
+    else:
+        grad_q = W[:, :1] * k + W[:, 1:] @ n
+        grad_k, grad_n = W[:, :1] * q, W[:, 1:].T @ q
+    # Copies, since the outputs of an op may not share memory.
+    grad_q, grad_k, grad_n = (
+        contrastive.through_rows(g / temperature, unit, norm, normalize).to(query.dtype, copy=True)
+        for g, unit, norm in ((grad_q, q, q_norm), (grad_k, k, k_norm), (grad_n, n, n_norm))
+    )
+    grad_temperature = -(W * x).sum() / temperature
+    return grad_q, grad_k, grad_n, grad_temperature.to(temperature.dtype)
+
+
+def _similarity(q: Tensor, k: Tensor, n: Tensor | None) -> Tensor:
+    """Return (N, N) with all keys, or MoCo's (N, 1 + K): the own key, then the negatives."""
+    if n is None:
+        return q @ k.T
+    return torch.cat([(q * k).sum(dim=1, keepdim=True), q @ n.T], dim=1)
+
+
+def _masks(
+    x: Tensor, queue: bool, ids: Tensor | None, negative_ids: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    positive = torch.zeros_like(x, dtype=torch.bool)
+    if queue:
+        positive[:, 0] = True
+    else:
+        positive.fill_diagonal_(True)
+    if ids is None:
+        return positive, torch.zeros_like(positive)
+    if negative_ids is None:
+        return positive, contrastive.same(ids, ids) & ~positive
+    return positive, torch.cat([positive[:, :1] & False, contrastive.same(ids, negative_ids)], 1)
+
+
+def _directions(
+    x: Tensor, positive: Tensor, excluded: Tensor, symmetric: bool
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    ways = [(x, positive, excluded)]
+    return [*ways, (x.T, positive.T, excluded.T)] if symmetric else ways

@@ -1,0 +1,260 @@
+"""Values, gradients and statistics of the contrastive family against the formulas."""
+
+import importlib
+import itertools
+
+import pytest
+import torch
+from contrastive_samples import SAMPLES, Sample, expected, pairs, upstream
+from torch import Tensor
+
+import lelkern
+from lelkern.ops import library_path
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+
+PLAIN = [s for s in SAMPLES if s.name in ("N97", "symmetric N97", "K1700 N4", "M97", "ids")]
+
+
+def eps(dtype: torch.dtype) -> float:
+    """Rounding error of what is computed in: float32 for the half dtypes."""
+    return torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
+
+
+def losses_and_grads(
+    sample: Sample, embeddings: dict[str, Tensor], temperature: Tensor, **more
+) -> tuple[Tensor, Tensor, Tensor]:
+    embeddings = {name: z.detach().requires_grad_() for name, z in embeddings.items()}
+    temperature = temperature.detach().requires_grad_()
+    losses = sample.losses(embeddings, temperature, **more)
+    grads = torch.autograd.grad(
+        losses, (*embeddings.values(), temperature), upstream(len(losses)).to(losses)
+    )
+    return losses.detach().cpu().double(), torch.cat(grads[:-1]).cpu().double(), grads[-1].cpu()
+
+
+def check(sample: Sample, dtype: torch.dtype, embeddings: dict[str, Tensor]) -> None:
+    want = expected(sample, dtype)
+    temperature = torch.tensor(sample.temperature, dtype=torch.float64)
+    losses, grads, grad_temperature = losses_and_grads(sample, embeddings, temperature)
+
+    # A similarity, a dot product of unit rows, is off by a few units in the last place, and the
+    # oracle knows what that changes; the rest (norm, exp, log, sums in blocks) adds a few more.
+    ulp = eps(dtype)
+    tolerance = ulp * (4 * want.loss_sensitivity + 8 * want.losses.abs())
+    # Below the smallest normal number the compiled kernel may give 0.
+    tiny = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).tiny
+    # The log of a sum of SupCon's loses 1 ulp of 1 where a loss is nearly 0.
+    tolerance = tolerance + (8 * ulp if sample.op == "sup_con" else 0)
+    assert ((losses - want.losses).abs() <= tolerance + 2 * len(grads) * tiny).all()
+
+    # SupCon's log-sum-exp is off by some ulps of 1 as well, and P as many of itself.
+    more = 8 if sample.op == "sup_con" else 0
+    tolerance = ulp * (4 * want.grad_sensitivity + more * want.grad_weight)
+    slack = 1e6 * tiny
+    if dtype in (torch.bfloat16, torch.float16):  # the result is rounded to it
+        info = torch.finfo(dtype)
+        tolerance = tolerance + info.eps / 2 * want.grads.abs()
+        slack += info.smallest_normal * info.eps
+    if dtype == torch.bfloat16:  # and so may be what each row is multiplied by
+        tolerance = tolerance + torch.finfo(dtype).eps / 2 * want.grad_weight
+    assert ((grads - want.grads).abs() <= tolerance + slack).all()
+
+    error = abs(grad_temperature.item() - want.grad_temperature)
+    tolerance = ulp * (4 * want.grad_temperature_sensitivity + more * want.grad_temperature_weight)
+    if dtype == torch.bfloat16:
+        tolerance += torch.finfo(dtype).eps / 2 * want.grad_temperature_weight
+    assert error <= tolerance + 1e6 * tiny
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_the_loops(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    check(sample, dtype, sample.inputs(dtype, device))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_float64_is_right_to_1e_12(sample: Sample, device: str) -> None:
+    losses = sample.losses(sample.inputs(torch.float64, device), sample.temperature)
+    want = expected(sample, torch.float64).losses
+    # Dot products of rows of size 1e1 at 1 / temperature = 20 have 1e3 ulps more.
+    torch.testing.assert_close(losses.cpu(), want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_statistics(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    embeddings = sample.inputs(dtype, device)
+    losses, stats = sample.losses(embeddings, sample.temperature, return_stats=True)
+    want = expected(sample, dtype)
+    assert torch.equal(losses, sample.losses(embeddings, sample.temperature))
+    assert losses.shape == stats.accuracy.shape == stats.entropy.shape
+    ulp = eps(dtype)
+    # Whether the best is a positive is a matter of rounding where both are equal but for that.
+    if "clustered" not in sample.name and "nearly" not in sample.name:
+        assert torch.equal(stats.accuracy.cpu().double(), want.correct)
+    # H = -sum P log P, where log P is off by the error of the similarities, as losses are.
+    sensitivity = 1 + 4 / sample.temperature * (1 if sample.options.get("normalize", True) else 99)
+    error = (stats.entropy.cpu().double() - want.entropy).abs()
+    assert (error <= 16 * ulp * sensitivity).all()
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_statistics_are_averaged_with_the_losses(sample: Sample, device: str) -> None:
+    embeddings = sample.inputs(torch.float64, device)
+    each = sample.losses(embeddings, 0.3, return_stats=True)[1]
+    for reduction in ("mean", "sum"):
+        mean = sample.losses(embeddings, 0.3, reduction=reduction, return_stats=True)[1]
+        torch.testing.assert_close(mean.accuracy, each.accuracy.mean())
+        torch.testing.assert_close(mean.entropy, each.entropy.mean())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_reductions(sample: Sample, reduction: str, device: str) -> None:
+    embeddings = sample.inputs(torch.float64, device)
+    each = sample.losses(embeddings, 0.3)
+    torch.testing.assert_close(
+        sample.losses(embeddings, 0.3, reduction=reduction), getattr(each, reduction)()
+    )
+
+
+def layouts(z: Tensor) -> dict[str, Tensor]:
+    N, D = z.shape
+    wide = torch.randn(2 * N, 3 * D, dtype=z.dtype, device=z.device)
+    wide[::2, ::3] = z
+    return {
+        "contiguous": z,
+        "transposed": z.T.contiguous().T,
+        "sliced": wide[::2, ::3],
+        "offset": torch.cat([z[:1], z])[1:],
+    }
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_layouts(sample: Sample, device: str) -> None:
+    temperature = torch.tensor(0.2, dtype=torch.float64)
+    embeddings = sample.inputs(torch.float64, device)
+    want = losses_and_grads(sample, embeddings, temperature)
+    others = [layouts(z).values() for z in embeddings.values()]
+    for strided in itertools.islice(itertools.product(*others), 16):
+        got = losses_and_grads(sample, dict(zip(embeddings, strided, strict=True)), temperature)
+        if library_path() is None:  # plain PyTorch's product may depend on the strides
+            torch.testing.assert_close(got, want)
+            continue
+        for x, y in zip(got, want, strict=True):
+            assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (7, 1), (1, 1)])
+def test_expanded_rows_and_features(shape: tuple[int, int], device: str) -> None:
+    z1 = torch.randn(shape, dtype=torch.float64, device=device).expand(7, 5)
+    z2 = pairs(7, 5)[1].to(device)
+    temperature = torch.tensor(0.2, dtype=torch.float64)
+    sample = SAMPLES[0]
+    got = losses_and_grads(sample, {"z1": z1, "z2": z2}, temperature)
+    want = losses_and_grads(sample, {"z1": z1.contiguous(), "z2": z2}, temperature)
+    for x, y in zip(got, want, strict=True):
+        assert torch.equal(x, y)
+
+
+@pytest.fixture
+def threads():
+    """Set the number of threads, and set it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def large(op: str, N: int) -> Sample:
+    """Rows for several tiles, tasks of several tiles, and a queue with replicas of the rows."""
+    z = pairs(N, 33)
+    if op == "nt_xent":
+        return Sample("large", op, dict(zip(("z1", "z2"), z, strict=True)))
+    if op == "sup_con":
+        return Sample("large", op, {"z": z[0]}, {"labels": torch.arange(N) % 7})
+    embeddings = dict(zip(("query", "positive"), z, strict=True))
+    if op == "queue":
+        rows = {name: rows[:150] for name, rows in embeddings.items()}
+        return Sample("large", "info_nce", {**rows, "negatives": z[0][150:]})
+    return Sample("large", "info_nce", embeddings, options={"symmetric": True})
+
+
+@pytest.mark.skipif(library_path() is None, reason="plain PyTorch's products may split their sums")
+@pytest.mark.parametrize("temperature", [0.5, 0.005])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("op", ["nt_xent", "info_nce", "queue", "sup_con"])
+def test_the_same_bits_for_any_number_of_threads(op, dtype, temperature, threads) -> None:
+    sample = large(op, 1500)
+    embeddings = sample.inputs(dtype)
+    results = []
+    for count in (1, 2, 3, 5, 2):
+        threads(count)
+        results.append(losses_and_grads(sample, embeddings, torch.tensor(temperature)))
+    for result in results[1:]:
+        for x, y in zip(result, results[0], strict=True):
+            assert torch.equal(x, y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("op", "N", "temperature"),
+    [
+        ("nt_xent", 6200, 0.5),  # from 64 blocks on a task is a square of tiles
+        ("nt_xent", 1000, 0.01),
+        ("info_nce", 1500, 0.01),
+        ("queue", 6400, 0.5),
+        ("sup_con", 2000, 0.5),
+        ("sup_con", 2000, 0.01),
+    ],
+)
+def test_many_tiles_are_the_reference(op: str, N: int, temperature: float) -> None:
+    sample = large(op, N)
+    embeddings = sample.inputs(torch.float64)
+    got = losses_and_grads(sample, embeddings, torch.tensor(temperature, dtype=torch.float64))
+    reference = importlib.import_module(f"lelkern.reference.{sample.op}")
+    grad = upstream(len(got[0]))
+    tau = torch.tensor(temperature, dtype=torch.float64)
+    keywords = {**sample.codes, **sample.options, "temperature": tau}
+    if sample.op == "info_nce":
+        keywords.setdefault("negatives", None)
+        keywords["negatives"] = embeddings.pop("negatives", None)
+    losses = getattr(reference, sample.op)(**embeddings, **keywords)[0]
+    grads = getattr(reference, f"{sample.op}_backward")(grad, **embeddings, **keywords)
+    torch.testing.assert_close(got[0], losses, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(got[1], torch.cat(grads[:-1]), rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(got[2], grads[-1], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_float32_under_medium_precision_is_float32_or_rounds_to_bfloat16(sample: Sample) -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        got = sample.losses(sample.inputs(torch.float32), 0.1)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    exact = sample.losses(sample.inputs(torch.float32), 0.1)
+    rounded = sample.losses(
+        {name: z.bfloat16().float() for name, z in sample.inputs(torch.float32).items()}, 0.1
+    )
+    # To the rounding of float32, with similarities of 1 at 1 / temperature = 10.
+    close = [torch.allclose(got, want, rtol=1e-5, atol=1e-5) for want in (exact, rounded)]
+    assert any(close)
+
+
+def test_what_needs_no_gradient_gets_none(device: str) -> None:
+    q, k = (z.to(device).requires_grad_() for z in pairs(7, 5))
+    n = torch.randn(9, 5, dtype=torch.float64, device=device)
+    want = torch.autograd.grad(lelkern.info_nce(q, k, n), (q, k))
+    loss = lelkern.info_nce(q, k, n.requires_grad_())
+    *got, of_queue = torch.autograd.grad(loss, (q, k, n))
+    torch.testing.assert_close(tuple(got), want)
+    assert of_queue.abs().sum() > 0
+    alone = torch.autograd.grad(lelkern.info_nce(q, k.detach(), n.detach()), q)[0]
+    torch.testing.assert_close(alone, want[0])
+    (of_keys,) = torch.autograd.grad(lelkern.info_nce(q.detach(), k), k)
+    both = torch.autograd.grad(lelkern.info_nce(q, k), (q, k))
+    torch.testing.assert_close(of_keys, both[1])
+    (of_queries,) = torch.autograd.grad(lelkern.info_nce(q, k.detach()), q)
+    torch.testing.assert_close(of_queries, both[0])

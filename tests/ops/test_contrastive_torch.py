@@ -1,0 +1,305 @@
+"""The contrastive family among PyTorch's own machinery: autograd, compile, vmap, memory."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from contrastive_samples import Sample, classes, info_nce, normals, nt_xent, pairs, sup_con
+
+import lelkern
+from lelkern.ops import library_path
+
+N = 6
+
+# One of each kind: all arguments that are tensors, and every way through the engine.
+WAYS = [
+    nt_xent("plain", pairs(N, 4), 0.3),
+    nt_xent("ids", pairs(N, 4), 0.3, ids=classes(N, 3)),
+    nt_xent("dot products", pairs(N, 4), 2.0, normalize=False),
+    info_nce("plain", pairs(N, 4), 0.3),
+    info_nce("symmetric", pairs(N, 4), 0.3, symmetric=True, ids=classes(N, 3)),
+    info_nce("queue", pairs(N, 4), 0.3, normals(5, 4)),
+    info_nce(
+        "queue ids",
+        pairs(N, 4),
+        0.01,
+        normals(5, 4),
+        ids=classes(N, 3),
+        negative_ids=classes(5, 4),
+    ),
+    sup_con("plain", normals(N, 4), torch.tensor([0, 1, 1, 2, 0, 0]), 0.3),
+    sup_con("ids", normals(N, 4), classes(N, 3), 0.3, ids=classes(N, 3, 1)),
+]
+
+each_way = pytest.mark.parametrize("sample", WAYS, ids=str)
+few_ways = pytest.mark.parametrize("sample", [WAYS[1], WAYS[4], WAYS[6], WAYS[8]], ids=str)
+
+
+def leaves(sample: Sample, device: str, dtype=torch.float64):
+    return {name: z.clone().requires_grad_() for name, z in sample.inputs(dtype, device).items()}
+
+
+def parameter(value: float, device: str, dtype=torch.float64):
+    return torch.tensor(value, dtype=dtype, device=device, requires_grad=True)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@each_way
+def test_gradcheck(sample: Sample, reduction, device):
+    embeddings = leaves(sample, device)
+
+    def loss(temperature, *z):
+        return sample.losses(
+            dict(zip(embeddings, z, strict=True)), temperature, reduction=reduction
+        )
+
+    # At a temperature of 0.01 finite differences are no judge of second derivatives.
+    inputs = (parameter(max(sample.temperature, 0.2), device), *embeddings.values())
+    assert torch.autograd.gradcheck(loss, inputs)
+    assert torch.autograd.gradgradcheck(loss, inputs)
+
+
+def test_gradgradcheck_of_what_needs_no_gradient(device):
+    q, k = (z.to(device).requires_grad_() for z in pairs(4, 3))
+    for fixed in ({"negatives": normals(5, 3).to(device)}, {}):
+        keys = k if fixed else k.detach()
+
+        def loss(*z, keys=keys, fixed=fixed):
+            return lelkern.info_nce(z[0], z[1] if len(z) > 1 else keys, temperature=0.3, **fixed)
+
+        assert torch.autograd.gradgradcheck(loss, (q, k) if fixed else (q,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@each_way
+def test_opcheck(sample: Sample, dtype, device):
+    op = getattr(torch.ops.lelkern, sample.op).default
+    backward = getattr(torch.ops.lelkern, f"{sample.op}_backward").default
+    arguments = {**leaves(sample, device, dtype), **sample.codes, **sample.options}
+    arguments["temperature"] = parameter(sample.temperature, device, torch.float32)
+    names = [a.name for a in op._schema.arguments]
+    options = {"normalize": True, "symmetric": False, "bf16": dtype == torch.bfloat16}
+    forward = [{**options, "stats": True, "kept": 0, **arguments}.get(name) for name in names]
+    torch.library.opcheck(op, tuple(forward))
+    detached = [x.detach() if isinstance(x, torch.Tensor) else x for x in forward]
+    for kept in (0, 40000):  # a tile is 96 x 96 here
+        loss, log_sum_exp, tiles, _ = op(*detached[:-1], kept)
+        given = {"loss": loss, "log_sum_exp": log_sum_exp, "tiles": tiles, "keys_need_grad": True}
+        given |= {
+            **options,
+            **dict(zip(names, forward, strict=True)),
+            "grad": torch.ones_like(loss),
+        }
+        inputs = tuple(given.get(a.name) for a in backward._schema.arguments)
+        torch.library.opcheck(backward, inputs)
+
+
+def test_what_is_kept_changes_nothing(device):
+    if library_path() is None:
+        pytest.skip("only the kernels keep anything")
+    for sample in (nt_xent("", pairs(150, 7), 0.2), nt_xent("", pairs(150, 7), 0.01)):
+        z = sample.inputs(torch.float32, device)
+        rest = (torch.tensor(sample.temperature), None, True, False)
+        grad = torch.linspace(1, 2, 300)
+        results = []
+        for kept in (0, 96 * 96, 5 * 96 * 96 + 1, 100000):  # of 10 tiles none, one, five, all
+            loss, log_sum_exp, tiles, _ = torch.ops.lelkern.nt_xent(*z.values(), *rest, False, kept)
+            assert tiles.shape == (kept,)
+            results.append(
+                torch.ops.lelkern.nt_xent_backward(
+                    grad, *z.values(), *rest, loss, log_sum_exp, tiles
+                )
+            )
+        for result in results[1:]:
+            for x, y in zip(result, results[0], strict=True):
+                assert torch.equal(x, y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", ["float", "parameter"])
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("op", ["nt_xent", "info_nce", "queue", "sup_con"])
+def test_compile_without_graph_breaks(op, dynamic, temperature, device):
+    def step(sample, embeddings, temperature):
+        doubled = {name: z * 2 for name, z in embeddings.items()}
+        loss, stats = sample.losses(doubled, temperature, reduction="mean", return_stats=True)
+        return loss * 3, stats.accuracy, stats.entropy
+
+    torch._dynamo.reset()
+    compiled = torch.compile(step, fullgraph=True, dynamic=dynamic)
+    for rows in (5, 9):
+        z = pairs(rows, 4)
+        sample = {
+            "nt_xent": nt_xent("", z, ids=torch.arange(rows) // 2),
+            "info_nce": info_nce("", z, symmetric=True),
+            "queue": info_nce("", z, 0.5, normals(3 + rows, 4)),
+            "sup_con": sup_con("", z[0], torch.arange(rows) // 2),
+        }[op]
+        results = []
+        for function in (step, compiled):
+            embeddings = leaves(sample, device, torch.float32)
+            tau = parameter(0.2, device, torch.float32)
+            loss, *stats = function(sample, embeddings, 0.2 if temperature == "float" else tau)
+            loss.backward()
+            results.append([loss, *stats, tau.grad, *(z.grad for z in embeddings.values())])
+        torch.testing.assert_close(*results)
+
+
+@pytest.mark.slow
+def test_a_wrong_temperature_inside_compile_gives_nan():
+    compiled = torch.compile(lelkern.nt_xent, fullgraph=True)
+    assert compiled(*pairs(3, 4), torch.tensor(-1.0)).isnan()
+
+
+@few_ways
+def test_vmap(sample: Sample, device):
+    embeddings = {
+        name: torch.stack([z, 2 + z.flip(1), z * z, z - 0.5])
+        for name, z in sample.inputs(torch.float64, device).items()
+    }
+    temperature = torch.tensor([0.1, 0.2, 0.3, 0.4], device=device)
+
+    def loss(temperature, *z):
+        return sample.losses(dict(zip(embeddings, z, strict=True)), temperature, reduction="mean")
+
+    each = [loss(*x) for x in zip(temperature, *embeddings.values(), strict=True)]
+    got = torch.func.vmap(loss)(temperature, *embeddings.values())
+    torch.testing.assert_close(got, torch.stack(each))
+    # Another dimension, and inputs shared by all.
+    first, *others = embeddings.values()
+    got = torch.func.vmap(loss, in_dims=(None, 1, *(None for _ in others)))(
+        temperature[0], first.transpose(0, 1), *(z[0] for z in others)
+    )
+    each = [loss(temperature[0], z, *(z[0] for z in others)) for z in first]
+    torch.testing.assert_close(got, torch.stack(each))
+
+
+@few_ways
+def test_gradients_through_vmap(sample: Sample, device):
+    embeddings = {
+        name: torch.stack([z, 2 + z.flip(1)]).requires_grad_()
+        for name, z in sample.inputs(torch.float64, device).items()
+    }
+
+    def loss(*z):
+        return sample.losses(dict(zip(embeddings, z, strict=True)), 0.2, reduction="mean")
+
+    z = tuple(embeddings.values())
+    got = torch.autograd.grad(torch.func.vmap(loss)(*z).sum(), z)
+    one_by_one = sum(loss(*x) for x in zip(*z, strict=True))
+    torch.testing.assert_close(got, torch.autograd.grad(one_by_one, z))
+
+
+@few_ways
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_autocast_computes_in_float32(sample: Sample, dtype, device):
+    embeddings = leaves(sample, device, dtype)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        loss = sample.losses(embeddings, 0.2, reduction="mean")
+    loss.backward()
+    # As for PyTorch's own losses, float64 stays what it is.
+    assert loss.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert all(z.grad.dtype == dtype for z in embeddings.values())
+    same = {
+        name: z.detach() if dtype == torch.float64 else z.detach().float()
+        for name, z in embeddings.items()
+    }
+    assert torch.equal(loss, sample.losses(same, 0.2, reduction="mean"))
+
+
+def test_autocast_accepts_one_half_and_one_float32_view(device):
+    z1, z2 = (z.to(device, torch.float32).requires_grad_() for z in pairs(6, 4))
+    half = z1.to(torch.bfloat16)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        loss = lelkern.nt_xent(half, z2, 0.2)
+    assert torch.equal(loss, lelkern.nt_xent(half.float(), z2, 0.2))
+
+
+def test_autocast_does_not_mix_float64_with_others(device):
+    z = torch.randn(3, 2, device=device)
+    with torch.autocast(device, torch.bfloat16), pytest.raises(TypeError, match="float64"):
+        lelkern.nt_xent(z.double(), z)
+
+
+def test_only_some_inputs_need_gradients(device):
+    z1, z2 = (z.to(device).requires_grad_() for z in pairs(5, 3))
+    want = torch.autograd.grad(lelkern.nt_xent(z1, z2), z1)[0]
+    torch.testing.assert_close(torch.autograd.grad(lelkern.nt_xent(z1, z2.detach()), z1)[0], want)
+    assert not lelkern.nt_xent(z1.detach(), z2.detach()).requires_grad
+
+
+@each_way
+def test_statistics_have_no_gradient(sample: Sample, device):
+    loss, stats = sample.losses(leaves(sample, device), 0.2, return_stats=True)
+    assert loss.requires_grad
+    assert not stats.accuracy.requires_grad
+    assert not stats.entropy.requires_grad
+
+
+PEAK = """
+import resource, torch, lelkern
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+z1, z2 = (torch.randn(N, 8, requires_grad=True) for N in (8192, 8192))
+def run(rows):
+    {call}.backward()
+run(64)  # threads and code are in memory
+before = peak()
+run(8192)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(library_path() is None, reason="promised of the compiled kernels only")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "lelkern.nt_xent(z1[:rows], z2[:rows])",
+        "lelkern.info_nce(z1[:rows], z2[:rows], symmetric=True)",
+        "lelkern.info_nce(z1[:rows], z2[:rows], z2.detach()[:rows])",
+        "lelkern.sup_con(z1[:rows], torch.arange(rows) // 2)",
+    ],
+)
+def test_memory_does_not_grow_with_the_square_of_the_batch(call):
+    code = PEAK.format(call=call)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # 16384 x 16384 similarities would be 1 GiB, 8192 x 8192 are 256 MiB. At most 30 MiB are kept;
+    # the rows are padded to a cache line and copied a few times, 1 MiB each.
+    assert int(run.stdout) < 64 * 1024
+
+
+@few_ways
+def test_functional_and_forward_mode_derivatives(sample: Sample, device):
+    embeddings = sample.inputs(torch.float64, device)
+    z = tuple(embeddings.values())
+    tangents = tuple(torch.cos(x) for x in z)
+
+    def loss(*z):
+        return sample.losses(dict(zip(embeddings, z, strict=True)), 0.3, reduction="mean")
+
+    leaf = tuple(x.clone().requires_grad_() for x in z)
+    want = torch.autograd.grad(loss(*leaf), leaf)
+    every = tuple(range(len(z)))
+    for got in (
+        torch.func.grad(loss, argnums=every)(*z),
+        torch.func.jacrev(loss, argnums=every)(*z),
+        torch.func.jacfwd(loss, argnums=every)(*z),
+    ):
+        torch.testing.assert_close(got, want)
+    along = sum((g * t).sum() for g, t in zip(want, tangents, strict=True))
+    torch.testing.assert_close(torch.func.jvp(loss, z, tangents)[1], along)
+    with torch.autograd.forward_ad.dual_level():
+        dual = loss(*map(torch.autograd.forward_ad.make_dual, z, tangents))
+        torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(dual).tangent, along)
+    each = torch.func.vmap(torch.func.grad(loss))(*(x.expand(2, *x.shape) for x in z))
+    torch.testing.assert_close(each, want[0].expand(2, *want[0].shape))
+
+
+def test_functional_loss_under_autocast_is_in_float32(device):
+    z1, z2 = torch.randn(2, 6, 4, device=device).bfloat16()
+    with torch.autocast(device, torch.bfloat16):
+        # Not the gradient: torch.func runs backward inside the context, in bfloat16.
+        _, got = torch.func.grad_and_value(lambda z: lelkern.nt_xent(z, z2, 0.1))(z1)
+    want = lelkern.nt_xent(z1.float(), z2.float(), 0.1)
+    torch.testing.assert_close(got, want)  # to float32's last digits, bfloat16 keeps two
