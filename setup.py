@@ -136,6 +136,11 @@ def short_name(extension: Any) -> str:
     return str(extension.name).removeprefix("lelkern._")
 
 
+def sources(*folders: str) -> list[str]:
+    """List the C++ files of folders in csrc."""
+    return sorted(str(path) for folder in folders for path in Path("csrc", folder).glob("*.cpp"))
+
+
 def stable_library(name: str, sources: list[str]) -> Extension:
     """Describe one library of kernels."""
     return Extension(
@@ -152,6 +157,6 @@ setup(
     packages=[*find_packages(include=["lelkern*"]), "lelkern.studies"],
     package_dir={"lelkern.studies": "ablations"},
     package_data={"lelkern.studies": ["*.toml"]},
-    ext_modules=[stable_library("cpu", sorted(map(str, Path("csrc/cpu").glob("*.cpp"))))],
+    ext_modules=[stable_library("cpu", sources("common", "cpu"))],
     cmdclass={"build_ext": StableLibraries, "bdist_wheel": StableWheel},
 )

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "common/row_math.h"
+
 namespace lelkern {
 
 using torch::headeronly::ScalarType;
@@ -47,25 +49,26 @@ class Rows {
     int64_t count() const { return count_; }
 
     // out[0..D) = row i.
-    template <typename T>
-    void read(int64_t i, T* out) const {
+    void read(int64_t i, double* out) const {
         dispatch_floating(dtype_, [&](auto* type) {
-            const auto* at = static_cast<decltype(type)>(data_) + i * row_;
-            if (step_ == 1) {  // apart, so that it becomes a loop over vectors
-                for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<T>(at[d]);
-            } else {
-                for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<T>(at[d * step_]);
+            using Element = std::remove_pointer_t<decltype(type)>;
+            const auto* at = static_cast<const Element*>(data_) + i * row_;
+            if constexpr (std::is_same_v<Element, float>) {
+                if (step_ == 1) return convert(at, out, D_);
             }
+            for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<double>(at[d * step_]);
         });
     }
 
-    // Row i = in[0..D), rounded to the dtype.
-    template <typename T>
-    void write(int64_t i, const T* in) const {
+    // Row i = factor * in[0..D), rounded to the dtype.
+    void write(int64_t i, const double* in, double factor) const {
         dispatch_floating(dtype_, [&](auto* type) {
             using Element = std::remove_pointer_t<decltype(type)>;
             auto* at = static_cast<Element*>(data_) + i * row_;
-            for (int64_t d = 0; d < D_; ++d) at[d * step_] = static_cast<Element>(in[d]);
+            if constexpr (std::is_same_v<Element, float>) {
+                if (step_ == 1) return scale(in, factor, at, D_);
+            }
+            for (int64_t d = 0; d < D_; ++d) at[d * step_] = static_cast<Element>(factor * in[d]);
         });
     }
 

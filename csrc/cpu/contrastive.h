@@ -67,13 +67,14 @@ struct Problem {
 // What forward sums for each row (or column), relative to its peak.
 template <typename T>
 struct Sums {
-    double* sum;        // of exp(beta (s - peak)) over the candidates; the single positive apart
-    T* peak;            // the largest s so far if `wide`, and 0 otherwise
-    T* positive;        // s of the single positive
-    double* positives;  // sum of s over the positives by label
-    double* dot;        // of exp(beta (s - peak)) (s - peak), for the entropy
-    T* best_negative;   // the largest s of a negative
-    T* best_positive;   // the largest s of a positive by label
+    double* sum;           // of exp(beta (s - peak)) over the negatives
+    double* positive_sum;  // likewise over the positives by label
+    T* peak;               // the largest s so far if `wide`, and 0 otherwise
+    T* positive;           // s of the single positive
+    double* positives;     // sum of s over the positives by label
+    double* dot;           // of exp(beta (s - peak)) (s - peak), for the entropy
+    T* best_negative;      // the largest s of a negative
+    T* best_positive;      // the largest s of a positive by label
 };
 
 // What backward knows of each row (or column).
@@ -91,7 +92,10 @@ struct Weights {
     // ln 2.
     const T *upstream, *peak, *rest;
     const T* missing;  // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1
-    const T* share;    // g_i / how many positives by label row i has
+    // Towards positives by label G_ij has `for_positives` in the place of unshifted or upstream,
+    // and is less by `share`: g_i over their number or, of a single one, nothing and all that is
+    // missing.
+    const T *for_positives, *share;
 };
 
 // The tiles of one instruction set, for numbers of type T.

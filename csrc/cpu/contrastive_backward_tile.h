@@ -8,37 +8,38 @@ inline void weigh(const contrastive::Problem<T>& problem, const contrastive::Wei
                   const contrastive::Weights<T>& columns, bool serves_columns, const T* from,
                   int64_t from_stride, int64_t i, int64_t j, T* out, int64_t stride) {
     constexpr int lanes = Lanes<T>::count, width = panel_width<T>;
+    const bool labels = problem.positives == contrastive::Positives::labelled;
+    const T* row_factors = wide ? rows.upstream : rows.unshifted;
+    const T* column_factors = wide ? columns.upstream : columns.unshifted;
     for (int r = 0; r < tile_rows; ++r) {
 #pragma GCC unroll 4
         for (int c = 0; c < width; c += lanes) {
             const Vec<T> value = load(from + r * from_stride + c);
+            Vec<T> row_factor = broadcast(row_factors[i + r]), share = {};
+            Vec<T> column_factor = load(column_factors + j + c);
+            if (labels) {
+                const auto chosen =
+                    load_codes<T>(problem.columns.labels + j + c) == problem.rows.labels[i + r];
+                const Vec<T> both = rows.share[i + r] + load(columns.share + j + c);
+                row_factor = chosen ? broadcast(rows.for_positives[i + r]) : row_factor;
+                column_factor = chosen ? load(columns.for_positives + j + c) : column_factor;
+                share = chosen ? both : share;
+            }
             Vec<T> g;
             if (wide) {
-                g = rows.upstream[i + r] *
+                g = row_factor *
                     exp2<T>((value - rows.peak[i + r]) * problem.scale - rows.rest[i + r]);
                 if (serves_columns) {
-                    g += load(columns.upstream + j + c) *
+                    g += column_factor *
                          exp2<T>((value - load(columns.peak + j + c)) * problem.scale -
                                  load(columns.rest + j + c));
                 }
             } else {
                 const Vec<T> exponential = exponentials ? value : exp2<T>(value * problem.scale);
-                g = exponential * (rows.unshifted[i + r] + load(columns.unshifted + j + c));
+                g = exponential * (row_factor + column_factor);
             }
+            if (labels) g -= share;
             store<T>(out + r * stride + c, g);
-        }
-    }
-    if (problem.positives == contrastive::Positives::labelled) {
-        for (int r = 0; r < tile_rows; ++r) {
-            for (int c = 0; c < width; c += lanes) {
-                T* to = out + r * stride + c;
-                const Vec<T> g = load(to);
-                const Vec<T> share = rows.share[i + r] + load(columns.share + j + c);
-                store<T>(to,
-                         load_codes<T>(problem.columns.labels + j + c) == problem.rows.labels[i + r]
-                             ? g - share
-                             : g);
-            }
         }
     }
 }

@@ -188,6 +188,7 @@ class SumsMemory {
     SumsMemory(const Problem<T>& problem, int64_t size)
         : wide_(problem.wide),
           sum_(size, 0),
+          positive_sum_(size, 0),
           positives_(size, 0),
           dot_(size, 0),
           peak_(size, problem.wide ? static_cast<T>(kLowest) : T(0)),
@@ -197,9 +198,10 @@ class SumsMemory {
 
     // From row `first` on; a single positive belongs to no replica, and is kept once.
     Sums<T> from(int64_t first) {
-        return {sum_.data() + first,          peak_.data() + first, positive_.data(),
-                positives_.data() + first,    dot_.data() + first,  best_negative_.data() + first,
-                best_positive_.data() + first};
+        return {sum_.data() + first,           positive_sum_.data() + first,
+                peak_.data() + first,          positive_.data(),
+                positives_.data() + first,     dot_.data() + first,
+                best_negative_.data() + first, best_positive_.data() + first};
     }
 
     // Adds to row i what a replica of it at `at` has.
@@ -216,7 +218,7 @@ class SumsMemory {
 
   private:
     bool wide_;
-    std::vector<double> sum_, positives_, dot_;
+    std::vector<double> sum_, positive_sum_, positives_, dot_;
     std::vector<T> peak_, positive_, best_negative_, best_positive_;
 };
 
@@ -228,17 +230,19 @@ struct RowLoss {
 template <typename T>
 RowLoss loss_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64_t positives) {
     const double beta = problem.beta, peak = sums.peak[i];
+    double positive = sums.positive[i];
     if (problem.positives == Positives::labelled) {
-        const double log_sum_exp = std::log(sums.sum[i]) + beta * peak;
-        if (positives == 0) return {0 * sums.sum[i], log_sum_exp};
-        return {log_sum_exp - beta * sums.positives[i] / static_cast<double>(positives),
-                log_sum_exp};
+        const double sum = sums.sum[i] + sums.positive_sum[i];
+        const double log_sum_exp = std::log(sum) + beta * peak;
+        if (positives == 0) return {0 * sum, log_sum_exp};
+        positive = sums.positives[i] / static_cast<double>(positives);
+        if (positives > 1) return {std::log(sum) + beta * (peak - positive), log_sum_exp};
     }
     // log of (sum over the negatives) / exp(positive); its softplus is the loss, and keeps its
     // relative accuracy when the loss is nearly zero. A row without negatives: log 0.
-    const double x = std::log(sums.sum[i]) + beta * (peak - sums.positive[i]);
+    const double x = std::log(sums.sum[i]) + beta * (peak - positive);
     const double loss = x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
-    return {loss, beta * sums.positive[i] + loss};
+    return {loss, beta * positive + loss};
 }
 
 // Is the best candidate of row i a positive?
@@ -252,7 +256,7 @@ bool is_correct(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
 // Entropy of the softmax over the candidates of row i.
 template <typename T>
 double entropy_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
-    double sum = sums.sum[i], dot = sums.dot[i];
+    double sum = sums.sum[i] + sums.positive_sum[i], dot = sums.dot[i];
     if (problem.positives != Positives::labelled) {  // the positive is still to be added
         const double peak = std::max(sums.peak[i], sums.positive[i]);
         const double shift = sums.peak[i] - peak, shrink = std::exp(problem.beta * shift);
@@ -289,6 +293,7 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
     const int64_t padded = prepared.padded(problem.rows);
     SumsMemory<T> column_memory(problem, problem.both ? prepared.padded(problem.columns) : 0);
     T* kept_tiles = data<T>(result.kept);
+    advise_huge_pages(kept_tiles, kept * sizeof(T));
     const auto finish = [&](const Sums<T>& sums, int64_t count, int64_t first) {
         for_each_row(count, [&](int64_t i) {
             const int64_t positives =
@@ -342,15 +347,17 @@ class WeightsMemory {
   public:
     // Without losses: of columns that no loss looks from.
     WeightsMemory(const Problem<T>& problem, int64_t padded) {
-        for (auto* vector : {&unshifted_, &share_}) vector->resize(padded);
+        for (auto* vector : {&unshifted_, &for_positives_, &share_}) vector->resize(padded);
         for (auto* vector : {&upstream_, &peak_, &rest_}) vector->resize(problem.wide ? padded : 0);
         missing_.resize(padded);
     }
 
     void set(const Problem<T>& problem, int64_t i, double grad, double loss, double log_sum_exp,
              int64_t positives) {
-        if (positives == 0) return;  // its loss is 0 whatever its similarities
-        share_[i] = static_cast<T>(grad / static_cast<double>(positives));
+        if (positives == 0) {  // its loss is 0 whatever its similarities
+            if (problem.wide) rest_[i] = static_cast<T>(-kMasked);  // exponentials are 0, not inf
+            return;
+        }
         missing_[i] = static_cast<T>(-grad * std::expm1(-loss));
         if (problem.wide) {
             upstream_[i] = static_cast<T>(grad);
@@ -360,17 +367,20 @@ class WeightsMemory {
         } else {
             unshifted_[i] = static_cast<T>(grad * std::exp(-log_sum_exp));
         }
+        const bool single = positives == 1;
+        for_positives_[i] = single ? T(0) : problem.wide ? upstream_[i] : unshifted_[i];
+        share_[i] = single ? missing_[i] : static_cast<T>(grad / static_cast<double>(positives));
     }
 
     double missing(int64_t i) const { return missing_[i]; }
 
     Weights<T> view() const {
-        return {unshifted_.data(), upstream_.data(), peak_.data(),
-                rest_.data(),      missing_.data(),  share_.data()};
+        return {unshifted_.data(), upstream_.data(),      peak_.data(), rest_.data(),
+                missing_.data(),   for_positives_.data(), share_.data()};
     }
 
   private:
-    std::vector<T> unshifted_, upstream_, peak_, rest_, missing_, share_;
+    std::vector<T> unshifted_, upstream_, peak_, rest_, missing_, for_positives_, share_;
 };
 
 // Sums (size, stride) that start at 0.
@@ -389,14 +399,10 @@ std::vector<Tensor> gradients_like(const std::vector<Tensor>& parts) {
     return gradients;
 }
 
-// grad = what of beta * row_grad is left by u = row * factor being a unit row if `normalize`, where
-// factor is 1 / |row|. Returns u . row_grad.
-double through_norm(double* row_grad, const double* u, double factor, double beta, bool normalize,
-                    int64_t D) {
-    const double along = dot_product(u, row_grad, D);
-    for (int64_t d = 0; d < D; ++d) {
-        row_grad[d] = beta * factor * (normalize ? row_grad[d] - along * u[d] : row_grad[d]);
-    }
+// Takes from the gradient of u = row / |row| what is along u, if `normalize`. Returns u . grad.
+double project(double* grad, const double* u, bool normalize, int64_t D) {
+    const double along = dot_product(u, grad, D);
+    if (normalize) add_scaled(u, -along, grad, D);
     return along;
 }
 
@@ -459,7 +465,7 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             std::vector<double> row(D), sum(D, 0);
             for (int64_t r = 0; r < replicas; ++r) {
                 const T* part = row_out.get() + (r * padded + i) * stride;
-                for (int64_t d = 0; d < D; ++d) sum[d] += part[d];
+                add(part, sum.data(), D);
             }
             const double factor = reader.read(i, row.data());
             if (given) {
@@ -470,13 +476,11 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
                     sum[d] -= missing * pair.positive[d];
                     positive_grad[d] = -missing * pair.query[d];
                 }
-                through_norm(positive_grad.data(), pair.positive.data(), pair.positive_factor,
-                             problem.beta, loss.normalize, D);
-                given_out->write(i, positive_grad.data());
+                project(positive_grad.data(), pair.positive.data(), loss.normalize, D);
+                given_out->write(i, positive_grad.data(), problem.beta * pair.positive_factor);
             }
-            along[i] =
-                through_norm(sum.data(), row.data(), factor, problem.beta, loss.normalize, D);
-            out.write(i, sum.data());
+            along[i] = project(sum.data(), row.data(), loss.normalize, D);
+            out.write(i, sum.data(), problem.beta * factor);
         });
     });
     if (column_gradients) {
@@ -486,8 +490,8 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             std::vector<double> row(D),
                 sum(column_out.get() + j * stride, column_out.get() + j * stride + D);
             const double factor = reader.read(j, row.data());
-            through_norm(sum.data(), row.data(), factor, problem.beta, loss.normalize, D);
-            out.write(j, sum.data());
+            project(sum.data(), row.data(), loss.normalize, D);
+            out.write(j, sum.data(), problem.beta * factor);
         });
     }
     // The loss depends on beta only through beta s_ij: dL/dbeta = sum_ij G_ij s_ij, which is

@@ -3,24 +3,34 @@
 // What one tile adds to the sums of a side: `lanes` values a row for rows, one for columns.
 template <typename T>
 struct TileSums {
-    T *sum, *peak, *dot, *positives, *best_negative, *best_positive;
+    T *sum, *sum_rest, *peak, *dot, *best_negative, *best_positive;
+    T *positives, *positives_rest, *positive_sum, *positive_sum_rest;
+    // (A rest is what rounding left of a sum.)
 
-    static constexpr int fields = 6;
+    static constexpr int fields = 10;
 
     TileSums(T* memory, int64_t size)
         : sum(memory),
-          peak(sum + size),
+          sum_rest(sum + size),
+          peak(sum_rest + size),
           dot(peak + size),
-          positives(dot + size),
-          best_negative(positives + size),
-          best_positive(best_negative + size) {}
+          best_negative(dot + size),
+          best_positive(best_negative + size),
+          positives(best_positive + size),
+          positives_rest(positives + size),
+          positive_sum(positives_rest + size),
+          positive_sum_rest(positive_sum + size) {}
 
     void clear(int64_t size, const contrastive::Problem<T>& problem) const {
         constexpr T lowest = static_cast<T>(contrastive::kLowest);
         std::fill_n(sum, size, T(0));
+        std::fill_n(sum_rest, size, T(0));
         if (problem.wide) std::fill_n(peak, size, lowest);
-        if (problem.positives == contrastive::Positives::labelled)
-            std::fill_n(positives, size, T(0));
+        if (problem.positives == contrastive::Positives::labelled) {
+            for (T* zero : {positives, positives_rest, positive_sum, positive_sum_rest}) {
+                std::fill_n(zero, size, T(0));
+            }
+        }
         if (problem.stats) {
             std::fill_n(dot, size, T(0));
             std::fill_n(best_negative, size, lowest);
@@ -30,37 +40,74 @@ struct TileSums {
 
     TileSums from(int64_t at) const {
         TileSums moved = *this;
-        for (T** field : {&moved.sum, &moved.peak, &moved.dot, &moved.positives,
-                          &moved.best_negative, &moved.best_positive}) {
+        for (T** field : {&moved.sum, &moved.sum_rest, &moved.peak, &moved.dot,
+                          &moved.best_negative, &moved.best_positive, &moved.positives,
+                          &moved.positives_rest, &moved.positive_sum, &moved.positive_sum_rest}) {
             *field += at;
         }
         return moved;
     }
 };
 
-// Adds the register tile s (count rows, panel_width) to the sums of its rows and columns.
-// `keep`: where the exponentials, or s if wide, are left, unless null.
-template <typename T, bool wide, bool stats>
-inline void sum_exponentials(const T* s, int64_t count, T scale, const TileSums<T>& rows,
+// sum + rest += value, where what rounding leaves of the sum goes to the rest (Knuth's two-sum).
+// Hundreds of nearly equal numbers would else all be rounded in the same direction.
+template <typename T>
+inline void add_exactly(T* sum, T* rest, const Vec<T>& value) {
+    const Vec<T> before = load(sum), after = before + value, added = after - before;
+    store<T>(sum, after);
+    store<T>(rest, load(rest) + ((before - (after - added)) + (value - added)));
+}
+
+template <typename T>
+inline void keep_larger(T* at, const Vec<T>& value) {
+    store<T>(at, larger<T>(load(at), value));
+}
+
+// Which candidates of row r, at columns [c, c + lanes), are positives by label.
+template <typename T>
+inline typename Lanes<T>::Int by_label(const contrastive::Problem<T>& problem, int64_t row,
+                                       int64_t column, const Vec<T>& s) {
+    return (load_codes<T>(problem.columns.labels + column) == problem.rows.labels[row]) &
+           ~(s < static_cast<T>(contrastive::kLowest));
+}
+
+// Adds the register tile s (count rows, panel_width) from (i, j) on to the sums of its rows and
+// columns. `keep`: where the exponentials, or s if wide, are left, unless null.
+template <typename T, bool wide, bool stats, bool labels>
+inline void sum_exponentials(const contrastive::Problem<T>& problem, const T* s, int64_t count,
+                             int64_t i, int64_t j, const TileSums<T>& rows,
                              const TileSums<T>& columns, T* keep) {
     constexpr int vectors = LELKERN_TILE_VECTORS, lanes = Lanes<T>::count;
     constexpr int width = panel_width<T>;
-    Vec<T> sums[vectors], dots[vectors], peaks[vectors];
+    const T scale = problem.scale;
+    const Vec<T> masked = broadcast(static_cast<T>(contrastive::kMasked));
+    Vec<T> sums[vectors], positive_sums[vectors], dots[vectors], peaks[vectors];
+    Vec<T> best_negatives[vectors], best_positives[vectors];
     for (int v = 0; v < vectors; ++v) {
         const int at = v * lanes;
-        sums[v] = load(columns.sum + at);
+        sums[v] = positive_sums[v] = Vec<T>{};
+        best_negatives[v] = best_positives[v] = masked;
         if (stats) dots[v] = load(columns.dot + at);
         if (!wide) continue;
         const Vec<T> before = load(columns.peak + at);
         peaks[v] = before;
-        for (int64_t r = 0; r < count; ++r)
+        for (int64_t r = 0; r < count; ++r) {
             peaks[v] = larger<T>(peaks[v], load(s + r * width + at));
-        const Vec<T> shrink = exp2<T>((before - peaks[v]) * scale);
-        if (stats) dots[v] = (dots[v] + (before - peaks[v]) * sums[v]) * shrink;
-        sums[v] *= shrink;
+        }
+        const Vec<T> shift = before - peaks[v], shrink = exp2<T>(shift * scale);
+        if (stats) dots[v] = dots[v] * shrink;
+        const auto shrink_sum = [&](T* sum, T* rest) {
+            if (stats) dots[v] += shift * load(sum) * shrink;
+            store<T>(sum, load(sum) * shrink);
+            store<T>(rest, load(rest) * shrink);
+        };
+        shrink_sum(columns.sum + at, columns.sum_rest + at);
+        if (labels) shrink_sum(columns.positive_sum + at, columns.positive_sum_rest + at);
     }
     for (int64_t r = 0; r < count; ++r) {
-        Vec<T> sum = load(rows.sum + r * lanes), dot = {}, peak = {};
+        Vec<T> sum = load(rows.sum + r * lanes), positive_sum = {}, dot = {}, peak = {};
+        Vec<T> best_negative = masked, best_positive = masked;
+        if (labels) positive_sum = load(rows.positive_sum + r * lanes);
         if (stats) dot = load(rows.dot + r * lanes);
         if (wide) {
             const Vec<T> before = load(rows.peak + r * lanes);
@@ -68,77 +115,76 @@ inline void sum_exponentials(const T* s, int64_t count, T scale, const TileSums<
             for (int v = 0; v < vectors; ++v) {
                 peak = larger<T>(peak, load(s + r * width + v * lanes));
             }
-            const Vec<T> shrink = exp2<T>((before - peak) * scale);
-            if (stats) dot = (dot + (before - peak) * sum) * shrink;
+            const Vec<T> shift = before - peak, shrink = exp2<T>(shift * scale);
+            if (stats) dot = (dot + shift * (sum + positive_sum)) * shrink;
             sum *= shrink;
+            positive_sum *= shrink;
         }
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) {
             const Vec<T> value = load(s + r * width + v * lanes);
+            Vec<T> for_row, for_column, row_shift = value, column_shift = value;
             if (wide) {
-                const Vec<T> for_row = exp2<T>((value - peak) * scale);
-                const Vec<T> for_column = exp2<T>((value - peaks[v]) * scale);
-                sum += for_row;
-                sums[v] += for_column;
-                if (stats) {
-                    dot += for_row * (value - peak);
-                    dots[v] += for_column * (value - peaks[v]);
-                }
-                if (keep != nullptr) store<T>(keep + r * width + v * lanes, value);
+                row_shift = value - peak;
+                column_shift = value - peaks[v];
+                for_row = exp2<T>(row_shift * scale);
+                for_column = exp2<T>(column_shift * scale);
             } else {
-                const Vec<T> exponential = exp2<T>(value * scale);
-                sum += exponential;
-                sums[v] += exponential;
-                if (stats) {
-                    const Vec<T> product = exponential * value;
-                    dot += product;
-                    dots[v] += product;
-                }
-                if (keep != nullptr) store<T>(keep + r * width + v * lanes, exponential);
+                for_row = for_column = exp2<T>(value * scale);
             }
+            if (keep != nullptr) {
+                store<T>(keep + r * width + v * lanes, wide ? value : for_row);
+            }
+            if (stats) {
+                dot += for_row * row_shift;
+                dots[v] += for_column * column_shift;
+            }
+            Vec<T> negative = value;
+            if (labels) {
+                const auto chosen = by_label<T>(problem, i + r, j + v * lanes, value);
+                const Vec<T> zero = {}, own = chosen ? value : zero;
+                add_exactly(rows.positives + r * lanes, rows.positives_rest + r * lanes, own);
+                add_exactly(columns.positives + v * lanes, columns.positives_rest + v * lanes, own);
+                if (stats) {
+                    const Vec<T> positive = chosen ? value : masked;
+                    best_positive = larger<T>(best_positive, positive);
+                    best_positives[v] = larger<T>(best_positives[v], positive);
+                    negative = chosen ? masked : value;
+                }
+                positive_sum += chosen ? for_row : zero;
+                positive_sums[v] += chosen ? for_column : zero;
+                for_row = chosen ? zero : for_row;
+                for_column = chosen ? zero : for_column;
+            }
+            if (stats) {
+                best_negative = larger<T>(best_negative, negative);
+                best_negatives[v] = larger<T>(best_negatives[v], negative);
+            }
+            sum += for_row;
+            sums[v] += for_column;
         }
         store<T>(rows.sum + r * lanes, sum);
-        if (stats) store<T>(rows.dot + r * lanes, dot);
+        if (labels) store<T>(rows.positive_sum + r * lanes, positive_sum);
+        if (stats) {
+            store<T>(rows.dot + r * lanes, dot);
+            keep_larger<T>(rows.best_negative + r * lanes, best_negative);
+            if (labels) keep_larger<T>(rows.best_positive + r * lanes, best_positive);
+        }
         if (wide) store<T>(rows.peak + r * lanes, peak);
     }
     for (int v = 0; v < vectors; ++v) {
-        store<T>(columns.sum + v * lanes, sums[v]);
-        if (stats) store<T>(columns.dot + v * lanes, dots[v]);
-        if (wide) store<T>(columns.peak + v * lanes, peaks[v]);
-    }
-}
-
-// Sums the similarities of the positives by label, and finds the best of both kinds.
-template <typename T>
-inline void look_at_candidates(const contrastive::Problem<T>& problem, const T* s, int64_t count,
-                               int64_t i, int64_t j, const TileSums<T>& rows,
-                               const TileSums<T>& columns) {
-    constexpr int lanes = Lanes<T>::count, width = panel_width<T>;
-    const Vec<T> masked = broadcast(static_cast<T>(contrastive::kMasked));
-    for (int64_t r = 0; r < count; ++r) {
-        for (int c = 0; c < width; c += lanes) {
-            const Vec<T> value = load(s + r * width + c);
-            Vec<T> negative = value;
-            if (problem.rows.labels != nullptr) {
-                const auto chosen =
-                    (load_codes<T>(problem.columns.labels + j + c) == problem.rows.labels[i + r]) &
-                    ~(value < static_cast<T>(contrastive::kLowest));
-                const Vec<T> positive = chosen ? value : Vec<T>{};
-                store<T>(rows.positives + r * lanes, load(rows.positives + r * lanes) + positive);
-                store<T>(columns.positives + c, load(columns.positives + c) + positive);
-                if (!problem.stats) continue;
-                const Vec<T> best = chosen ? value : masked;
-                negative = chosen ? masked : value;
-                store<T>(rows.best_positive + r * lanes,
-                         larger<T>(load(rows.best_positive + r * lanes), best));
-                store<T>(columns.best_positive + c,
-                         larger<T>(load(columns.best_positive + c), best));
-            }
-            store<T>(rows.best_negative + r * lanes,
-                     larger<T>(load(rows.best_negative + r * lanes), negative));
-            store<T>(columns.best_negative + c,
-                     larger<T>(load(columns.best_negative + c), negative));
+        const int at = v * lanes;
+        add_exactly(columns.sum + at, columns.sum_rest + at, sums[v]);
+        if (labels) {
+            add_exactly(columns.positive_sum + at, columns.positive_sum_rest + at,
+                        positive_sums[v]);
         }
+        if (stats) {
+            store<T>(columns.dot + at, dots[v]);
+            keep_larger<T>(columns.best_negative + at, best_negatives[v]);
+            if (labels) keep_larger<T>(columns.best_positive + at, best_positives[v]);
+        }
+        if (wide) store<T>(columns.peak + at, peaks[v]);
     }
 }
 
@@ -147,34 +193,35 @@ template <typename T, bool wide>
 inline void merge(const contrastive::Problem<T>& problem, const contrastive::Sums<T>& sums,
                   int64_t first, int64_t count, const TileSums<T>& tile) {
     constexpr int64_t lanes = Lanes<T>::count;
+    const bool labels = problem.positives == contrastive::Positives::labelled;
     for (int64_t at = 0; at < count; at += lanes) {
         const int64_t n = count - at < lanes ? count - at : lanes, to = first + at;
         Vec<T> shrink_old = {}, shrink_new = {}, old_shift = {}, new_shift = {};
         if (wide) {
-            const Vec<T> before = load(sums.peak + to), found = load(tile.peak + at);
-            const Vec<T> peak = larger<T>(before, found);
+            const Vec<T> before = load(sums.peak + to), here = load(tile.peak + at);
+            const Vec<T> peak = larger<T>(before, here);
             store<T>(sums.peak + to, peak);
             old_shift = before - peak;
-            new_shift = found - peak;
+            new_shift = here - peak;
             shrink_old = exp2<T>(old_shift * problem.scale);
             shrink_new = exp2<T>(new_shift * problem.scale);
         }
         for (int64_t k = 0; k < n; ++k) {
-            double &sum = sums.sum[to + k], &dot = sums.dot[to + k];
-            if (wide) {
-                if (problem.stats) {
-                    dot =
-                        (dot + old_shift[k] * sum) * shrink_old[k] +
-                        (tile.dot[at + k] + new_shift[k] * static_cast<double>(tile.sum[at + k])) *
-                            shrink_new[k];
+            const double old = wide ? shrink_old[k] : 1, fresh = wide ? shrink_new[k] : 1;
+            double& dot = sums.dot[to + k];
+            if (problem.stats) dot = dot * old + tile.dot[at + k] * fresh;
+            const auto add = [&](double& sum, const T* found, const T* rest) {
+                const double more = static_cast<double>(found[at + k]) + rest[at + k];
+                if (wide && problem.stats) {
+                    dot += old_shift[k] * sum * old + new_shift[k] * more * fresh;
                 }
-                sum = sum * shrink_old[k] + static_cast<double>(tile.sum[at + k]) * shrink_new[k];
-            } else {
-                sum += tile.sum[at + k];
-                if (problem.stats) dot += tile.dot[at + k];
-            }
-            if (problem.positives == contrastive::Positives::labelled) {
-                sums.positives[to + k] += tile.positives[at + k];
+                sum = sum * old + more * fresh;
+            };
+            add(sums.sum[to + k], tile.sum, tile.sum_rest);
+            if (labels) {
+                add(sums.positive_sum[to + k], tile.positive_sum, tile.positive_sum_rest);
+                sums.positives[to + k] +=
+                    static_cast<double>(tile.positives[at + k]) + tile.positives_rest[at + k];
             }
             if (problem.stats) {
                 sums.best_negative[to + k] =
@@ -191,21 +238,38 @@ template <typename T, bool wide, bool stats>
 inline void reduce_lanes(const contrastive::Problem<T>& problem, int64_t count,
                          const TileSums<T>& rows) {
     constexpr int64_t lanes = Lanes<T>::count;
+    const bool labels = problem.positives == contrastive::Positives::labelled;
     for (int64_t r = 0; r < count; ++r) {
         const int64_t at = r * lanes;
-        Vec<T> sum = load(rows.sum + at), dot = {};
+        Vec<T> dot = {}, shift = {}, shrink = broadcast(T(1));
         if (stats) dot = load(rows.dot + at);
         if (wide) {
             const Vec<T> peaks = load(rows.peak + at);
             const T peak = max_of_lanes<T>(peaks);
-            const Vec<T> shift = peaks - peak, shrink = exp2<T>(shift * problem.scale);
-            dot = (dot + shift * sum) * shrink;
-            sum *= shrink;
+            shift = peaks - peak;
+            shrink = exp2<T>(shift * problem.scale);
+            dot *= shrink;
             rows.peak[r] = peak;
         }
-        rows.sum[r] = sum_of_lanes<T>(sum);
-        if (problem.positives == contrastive::Positives::labelled) {
-            rows.positives[r] = sum_of_lanes<T>(load(rows.positives + at));
+        const auto reduce = [&](T* sum, T* rest) {
+            double total = 0;
+            for (int64_t k = 0; k < lanes; ++k) {
+                total += (static_cast<double>(sum[at + k]) + rest[at + k]) * shrink[k];
+            }
+            if (wide && stats) dot += shift * load(sum + at) * shrink;
+            sum[r] = static_cast<T>(total);
+            rest[r] = static_cast<T>(total - sum[r]);
+        };
+        reduce(rows.sum, rows.sum_rest);
+        if (labels) {
+            reduce(rows.positive_sum, rows.positive_sum_rest);
+            double positives = 0;  // which no peak shrinks
+            for (int64_t k = 0; k < lanes; ++k) {
+                positives +=
+                    static_cast<double>(rows.positives[at + k]) + rows.positives_rest[at + k];
+            }
+            rows.positives[r] = static_cast<T>(positives);
+            rows.positives_rest[r] = static_cast<T>(positives - rows.positives[r]);
         }
         if (stats) {
             rows.dot[r] = sum_of_lanes<T>(dot);
@@ -215,7 +279,7 @@ inline void reduce_lanes(const contrastive::Problem<T>& problem, int64_t count,
     }
 }
 
-template <typename Op, bool wide, bool stats>
+template <typename Op, bool wide, bool stats, bool labels>
 void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, int64_t row,
                      int64_t column, const contrastive::Sums<typename Op::Number>& row_sums,
                      const contrastive::Sums<typename Op::Number>& column_sums,
@@ -225,7 +289,6 @@ void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, i
     const int64_t i0 = row * problem.block, j0 = column * problem.block;
     const int64_t rows = std::min(problem.block, problem.rows.count - i0);
     const int64_t columns = std::min(problem.block, problem.columns.count - j0);
-    const bool labels = problem.positives == contrastive::Positives::labelled;
     const bool serves_columns = problem.both || (problem.self && row != column);
     const Special<T> special(problem, row, column);
 
@@ -248,11 +311,8 @@ void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, i
             }
             const TileSums<T> these_rows = of_rows.from(i * lanes),
                               these_columns = of_columns.from(j);
-            if (labels || stats) {
-                look_at_candidates(problem, s, count, i0 + i, j0 + j, these_rows, these_columns);
-            }
-            sum_exponentials<T, wide, stats>(s, count, problem.scale, these_rows, these_columns,
-                                             kept);
+            sum_exponentials<T, wide, stats, labels>(problem, s, count, i0 + i, j0 + j, these_rows,
+                                                     these_columns, kept);
             if (kept != nullptr) kept += tile_rows * width;
         }
     }
@@ -266,11 +326,15 @@ void forward_tile(const contrastive::Problem<typename Op::Number>& problem, int6
                   int64_t column, const contrastive::Sums<typename Op::Number>& row_sums,
                   const contrastive::Sums<typename Op::Number>& column_sums,
                   typename Op::Number* scratch, typename Op::Number* kept) {
-    const auto tile =
-        problem.wide
-            ? (problem.stats ? forward_tile_of<Op, true, true> : forward_tile_of<Op, true, false>)
-            : (problem.stats ? forward_tile_of<Op, false, true>
-                             : forward_tile_of<Op, false, false>);
+    const auto choose = [&](auto wide, auto stats) {
+        return problem.positives == contrastive::Positives::labelled
+                   ? forward_tile_of<Op, wide.value, stats.value, true>
+                   : forward_tile_of<Op, wide.value, stats.value, false>;
+    };
+    const auto tile = problem.wide ? (problem.stats ? choose(std::true_type(), std::true_type())
+                                                    : choose(std::true_type(), std::false_type()))
+                                   : (problem.stats ? choose(std::false_type(), std::true_type())
+                                                    : choose(std::false_type(), std::false_type()));
     tile(problem, row, column, row_sums, column_sums, scratch, kept);
 }
 

@@ -33,34 +33,20 @@ class Stack {
     int64_t count() const { return count_; }
     int64_t D() const { return D_; }
 
-    template <typename T>
-    void read(int64_t i, T* out) const {
+    void read(int64_t i, double* out) const {
         const int64_t first = parts_[0].count();
         i < first ? parts_[0].read(i, out) : parts_[1].read(i - first, out);
     }
 
-    template <typename T>
-    void write(int64_t i, const T* in) const {
+    void write(int64_t i, const double* in, double factor) const {
         const int64_t first = parts_[0].count();
-        i < first ? parts_[0].write(i, in) : parts_[1].write(i - first, in);
+        i < first ? parts_[0].write(i, in, factor) : parts_[1].write(i - first, in, factor);
     }
 
   private:
     std::vector<Rows> parts_;
     int64_t count_ = 0, D_;
 };
-
-inline double dot_product(const double* a, const double* b, int64_t D) {
-    double sums[8] = {};  // several, so that they are added side by side
-    int64_t d = 0;
-    for (; d + 8 <= D; d += 8) {
-        for (int k = 0; k < 8; ++k) sums[k] += a[d + k] * b[d + k];
-    }
-    for (; d < D; ++d) sums[0] += a[d] * b[d];
-    double total = 0;
-    for (const double sum : sums) total += sum;
-    return total;
-}
 
 // In double, which a float row cannot overflow.
 inline double norm_of(const double* row, int64_t D) { return std::sqrt(dot_product(row, row, D)); }
@@ -91,9 +77,7 @@ class Reader {
     // out[0..D) = row i; returns what it was multiplied by.
     double read(int64_t i, double* out) const {
         const double factor = read_raw(i, out);
-        if (normalize_) {
-            for (int64_t d = 0; d < rows_.D(); ++d) out[d] *= factor;
-        }
+        if (normalize_) scale(out, factor, out, rows_.D());
         return factor;
     }
 
@@ -154,7 +138,7 @@ class Packed {
             inverse_norms_[i] = static_cast<T>(factor / near);
             factor = near;
         }
-        for (int64_t d = 0; d < D_; ++d) out[d] = static_cast<T>(row[d] * factor);
+        scale(row, factor, out, D_);
     }
 
     void pack(const T* panel, int64_t p, const Problem<T>& problem) const {

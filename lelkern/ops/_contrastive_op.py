@@ -11,10 +11,10 @@ from lelkern.ops._contrastive import computed_in, may_use_bfloat16
 from lelkern.ops._define import cast_to_float32_under_autocast, define
 from lelkern.ops._transforms import differentiated_by_tracing, in_float32_under_autocast
 
-KEPT_BYTES = 30 * 2**20
+KEPT_BYTES = 16 * 2**20
 """At most so much of what forward computed is kept for backward; the rest is computed again.
 
-From 32 MiB on glibc gives memory back to the system, and page faults cost more than they save.
+More would leave the caches, and reading it from memory takes as long as computing it.
 """
 
 _TILE = 192  # rows of the kernels' tiles at their largest
@@ -121,7 +121,7 @@ class ContrastiveOp:
         else:
             area = rows * (inputs[self._key_index(inputs)].shape[0] + 16 * _TILE)
         most = KEPT_BYTES // computed_in(inputs[0]).itemsize
-        return int(area) if area < most else most
+        return min(area, most)
 
     def _key_index(self, inputs: tuple[Any, ...]) -> int:
         assert self._keys is not None

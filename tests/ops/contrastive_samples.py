@@ -151,7 +151,13 @@ def _samples() -> list[Sample]:
         sup_con("one class", normals(9, 6), torch.zeros(9, dtype=torch.long)),
         sup_con("all classes differ", normals(9, 6), torch.arange(9)),
         sup_con("pairs", torch.cat(pairs(9, 6)), torch.arange(9).repeat(2), 0.1),
-        sup_con("some alone", normals(9, 6), torch.tensor([0, 1, 1, 2, 3, 3, 3, 4, -5]), 0.1),
+        *(
+            sup_con(f"some alone {t}", normals(9, 6), torch.tensor([0, 1, 1, 2, 3, 3, 3, 4, -5]), t)
+            for t in (0.1, 0.005)
+        ),
+        # With one positive a row nothing of a tiny loss is lost, as with NT-Xent.
+        sup_con("nearly zero", torch.eye(4).double().repeat(2, 1), torch.arange(4).repeat(2), 0.05),
+        sup_con("pairs, low temperature", torch.cat(pairs(9, 6)), torch.arange(9).repeat(2), 0.005),
         sup_con("ids", normals(30, 6), classes(30, 3), 0.2, ids=classes(30, 8, 1)),
         sup_con("dot products", normals(9, 6), classes(9, 3), 2.0, normalize=False),
         sup_con("D300", normals(9, 300), classes(9, 3), 0.1),

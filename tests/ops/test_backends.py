@@ -29,7 +29,6 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("LELKERN_CPU_ISA", "baseline"),
         ("LELKERN_CPU_ISA", "avx2"),
         ("LELKERN_CPU_ISA", "avx512"),
-        ("LELKERN_CPU_ISA", "avx512_bf16"),
     ],
 )
 def test_every_implementation_passes_the_same_tests(variable: str, value: str) -> None:
@@ -38,7 +37,11 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
     )
     if "and run here" in probe.stderr:
         pytest.skip(f"this machine has no {value}")
-    tests = [str(path) for path in HERE.glob("test_*.py") if path != Path(__file__)]
+    # The best that this machine runs is what all other tests test.
+    others = {Path(__file__).name}
+    if variable == "LELKERN_CPU_ISA":  # PyTorch's machinery does not see the instruction set
+        others |= {"test_contrastive_torch.py", "test_nn.py"}
+    tests = [str(path) for path in HERE.glob("test_*.py") if path.name not in others]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests],
         env={**os.environ, variable: value},

@@ -1,0 +1,22 @@
+// Arithmetic over single rows in double, for whatever instruction set the machine runs.
+#pragma once
+
+#include <cstdint>
+
+namespace lelkern {
+
+double dot_product(const double* a, const double* b, int64_t n);
+
+// out = a.
+void convert(const float* a, double* out, int64_t n);
+
+// out = factor * a, rounded.
+void scale(const double* a, double factor, double* out, int64_t n);
+void scale(const double* a, double factor, float* out, int64_t n);
+
+// out += factor * a.
+void add_scaled(const double* a, double factor, double* out, int64_t n);
+void add(const float* a, double* out, int64_t n);
+void add(const double* a, double* out, int64_t n);
+
+}  // namespace lelkern
