@@ -1,0 +1,125 @@
+"""Options, fixtures and the closing table of the benchmarks."""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import lelkern
+import memory
+import results
+import timing
+from cases import BOTH, Case, Provider
+
+Record = Callable[[Case, Provider, str, str, Sequence[float]], None]
+
+_ROWS = pytest.StashKey[list[results.Row]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--csv",
+        nargs="?",
+        type=Path,
+        const=results.PATH,
+        metavar="PATH",
+        help="put the results into this CSV file, by default benchmarks/results/contrastive.csv",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+
+
+@pytest.fixture
+def time_in_group(benchmark: BenchmarkFixture, record: Record) -> Callable[..., None]:
+    """Time one provider of a case; the first test of a case and mode measures all of them."""
+
+    def time(case: Case, provider: Provider, mode: str) -> None:
+        if reason := provider.why_not(case.size):
+            pytest.skip(reason)
+        outcome = _group(case, mode)[str(provider)]
+        if isinstance(outcome, AssertionError):
+            raise outcome
+        record(case, provider, mode, "seconds", outcome)
+        benchmark.group = f"{case.op}, {case.size} rows, {mode}"
+        benchmark.pedantic(  # type: ignore[no-untyped-call]
+            timing.CLOCK.advance, setup=_arguments(outcome), rounds=len(outcome)
+        )
+
+    return time
+
+
+@functools.lru_cache(maxsize=1)
+def _group(case: Case, mode: str) -> dict[str, list[float] | AssertionError]:
+    runnable = [p for p in case.providers[mode] if not p.why_not(case.size)]
+    return timing.time_case(case, mode, runnable)
+
+
+def _arguments(samples: Sequence[float]) -> Callable[[], tuple[tuple[float], dict[str, object]]]:
+    remaining = iter(samples)
+    return lambda: ((next(remaining),), {})
+
+
+@pytest.fixture
+def measure_memory(record: Record) -> Callable[[Case, Provider], None]:
+    """Measure the peak memory of one provider of a case, forward and backward."""
+
+    def measure(case: Case, provider: Provider) -> None:
+        if reason := provider.why_not(case.size):
+            pytest.skip(reason)
+        record(case, provider, BOTH, "bytes", [memory.peak_bytes(case, provider)])
+
+    return measure
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Keep a result for the closing table and, with ``--csv``, in the file at once."""
+
+    def record(
+        case: Case, provider: Provider, mode: str, metric: str, values: Sequence[float]
+    ) -> None:
+        p20, p50, p80 = (
+            float(torch.tensor(values, dtype=torch.float64).quantile(q)) for q in (0.2, 0.5, 0.8)
+        )
+        row = results.Row(
+            op=case.op,
+            provider=provider.name,
+            mode=mode,
+            size=case.size,
+            features=case.leaves[0].shape[1],
+            dtype=provider.dtype,
+            metric=metric,
+            p20=p20,
+            p50=p50,
+            p80=p80,
+            rounds=len(values),
+            threads=provider.threads or torch.get_num_threads(),
+            machine=results.machine(),
+            torch=torch.__version__,
+            lelkern=lelkern.__version__,
+            peer=provider.peer_version,
+        )
+        request.config.stash[_ROWS].append(row)
+        if path := request.config.getoption("csv"):
+            results.merge(path, [row])
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = terminalreporter.config.stash[_ROWS]
+    groups = itertools.groupby(rows, lambda row: (row.op, row.size, row.mode, row.metric))
+    for (op, size, mode, metric), group in groups:
+        terminalreporter.section(f"{op}, {size} rows, {mode}: {metric}, and in units of pytorch's")
+        members = list(group)
+        plain = [r.p50 for r in members if (r.provider, r.dtype) == ("pytorch", "float32")]
+        for row in members:
+            ratio = f"{row.p50 / plain[0]:10.3f}" if plain and plain[0] else ""
+            name = f"{row.provider} {row.dtype} threads={row.threads}"
+            terminalreporter.write_line(f"{name:50} {row.p50:12.5g}{ratio}")

@@ -1,0 +1,126 @@
+"""Draw docs/performance.png and .svg, NT-Xent's time and memory, from the CSV file alone.
+
+    python benchmarks/plot.py [csv]
+
+reads benchmarks/results/contrastive.csv by default.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+import results
+from cases import BOTH
+from lelkern.ablation.plot_style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
+from lelkern.files import write_atomically
+
+STEM = Path(__file__).parent.parent / "docs" / "performance"
+STYLE: Sequence[str | dict[str, Any]] = ["default", RC]
+# Without dates and versions the same file gives the same picture.
+METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+
+
+@dataclass(frozen=True)
+class Line:
+    """How one provider is drawn, in the order of the legend."""
+
+    provider: str
+    dtype: str
+    label: str
+    color: str
+    marker: str
+    dash: str = "-"
+
+
+LINES = (
+    Line("pytorch-metric-learning", "float32", "pytorch-metric-learning", SKY, "*"),
+    Line("lightly", "float32", "lightly", PURPLE, "v"),
+    Line("pytorch", "float32", "plain PyTorch", VERMILION, "s"),
+    Line("torch.compile", "float32", "torch.compile", ORANGE, "^"),
+    Line("mkl-tiles", "float32", "tiles of torch.mm", GREEN, "D"),
+    Line("lelkern", "float32", "lelkern", BLUE, "o"),
+    Line("lelkern", "bfloat16", "lelkern, bfloat16", BLUE, "o", "--"),
+    Line("sgemm", "float32", "limit: the products alone", "0.45", "", ":"),
+)
+
+
+def draw(rows: Sequence[results.Row]) -> Figure:
+    """Draw the rows of NT-Xent that belong together: the machine and threads with most of them."""
+    rows = [r for r in rows if (r.op, r.mode) == ("nt_xent", BOTH)]
+    if not rows:
+        raise SystemExit("no rows of nt_xent, forward+backward")
+    setups = Counter((r.machine, r.threads) for r in rows)
+    machine, threads = max(sorted(setups), key=lambda setup: setups[setup])
+    rows = [r for r in rows if (r.machine, r.threads) == (machine, threads)]
+    with style.context(STYLE):
+        figure = Figure(figsize=(10, 4.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        time, memory = figure.subplots(1, 2)
+        _panel(time, rows, "seconds", "time of forward and backward (s)", _seconds)
+        _panel(memory, rows, "bytes", "peak memory beyond the inputs (bytes)", _bytes)
+        features = ", ".join(str(n) for n in sorted({r.features for r in rows}))
+        figure.suptitle(
+            f"NT-Xent, D = {features}: {machine}, {threads} threads", fontsize=11, weight="bold"
+        )
+        handles, labels = time.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _panel(axes: Axes, rows: Sequence[results.Row], metric: str, label: str, text: Any) -> None:
+    for line in LINES:
+        points = sorted(
+            (r.size, r.p50, r.p20, r.p80)
+            for r in rows
+            if (r.provider, r.dtype, r.metric) == (line.provider, line.dtype, metric)
+        )
+        if not points:
+            continue
+        x, y, low, high = zip(*points, strict=True)
+        axes.plot(x, y, color=line.color, marker=line.marker, linestyle=line.dash, label=line.label)
+        axes.fill_between(x, low, high, color=line.color, alpha=0.15, linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    sizes = sorted({r.size for r in rows if r.metric == metric})
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(text))
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("rows, 2N")
+    axes.set_ylabel(label)
+
+
+def _seconds(value: float, _: object) -> str:
+    return f"{value:g} s" if value >= 1 else f"{value * 1e3:g} ms"
+
+
+def _bytes(value: float, _: object) -> str:
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value:g} B"
+
+
+def main() -> None:
+    figure = draw(results.read(Path(sys.argv[1]) if len(sys.argv) > 1 else results.PATH))
+    for suffix, metadata in METADATA.items():
+
+        def save(path: Path, metadata: dict[str, None] = metadata) -> None:
+            with style.context(STYLE):
+                figure.savefig(path, format=path.suffix[1:], metadata=metadata)
+
+        write_atomically(STEM.with_suffix(suffix), save)
+
+
+if __name__ == "__main__":
+    main()

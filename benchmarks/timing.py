@@ -1,0 +1,91 @@
+"""Timing of several providers in turn, so that what disturbs the machine hits all alike."""
+
+import gc
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from cases import Case, Provider
+from gemm import Gemm
+
+BUDGET_SECONDS = 5.0  # of a group, beyond its first rounds
+SLOW_SECONDS = 6.0  # after so much a provider sits out what rounds remain
+MIN_SLOW_ROUNDS = 3
+MAX_ROUNDS = 50
+
+K = TypeVar("K")
+Sampler = Callable[[], float]
+"""Measures once, and returns seconds."""
+
+SGEMM = Provider("sgemm", lambda *inputs: inputs[0])  # no loss: the time of the products alone
+
+
+class Clock:
+    """A timer for pytest-benchmark that shows the time of seconds that were measured before."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+CLOCK = Clock()
+
+
+def time_case(
+    case: Case, mode: str, providers: Sequence[Provider]
+) -> dict[str, list[float] | AssertionError]:
+    """Verify, then time: return the seconds of each round, or what was wrong, of each provider."""
+    outcomes: dict[str, list[float] | AssertionError] = {}
+    samplers: dict[str, Sampler] = {}
+    for provider in providers:
+        name = str(provider)
+        if provider is SGEMM:
+            samplers[name] = Gemm(case.leaves[0].shape[1], case.flops[mode])
+            continue
+        step = case.step_of(provider, mode)
+        try:
+            with provider.settings():
+                case.verify(provider, step())  # which also compiles, and warms up
+        except AssertionError as error:
+            outcomes[name] = error
+        else:
+            samplers[name] = _timed(step, provider)
+    return outcomes | in_turn(samplers, case.min_rounds)
+
+
+def in_turn(samplers: Mapping[K, Sampler], min_rounds: int) -> dict[K, list[float]]:
+    """Return what each sampler measured in each of several rounds."""
+    samples: dict[K, list[float]] = {name: [] for name in samplers}
+    rounds, end = 0, 0.0
+    order = list(samplers)
+    shuffle = random.Random(0).shuffle
+    gc.collect()
+    gc.disable()
+    try:
+        while rounds < min_rounds or (rounds < MAX_ROUNDS and time.perf_counter() < end):
+            shuffle(order)  # so that nobody always follows the one that empties the cache
+            for name in order:
+                if rounds < MIN_SLOW_ROUNDS or sum(samples[name]) < SLOW_SECONDS:
+                    samples[name].append(samplers[name]())
+            rounds += 1
+            if rounds == MIN_SLOW_ROUNDS:
+                end = time.perf_counter() + BUDGET_SECONDS
+    finally:
+        gc.enable()
+    return samples
+
+
+def _timed(step: Callable[[], object], provider: Provider) -> Sampler:
+    def sample() -> float:
+        with provider.settings():
+            start = time.perf_counter()
+            step()
+            return time.perf_counter() - start
+
+    return sample
