@@ -1,6 +1,6 @@
 // Compiles one header for every instruction set that may be chosen at run time.
 //
-//     #define LELKERN_FOREACH_ISA "cpu/contrastive_forward_tile.h"
+//     #define LELKERN_FOREACH_ISA "cpu/contrastive_tiles.h"
 //     #include "common/foreach_isa.h"
 //
 // gives lelkern::baseline::..., and on x86-64 also lelkern::avx2::..., lelkern::avx512::... and

@@ -1,7 +1,10 @@
 #include "common/row_math.h"
 
+#include <cstdlib>  // for __GLIBC__
+
 // Loops that the compiler turns into vectors by itself: one version for each set, picked at load.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// (LELKERN_CPU_ISA does not govern these; musl has no such choice at load.)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
 #define LELKERN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define LELKERN_CLONES

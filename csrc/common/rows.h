@@ -39,7 +39,7 @@ void dispatch_floating(ScalarType dtype, const F& f) {
 class Rows {
   public:
     explicit Rows(const Tensor& tensor)
-        : data_(tensor.mutable_data_ptr()),
+        : data_(const_cast<void*>(tensor.const_data_ptr())),  // reading copies no lazy clone
           dtype_(tensor.scalar_type()),
           count_(tensor.size(0)),
           D_(tensor.size(1)),

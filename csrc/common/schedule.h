@@ -39,14 +39,12 @@ class SymmetricSchedule {
         const int64_t circle = players_ - 1;
         const int64_t a = (round + k) % circle;
         const int64_t b = k == 0 ? circle : (round - k + circle) % circle;
-        if (b >= blocks_) return {-1, -1, a, -1, before(a, round), 0};  // nobody to play with
+        if (b >= blocks_) return {-1, -1, a, -1, 1 + round, 0};  // nobody to play with
         const auto [i, j] = std::minmax(a, b);
-        return {i, j, i, j, before(i, round), before(j, round)};
+        return {i, j, i, j, 1 + round, 1 + round};
     }
 
   private:
-    int64_t before(int64_t, int64_t round) const { return 1 + round; }
-
     int64_t blocks_, players_;
 };
 
@@ -96,16 +94,16 @@ class RectangularSchedule {
     int64_t rows_, columns_, replicas_, share_, rounds_, size_;
 };
 
-// How many threads run() uses at most.
+// How many threads run() is worth.
 template <typename Schedule>
 int64_t workers(const Schedule& schedule) {
     return std::min(static_cast<int64_t>(torch::stable::get_num_threads()), schedule.tasks());
 }
 
 // Calls work(worker, t, task) for every task t, with the number of a worker that does one task at a
-// time.
+// time. `work` must not throw: others would wait for its task.
 template <typename Schedule, typename Work>
-void run(const Schedule& schedule, const Work& work) {
+void run(const Schedule& schedule, int64_t workers, const Work& work) {
     const int64_t tasks = schedule.tasks();
     // A cache line each, so that a thread that waits does not disturb one that works.
     struct alignas(64) Count {
@@ -115,14 +113,18 @@ void run(const Schedule& schedule, const Work& work) {
     std::atomic<int64_t> next{0};
     const auto wait = [&](int64_t unit, int64_t before) {
         // Tasks are handed out in order, and the first one unfinished never waits: no deadlock.
-        for (int spins = 0; done[unit].value.load(std::memory_order_acquire) < before; ++spins) {
-            if (spins > 4096) std::this_thread::yield();
+        int spins = 0;
+        while (done[unit].value.load(std::memory_order_acquire) < before) {
+            if (++spins == 4096) {
+                std::this_thread::yield();
+                spins = 0;
+            }
         }
     };
     const auto finish = [&](int64_t unit) {
         done[unit].value.fetch_add(1, std::memory_order_release);
     };
-    torch::stable::parallel_for(0, workers(schedule), 1, [&](int64_t begin, int64_t end) {
+    torch::stable::parallel_for(0, workers, 1, [&](int64_t begin, int64_t end) {
         // Where PyTorch gives one thread the shares of several, the first of them does it all.
         for (int64_t worker = begin; worker < end; ++worker) {
             for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {

@@ -134,8 +134,18 @@ class Prepared {
     int64_t in_tasks(int64_t blocks) const { return (blocks + task_side_ - 1) / task_side_; }
 
     void set_temperature() {
-        const double bound =
-            packed_rows_.front().largest_norm() * packed_rows_.back().largest_norm();
+        double bound = packed_rows_.front().largest_norm() * packed_rows_.back().largest_norm();
+        if (loss.given && !loss.normalize) {
+            // Of a row without negatives the positive alone is the log-sum-exp.
+            const Stack given({*loss.given});
+            std::vector<double> row(given.D());
+            for (int64_t i = 0; i < given.count(); ++i) {
+                given.read(i, row.data());
+                const double with =
+                    packed_rows_.front().largest_norm() * norm_of(row.data(), given.D());
+                if (!(with <= bound)) bound = with;
+            }
+        }
         double beta = 1 / loss.temperature;
         // Similarities beyond this would be taken for masked ones.
         const bool valid = loss.temperature > 0 && std::isfinite(loss.temperature) && bound < 1e18;
@@ -186,8 +196,7 @@ template <typename T>
 class SumsMemory {
   public:
     SumsMemory(const Problem<T>& problem, int64_t size)
-        : wide_(problem.wide),
-          sum_(size, 0),
+        : sum_(size, 0),
           positive_sum_(size, 0),
           positives_(size, 0),
           dot_(size, 0),
@@ -217,7 +226,6 @@ class SumsMemory {
     }
 
   private:
-    bool wide_;
     std::vector<double> sum_, positive_sum_, positives_, dot_;
     std::vector<T> peak_, positive_, best_negative_, best_positive_;
 };
@@ -250,7 +258,13 @@ template <typename T>
 bool is_correct(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
     const T best =
         problem.positives == Positives::labelled ? sums.best_positive[i] : sums.positive[i];
-    return best > sums.best_negative[i];
+    const double other = sums.best_negative[i];
+    // A given positive is computed apart: what equals a negative does so but for rounding.
+    const double rounding = problem.positives == Positives::given
+                                ? std::sqrt(static_cast<double>(problem.D)) *
+                                      std::numeric_limits<T>::epsilon() * std::abs(other)
+                                : 0;
+    return best > other + rounding;
 }
 
 // Entropy of the softmax over the candidates of row i.
@@ -264,7 +278,7 @@ double entropy_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
         dot = sum == 0 ? own * exponential : (dot + shift * sum) * shrink + own * exponential;
         sum = sum * shrink + exponential;
     }
-    if (sum == 0) return 0;  // no candidates, no choice
+    if (sums.sum[i] == 0 && sums.positive_sum[i] == 0) return 0;  // nothing to choose from
     return std::log(sum) - problem.beta * dot / sum;
 }
 
@@ -310,8 +324,9 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
     };
     prepared.with_schedule([&](const auto& schedule, int64_t replicas) {
         SumsMemory<T> memory(problem, replicas * padded);
-        const Aligned<T> scratch(workers(schedule) * prepared.tiles.forward_scratch);
-        run(schedule, [&](int64_t worker, int64_t t, const Task& task) {
+        const int64_t threads = workers(schedule);
+        const Aligned<T> scratch(threads * prepared.tiles.forward_scratch);
+        run(schedule, threads, [&](int64_t worker, int64_t t, const Task& task) {
             const Sums<T> rows = memory.from(prepared.replica_offset(task));
             const Sums<T> columns = problem.self ? rows : column_memory.from(0);
             prepared.for_each_tile(t, task, [&](int64_t number, int64_t row, int64_t column) {
@@ -345,7 +360,7 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
 template <typename T>
 class WeightsMemory {
   public:
-    // Without losses: of columns that no loss looks from.
+    // All zero until set: columns that no loss looks from stay so.
     WeightsMemory(const Problem<T>& problem, int64_t padded) {
         for (auto* vector : {&unshifted_, &for_positives_, &share_}) vector->resize(padded);
         for (auto* vector : {&upstream_, &peak_, &rest_}) vector->resize(problem.wide ? padded : 0);
@@ -415,6 +430,10 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     if (column_gradients) result.columns = gradients_like(loss.columns);
     if (loss.given) result.given = gradients_like({*loss.given})[0];
     const int64_t N = prepared.rows.count(), D = problem.D, stride = problem.stride;
+    if (N == 0) {
+        for (Tensor& gradient : result.columns) torch::stable::zero_(gradient);
+        return result;
+    }
     const int64_t padded = prepared.padded(problem.rows);
     const int64_t padded_columns = prepared.padded(problem.columns);
     const int64_t tile = problem.block * problem.block;
@@ -441,8 +460,9 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     std::vector<double> along(N);
     prepared.with_schedule([&](const auto& schedule, int64_t replicas) {
         const Aligned<T> row_out = zeros<T>(replicas * padded, stride);
-        const Aligned<T> scratch(workers(schedule) * prepared.tiles.backward_scratch);
-        run(schedule, [&](int64_t worker, int64_t t, const Task& task) {
+        const int64_t threads = workers(schedule);
+        const Aligned<T> scratch(threads * prepared.tiles.backward_scratch);
+        run(schedule, threads, [&](int64_t worker, int64_t t, const Task& task) {
             T* rows = row_out.get() + prepared.replica_offset(task) * stride;
             T* columns = problem.self ? rows : column_out.get();
             prepared.for_each_tile(t, task, [&](int64_t number, int64_t row, int64_t column) {

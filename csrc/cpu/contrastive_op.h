@@ -15,6 +15,7 @@ inline void check_embeddings(const char* name, const Tensor& z, const Tensor& li
     STD_TORCH_CHECK(z.dim() == 2 && z.size(1) == like.size(1), name,
                     " must be (N, D), D as for all");
     STD_TORCH_CHECK(z.scalar_type() == like.scalar_type(), name, " must have the dtype of all");
+    dispatch_floating(z.scalar_type(), [](auto*) {});  // which raises where threads cannot
 }
 
 inline void check_codes(const char* name, const std::optional<Tensor>& codes, int64_t count) {
@@ -24,7 +25,7 @@ inline void check_codes(const char* name, const std::optional<Tensor>& codes, in
 }
 
 inline double temperature_of(const Tensor& temperature) {
-    STD_TORCH_CHECK(temperature.numel() == 1, "temperature must have one element");
+    STD_TORCH_CHECK(temperature.dim() == 0, "temperature must have no dimensions");
     return read_scalar(temperature);
 }
 

@@ -38,7 +38,7 @@ struct Special {
         const int64_t i = row * p.block, j = column * p.block;
         edge = j + p.block > p.columns.count;
         diagonal = p.self && row == column;
-        // Blocks never hold both halves of a pair's rows only in part: look at both directions.
+        // Rows of the first half look for columns of the second, and the other way round.
         positive = p.positives == contrastive::Positives::paired
                        ? meets(i + p.pairs, j) || meets(i - p.pairs, j)
                        : p.positives == contrastive::Positives::aligned && meets(i, j);

@@ -18,8 +18,8 @@ class ContrastiveStats(NamedTuple):
 
     Attributes:
         accuracy: share of rows whose best candidate is a positive, in [0, 1]. A positive that
-            merely equals the best negative does not count, so that a collapsed representation
-            scores 0.
+            merely equals the best negative, but for rounding, does not count, so that a collapsed
+            representation scores 0.
         entropy: of the softmax over the candidates, in nats.
     """
 

@@ -117,7 +117,7 @@ class ContrastiveOp:
             return 0
         if self._keys is None:  # half of a square of tiles: of the stacked rows, if there are two
             rows = self._losses(inputs, ()) + _TILE
-            area = rows * (rows + _TILE) // 2
+            area = rows * (rows + 3 * _TILE) // 2  # b blocks have b tiles and up to b (b + 1) / 2
         else:
             area = rows * (inputs[self._key_index(inputs)].shape[0] + 16 * _TILE)
         most = KEPT_BYTES // computed_in(inputs[0]).itemsize

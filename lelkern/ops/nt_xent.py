@@ -70,9 +70,10 @@ def nt_xent(
     PyTorch's own losses.
 
     A row with a norm below 1e-12 has similarity 0 to every row, and gradient 0. A nan or an
-    infinity in any row makes every loss nan. One pair alone has no negatives: its losses are 0. No
-    pairs give no losses: a sum of 0 and a mean of nan. ``torch.func.grad`` and its kin, and
-    forward-mode differentiation, run the reference.
+    infinity in a row makes every loss nan that it is a candidate of. One pair alone has no
+    negatives: its losses are 0. No pairs give no losses: a sum of 0 and a mean of nan.
+    ``torch.func.grad`` and its kin, and forward-mode differentiation, run the reference, and only
+    outside ``torch.compile``.
 
     Args:
         z1: (N, D) embeddings of the first views: float64, float32, bfloat16 or float16, with any
@@ -82,7 +83,8 @@ def nt_xent(
             A tensor on a GPU is not looked at, nor is one inside ``torch.compile`` or
             ``torch.func.vmap``: there an invalid temperature makes every loss nan.
         reduction: ``"mean"`` or ``"sum"`` over the 2N rows, or ``"none"``.
-        normalize: compare by cosine; otherwise by the dot product of the rows as they are.
+        normalize: compare by cosine; otherwise by the dot product of the rows as they are, where
+            norms whose products reach 1e18 make the losses nan.
         ids: (N,) whole numbers. Pairs with equal ids are never each other's negatives: copies of
             one image in a batch, or images known to show the same.
         return_stats: return also how well rows recognise their positives, from the same pass.

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from contrastive_samples import normals, pairs
 
 import lelkern
+from lelkern.ops import library_path
 
 
 def cosine_logits(q, k, temperature):
@@ -54,6 +55,16 @@ def test_nothing_to_choose_from(device):
     assert loss.tolist() == [0, 0, 0]
     loss.sum().backward()
     assert (q.grad == 0).all()
+    queue = normals(4, 5).to(device).requires_grad_()
+    nobody = empty.clone().requires_grad_()
+    for loss in (
+        lelkern.info_nce(nobody, empty, reduction="sum"),
+        lelkern.info_nce(nobody, nobody, symmetric=True, reduction="sum"),
+        lelkern.info_nce(nobody, empty, queue, reduction="sum"),
+    ):
+        loss.backward()
+    assert (queue.grad == 0).all()
+    assert nobody.grad.shape == (0, 5)
     assert lelkern.info_nce(empty, empty, reduction="none").shape == (0,)
     assert lelkern.info_nce(empty, empty, reduction="sum") == 0
     assert lelkern.info_nce(empty, empty, q.detach(), reduction="none").shape == (0,)
@@ -68,6 +79,31 @@ def test_a_bad_number_in_the_queue_makes_every_loss_nan(value, device):
     k[1, 1] = value
     losses = lelkern.info_nce(q, k, normals(4, 5).to(device), reduction="none")
     assert losses.isnan().tolist() == [False, True, False]
+
+
+def test_a_row_whose_negatives_are_all_excluded_disturbs_no_other(device):
+    q, k = (0.1 * z for z in pairs(4, 4))
+    q[0], k[0] = 10, -10  # without normalisation far below what the negatives suggest
+    q, k = (z.to(device).requires_grad_() for z in (q, k))
+    queue = (0.001 * normals(3, 4)).to(device).requires_grad_()
+    ids = {"ids": torch.arange(4), "negative_ids": torch.zeros(3, dtype=torch.long)}
+    ids = {name: x.to(device) for name, x in ids.items()}
+    loss = lelkern.info_nce(q, k, queue, 0.07, normalize=False, **ids)
+    grads = torch.autograd.grad(loss, (q, k, queue))
+    assert all(grad.isfinite().all() for grad in grads)
+    assert (grads[0][0] == 0).all()
+    assert (grads[2] != 0).any()
+
+
+@pytest.mark.parametrize("D", [3, 37, 128, 200])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_collapsed_representation_scores_0(D, dtype):
+    z = torch.randn(1, D, generator=torch.Generator().manual_seed(D)).to(dtype)
+    for negatives in (z.expand(70, D), None):
+        z50 = z.expand(50, D)
+        if library_path() is None and negatives is not None:
+            continue  # plain PyTorch's two products are rounded differently
+        assert lelkern.info_nce(z50, z50, negatives, return_stats=True)[1].accuracy == 0
 
 
 def test_what_does_not_fit_is_refused():
