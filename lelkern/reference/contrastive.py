@@ -70,11 +70,14 @@ def loss_of_positives(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Te
 
     The positives count among the candidates.
     """
-    log_sum_exp = x.masked_fill(excluded, MASKED).logsumexp(dim=1)
+    candidates = x.masked_fill(excluded, MASKED)
+    peak = candidates.detach().amax(dim=1, keepdim=True) if x.shape[1] else x.new_zeros(len(x), 1)
+    log_sum_exp = (candidates - peak).logsumexp(dim=1)
     count = positive.sum(dim=1)
-    mean = x.masked_fill(~positive, 0).sum(dim=1) / count.clamp(min=1)
-    loss = (log_sum_exp - mean) * (count > 0)
-    return loss, log_sum_exp.double()
+    mean = (x - peak).masked_fill(~positive, 0).sum(dim=1) / count.clamp(min=1)
+    one, _ = loss_of_one_positive(x, positive, excluded)  # nothing of a tiny loss is lost
+    loss = torch.where(count == 1, one, log_sum_exp - mean) * (count > 0)
+    return loss, (log_sum_exp + peak.squeeze(1)).double()
 
 
 def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
@@ -82,7 +85,9 @@ def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Te
     P = x.masked_fill(excluded, MASKED).softmax(dim=1).masked_fill(excluded, 0)
     count = positive.sum(dim=1, keepdim=True)
     share = positive.to(P.dtype) / count.clamp(min=1)
-    return grad.unsqueeze(1) * (count > 0) * (P - share)
+    several = grad.unsqueeze(1) * (count > 0) * (P - share)
+    one = weights_of_one_positive(grad, x, positive, excluded)
+    return torch.where(count == 1, one, several)
 
 
 def statistics(x: Tensor, positive: Tensor, excluded: Tensor, wanted: bool) -> Tensor:
