@@ -110,7 +110,7 @@ def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
     contents = set(zipfile.ZipFile(wheel).namelist())
     assert {*MODULES, *STUDIES, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
     assert not any(name.startswith(("csrc", "tests", "ablations")) for name in contents)
-    assert use(wheel) == ["compiled loaded _cpu.so"] * 2
+    assert set(use(wheel)) == {"compiled loaded _cpu.so"}
 
 
 @pytest.mark.slow
