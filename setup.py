@@ -4,7 +4,7 @@
 installs the pure-PyTorch reference alone, ``1`` fails where nothing can be compiled, ``0`` does not
 try. What was done and why is printed, and recorded for ``lelkern info``.
 
-A library uses LibTorch's stable ABI and no Python symbol: one file serves every PyTorch from 2.10
+A library uses LibTorch's stable ABI and no Python symbol: one file serves every PyTorch from 2.11
 on and every Python, so a wheel is tagged ``py3-none-<platform>``.
 """
 
@@ -20,7 +20,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
-OLDEST_TORCH = (2, 10)
+OLDEST_TORCH = (2, 11)
 FLAGS = [
     "-std=c++17",
     "-O3",
@@ -127,7 +127,7 @@ def find_torch() -> tuple[str, Path]:
         ) from error
     version = str(torch.__version__)
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_TORCH:
-        raise CannotBuildError(f"the kernels need PyTorch 2.10 or later, and this is {version}")
+        raise CannotBuildError(f"the kernels need PyTorch 2.11 or later, and this is {version}")
     return version, Path(torch.__file__).parent
 
 
@@ -147,7 +147,7 @@ def stable_library(name: str, sources: list[str]) -> Extension:
         f"lelkern._{name}",
         sources=sources,
         include_dirs=["csrc"],
-        define_macros=[("TORCH_TARGET_VERSION", "0x020a000000000000")],
+        define_macros=[("TORCH_TARGET_VERSION", "0x020b000000000000")],
         libraries=["torch_cpu"],
         language="c++",
     )

@@ -1,4 +1,4 @@
-// Arithmetic over single rows in double, for whatever instruction set the machine runs.
+// Arithmetic over rows, in double for accuracy, for whatever instruction set the machine runs.
 #pragma once
 
 #include <cstdint>
@@ -18,5 +18,9 @@ void scale(const double* a, double factor, float* out, int64_t n);
 void add_scaled(const double* a, double factor, double* out, int64_t n);
 void add(const float* a, double* out, int64_t n);
 void add(const double* a, double* out, int64_t n);
+
+// out (columns, rows) = a (rows, columns) the other way round.
+void transpose(const float* a, int64_t rows, int64_t columns, float* out);
+void transpose(const double* a, int64_t rows, int64_t columns, double* out);
 
 }  // namespace lelkern

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <unordered_map>
+#include <utility>
 
 #include "common/aligned.h"
 #include "common/rows.h"
@@ -27,14 +28,32 @@ Tensor empty(std::initializer_list<int64_t> sizes, ScalarType dtype) {
     return torch::stable::empty({sizes.begin(), sizes.size()}, dtype);
 }
 
+// Numbers in a buffer of the pool, to which they return with the tensor.
+Tensor pooled(int64_t count, ScalarType dtype) {
+    if (count == 0) return empty({0}, dtype);
+    std::size_t bytes = count * (dtype == ScalarType::Double ? sizeof(double) : sizeof(float));
+    void* at = take_buffer(bytes);
+    const int64_t stride = 1;
+    const torch::stable::Device cpu(torch::headeronly::DeviceType::CPU);
+    const auto give = [bytes](void* memory) { give_buffer(memory, bytes); };
+    return torch::stable::from_blob(at, {&count, 1}, {&stride, 1}, cpu, dtype, give);
+}
+
 template <typename T>
 constexpr ScalarType dtype_of = std::is_same_v<T, double> ? ScalarType::Double : ScalarType::Float;
 
+// Calls f(i, scratch) for every row i, with what make() gave the thread.
+template <typename Make, typename F>
+void for_each_row(int64_t count, const Make& make, const F& f) {
+    torch::stable::parallel_for(0, count, 64, [&](int64_t begin, int64_t end) {
+        auto scratch = make();
+        for (int64_t i = begin; i < end; ++i) f(i, scratch);
+    });
+}
+
 template <typename F>
 void for_each_row(int64_t count, const F& f) {
-    torch::stable::parallel_for(0, count, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) f(i);
-    });
+    for_each_row(count, [] { return nullptr; }, [&](int64_t i, std::nullptr_t) { f(i); });
 }
 
 // Small blocks where there are few rows, so that threads have something to share.
@@ -299,7 +318,7 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
     const Prepared<T> prepared(loss, stats, false);
     const Problem<T>& problem = prepared.problem;
     ForwardResult result{empty({prepared.losses()}, dtype_of<T>),
-                         empty({prepared.losses()}, ScalarType::Double), empty({kept}, dtype_of<T>),
+                         empty({prepared.losses()}, ScalarType::Double), pooled(kept, dtype_of<T>),
                          empty({2, stats ? prepared.losses() : 0}, dtype_of<T>)};
     const int64_t N = prepared.rows.count(), tile = problem.block * problem.block;
     if (N == 0) return result;
@@ -307,7 +326,6 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
     const int64_t padded = prepared.padded(problem.rows);
     SumsMemory<T> column_memory(problem, problem.both ? prepared.padded(problem.columns) : 0);
     T* kept_tiles = data<T>(result.kept);
-    advise_huge_pages(kept_tiles, kept * sizeof(T));
     const auto finish = [&](const Sums<T>& sums, int64_t count, int64_t first) {
         for_each_row(count, [&](int64_t i) {
             const int64_t positives =
@@ -336,9 +354,13 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
                     (number + 1) * tile <= kept ? kept_tiles + number * tile : nullptr);
             });
         });
-        for_each_row(N, [&](int64_t i) {
-            for (int64_t r = 1; r < replicas; ++r) memory.merge(problem.scale, i, r * padded + i);
-        });
+        if (replicas > 1) {
+            for_each_row(N, [&](int64_t i) {
+                for (int64_t r = 1; r < replicas; ++r) {
+                    memory.merge(problem.scale, i, r * padded + i);
+                }
+            });
+        }
         const Sums<T> sums = memory.from(0);
         if (loss.given) {
             const Stack given({*loss.given});
@@ -458,6 +480,7 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     const T* kept = data<T>(saved.kept);
     const int64_t kept_tiles = saved.kept.numel() / tile;
     std::vector<double> along(N);
+    const auto two_rows = [D] { return std::pair(std::vector<double>(D), std::vector<double>(D)); };
     prepared.with_schedule([&](const auto& schedule, int64_t replicas) {
         const Aligned<T> row_out = zeros<T>(replicas * padded, stride);
         const int64_t threads = workers(schedule);
@@ -481,8 +504,9 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             given.emplace(std::vector{*loss.given});
             given_out.emplace(std::vector{*result.given});
         }
-        for_each_row(N, [&](int64_t i) {
-            std::vector<double> row(D), sum(D, 0);
+        for_each_row(N, two_rows, [&](int64_t i, auto& scratch) {
+            auto& [row, sum] = scratch;
+            std::fill(sum.begin(), sum.end(), 0);
             for (int64_t r = 0; r < replicas; ++r) {
                 const T* part = row_out.get() + (r * padded + i) * stride;
                 add(part, sum.data(), D);
@@ -506,9 +530,9 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     if (column_gradients) {
         const Stack out(result.columns);
         const Reader reader = prepared.reader(prepared.columns);
-        for_each_row(prepared.columns.count(), [&](int64_t j) {
-            std::vector<double> row(D),
-                sum(column_out.get() + j * stride, column_out.get() + j * stride + D);
+        for_each_row(prepared.columns.count(), two_rows, [&](int64_t j, auto& scratch) {
+            auto& [row, sum] = scratch;
+            std::copy_n(column_out.get() + j * stride, D, sum.begin());
             const double factor = reader.read(j, row.data());
             project(sum.data(), row.data(), loss.normalize, D);
             out.write(j, sum.data(), problem.beta * factor);

@@ -143,9 +143,7 @@ class Packed {
 
     void pack(const T* panel, int64_t p, const Problem<T>& problem) const {
         T* to = panels_.get() + p * width_ * problem.words;
-        for (int64_t d = 0; d < D_; ++d) {
-            for (int64_t r = 0; r < width_; ++r) to[d * width_ + r] = panel[r * D_ + d];
-        }
+        transpose(panel, width_, D_, to);
         if (rows_.get() == nullptr) return;
         for (int64_t r = 0; r < width_; ++r) {
             T* row = rows_.get() + (p * width_ + r) * problem.stride;

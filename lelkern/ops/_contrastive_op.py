@@ -151,9 +151,12 @@ class ContrastiveOp:
         tensors, ctx.options = self._split(inputs)
         losses, *others = output
         ctx.mark_non_differentiable(*others)
+        ctx.set_materialize_grads(False)  # zeros as large as the tiles, in every backward
         ctx.save_for_backward(*tensors, losses, *others[:2])
 
-    def _backward(self, ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def _backward(self, ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+        if grad is None:  # what depends on the losses has no gradient itself
+            return (None,) * (len(self._names) + len(ctx.options))
         inputs, results = self._split(ctx.saved_tensors)
         *options, _, _ = ctx.options
         if self._keys is not None:

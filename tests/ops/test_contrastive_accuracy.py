@@ -257,9 +257,21 @@ def test_at_most_twice_the_error_of_plain_pytorch_for_many_rows(op, dtype) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("op", OPS)
-def test_at_most_twice_the_error_of_plain_pytorch_for_5000_rows(op) -> None:
-    comparison = compare(op, "random", 5000, 0.07, torch.float32, 0, 64)
+@pytest.mark.parametrize(
+    ("inputs", "temperature"),
+    [
+        ("random", 0.001),
+        ("random", 0.07),
+        ("clustered", 1.0),
+        ("orthogonal", 100.0),
+        ("adversarial", 0.07),
+    ],
+)
+@pytest.mark.parametrize(("op", "N"), [(op, 4999) for op in OPS] + [("nt_xent", 5000)])
+def test_at_most_twice_the_error_of_plain_pytorch_for_thousands_of_rows(
+    op, N, inputs, temperature
+) -> None:
+    comparison = compare(op, inputs, N, temperature, torch.float32, 0, 64)
     # One batch has one gradient of the temperature, whose error is luck: not here.
     assert worse("losses", [comparison], torch.float32) is None
     assert worse("grads", [comparison], torch.float32) is None

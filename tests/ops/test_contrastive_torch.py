@@ -60,6 +60,24 @@ def test_gradcheck(sample: Sample, reduction, device):
     assert torch.autograd.gradgradcheck(loss, inputs)
 
 
+@few_ways
+def test_a_loss_that_nothing_depends_on(sample: Sample, device):
+    class Constant(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return None
+
+    embeddings = leaves(sample, device)
+    losses = sample.losses(embeddings, sample.temperature, reduction="none")
+    total = Constant.apply(losses).sum() + sum(z.sum() for z in embeddings.values())
+    total.backward()
+    assert all((z.grad == 1).all() for z in embeddings.values())
+
+
 def test_gradgradcheck_of_what_needs_no_gradient(device):
     q, k = (z.to(device).requires_grad_() for z in pairs(4, 3))
     for fixed in ({"negatives": normals(5, 3).to(device)}, {}):
