@@ -13,7 +13,7 @@ void* take_buffer(std::size_t& bytes);
 // system clears every page that it hands out, which takes longer than to read it.
 void give_buffer(void* at, std::size_t bytes) noexcept;
 
-constexpr std::size_t kPooledBytes = 32 << 20;
+constexpr std::size_t kPooledBytes = 56 << 20;
 
 template <typename T>
 class Aligned {

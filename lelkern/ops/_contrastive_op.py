@@ -11,10 +11,10 @@ from lelkern.ops._contrastive import computed_in, may_use_bfloat16
 from lelkern.ops._define import cast_to_float32_under_autocast, define
 from lelkern.ops._transforms import differentiated_by_tracing, in_float32_under_autocast
 
-KEPT_BYTES = 16 * 2**20
+KEPT_BYTES = 30 * 2**20
 """At most so much of what forward computed is kept for backward; the rest is computed again.
 
-More would leave the caches, and reading it from memory takes as long as computing it.
+Reading a number takes a third of the time of computing it again; more would be a burden on memory.
 """
 
 _TILE = 192  # rows of the kernels' tiles at their largest
