@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all sanitize lint format bench build clean
+.PHONY: ablate test test-all sanitize lint format bench build cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
@@ -20,7 +20,7 @@ test-all: $(VENV)/installed-dev
 # every undefined operation. Python itself leaks on exit, so leaks are not looked for.
 SANITIZE := -fsanitize=address,undefined
 sanitize: $(VENV)/installed-dev
-	LELKERN_EXT=1 CFLAGS="$(SANITIZE) -g1" \
+	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
 	CXXFLAGS="$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1" \
 	LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py -q build \
 	    --build-base build/sanitize --build-lib build/sanitize/lib
@@ -32,13 +32,13 @@ sanitize: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 	$(BIN)/mypy
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m pytest benchmarks/bench_*.py --benchmark-group-by=group $(ARGS)
@@ -46,17 +46,28 @@ bench: $(VENV)/installed-dev
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build --no-isolation
 
+# What the pinned compiler makes of the CUDA kernels, for the test that compares it.
+cuda-table: $(VENV)/installed-dev
+	$(BIN)/python tests/cuda_static/cuda_table.py
+
 # torch and setuptools come first, so that the build can use them instead of fetching its own.
-$(VENV)/installed: pyproject.toml setup.py $(wildcard csrc/*/*)
+$(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77"
-	$(BIN)/python -m pip install --quiet "torch>=2.10" "torchvision>=0.25"
+	$(BIN)/python -m pip install --quiet "torch>=2.11" "torchvision>=0.25"
+	touch $@
+
+SOURCES := pyproject.toml setup.py setup_cuda.py $(wildcard csrc/*/*)
+$(VENV)/installed: $(VENV)/torch $(SOURCES)
 	$(BIN)/python -m pip install --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+# The tools come before the build, too: among them may be the only nvcc.
+$(VENV)/installed-dev: $(VENV)/torch $(SOURCES)
+	LELKERN_EXT=0 LELKERN_CUDA=0 \
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
-	touch $@
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	touch $(VENV)/installed $@
 
 clean:
 	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/installed*

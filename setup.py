@@ -2,7 +2,8 @@
 
 ``LELKERN_EXT`` decides: ``auto`` (the default) compiles if a C++17 compiler works and otherwise
 installs the pure-PyTorch reference alone, ``1`` fails where nothing can be compiled, ``0`` does not
-try. What was done and why is printed, and recorded for ``lelkern info``.
+try. ``LELKERN_CUDA`` decides likewise for the CUDA kernels, which need nvcc and a PyTorch with CUDA
+as well. What was done and why is printed, and recorded for ``lelkern info``.
 
 A library uses LibTorch's stable ABI and no Python symbol: one file serves every PyTorch from 2.11
 on and every Python, so a wheel is tagged ``py3-none-<platform>``.
@@ -11,6 +12,7 @@ on and every Python, so a wheel is tagged ``py3-none-<platform>``.
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
+
+sys.path.insert(0, str(Path(__file__).parent))  # which a build front end does not do
+import setup_cuda
+from setup_cuda import CannotBuildError
 
 OLDEST_TORCH = (2, 11)
 FLAGS = [
@@ -31,51 +37,84 @@ FLAGS = [
 ]
 
 
-class CannotBuildError(Exception):
-    """Why there will be no library, in words for the person who installs."""
-
-
 class StableLibraries(build_ext):
     """Compiles shared libraries for ``torch.ops.load_library`` rather than Python modules."""
 
     def run(self) -> None:
         """Build every library, or say and record why not."""
-        choice = os.environ.get("LELKERN_EXT", "auto")
-        if choice not in ("0", "1", "auto"):
-            raise SystemExit(f"LELKERN_EXT must be 0, 1 or auto, got {choice}")
         self.force = True  # a library also depends on PyTorch and the compiler, in seconds
-        records = {}
-        try:
-            if choice == "0":
-                raise CannotBuildError("LELKERN_EXT=0")
-            (torch_version, torch_root) = find_torch()
-            for extension in self.extensions:
-                # As a system header: its warnings are not ours.
-                extension.extra_compile_args = [*FLAGS, "-isystem", str(torch_root / "include")]
-                extension.library_dirs.append(str(torch_root / "lib"))
-            super().run()
-        except CannotBuildError as reason:
-            if choice == "1":
-                raise SystemExit(f"lelkern: LELKERN_EXT=1, but {reason}") from None
-            for extension in self.extensions:
+        self.records: dict[str, dict[str, str]] = {}
+        wanted = self.extensions
+        super().run()
+        for extension in wanted:
+            if extension not in self.extensions:
                 Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
-                records[short_name(extension)] = {"reason": str(reason)}
-                print(f"lelkern: no compiled {short_name(extension)} kernels: {reason}")
+        self.distribution.ext_modules = self.extensions
+        if not self.extensions:
             print("lelkern: every op is there all the same, in plain PyTorch")
-            self.distribution.ext_modules = self.extensions = []
-        else:
-            for extension in self.extensions:
-                records[short_name(extension)] = {
-                    "compiler": self.compiler_version(),
-                    "flags": " ".join(FLAGS),
-                    "torch": torch_version,
-                }
-                print(f"lelkern: compiled the {short_name(extension)} kernels: {records}")
         package = Path(self.get_ext_fullpath("lelkern._build_info")).parent
-        (package / "_build_info.json").write_text(json.dumps(records, indent=2) + "\n")
+        (package / "_build_info.json").write_text(json.dumps(self.records, indent=2) + "\n")
 
     def build_extensions(self) -> None:
-        """Try the compiler on an empty program first, so that the reason is clear."""
+        """Build what was chosen and can be built, and keep only that."""
+        self.extensions = [extension for extension in self.extensions if self.built(extension)]
+
+    def built(self, extension: Extension) -> bool:
+        """Build one library; say and record how, or why not."""
+        name = short_name(extension)
+        (variable, choice) = choice_for(name)
+        try:
+            if choice == "0":
+                raise CannotBuildError(f"{variable}=0")
+            self.records[name] = self.build_library(extension)
+        except CannotBuildError as reason:
+            if choice == "1":
+                raise SystemExit(f"lelkern: {variable}=1, but {reason}") from None
+            self.records[name] = {"reason": str(reason)}
+            print(f"lelkern: no compiled {name} kernels: {reason}")
+            return False
+        print(f"lelkern: compiled the {name} kernels: {self.records[name]}")
+        return True
+
+    def build_library(self, extension: Extension) -> dict[str, str]:
+        """Build one library and return what with."""
+        self.check_compiler()
+        (torch_version, torch_root) = find_torch()
+        record = {
+            "compiler": self.compiler_version(),
+            "flags": " ".join(FLAGS),
+            "torch": torch_version,
+        }
+        # As system headers: their warnings are not ours.
+        extension.extra_compile_args += [*FLAGS, "-isystem", str(torch_root / "include")]
+        extension.library_dirs.append(str(torch_root / "lib"))
+        if kernels := [str(s) for s in extension.sources if Path(s).suffix == ".cu"]:
+            record |= self.compile_cuda(extension, kernels)
+        try:
+            self.build_extension(extension)
+        except (CompileError, LinkError) as error:
+            raise CannotBuildError(f"compiling failed, see the messages above: {error}") from error
+        return record
+
+    def compile_cuda(self, extension: Extension, kernels: list[str]) -> dict[str, str]:
+        """Compile a library's kernels, leave the rest to the C++ compiler, and return how."""
+        toolkit = find_toolkit()
+        architectures = setup_cuda.architectures(toolkit)
+        folder = Path(self.build_temp, "nvcc")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = setup_cuda.compile_command(toolkit, architectures, kernels, folder)
+        print(*command, flush=True)
+        if subprocess.run(command).returncode:
+            raise CannotBuildError("compiling failed, see the messages of nvcc above")
+        extension.sources = [s for s in extension.sources if str(s) not in kernels]
+        extension.extra_objects = [str(folder / Path(kernel).stem) + ".o" for kernel in kernels]
+        for include in toolkit.include:
+            extension.extra_compile_args += ["-isystem", str(include)]
+        extension.library_dirs += map(str, toolkit.lib)
+        return {"cuda": toolkit.release, "architectures": " ".join(architectures)}
+
+    def check_compiler(self) -> None:
+        """Try the compiler on an empty program, so that the reason is clear."""
         if self.compiler.compiler_type != "unix":
             raise CannotBuildError("the kernels need GCC or Clang")
         with tempfile.TemporaryDirectory() as folder:
@@ -87,10 +126,6 @@ class StableLibraries(build_ext):
                 )
             except CompileError as error:
                 raise CannotBuildError(f"no working C++17 compiler: {error}") from error
-        try:
-            super().build_extensions()
-        except (CompileError, LinkError) as error:
-            raise CannotBuildError(f"compiling failed, see the messages above: {error}") from error
 
     def compiler_version(self) -> str:
         """Return the first line that the compiler says of itself."""
@@ -117,6 +152,17 @@ class StableWheel(bdist_wheel):
         return "py3", "none", "any" if self.root_is_pure else platform
 
 
+def choice_for(name: str) -> tuple[str, str]:
+    """Return the variable that decides on a library, and what it says."""
+    choices = {v: os.environ.get(v, "auto") for v in ("LELKERN_EXT", "LELKERN_CUDA")}
+    for variable, choice in choices.items():
+        if choice not in ("0", "1", "auto"):
+            raise SystemExit(f"{variable} must be 0, 1 or auto, got {choice}")
+    none_at_all = choices["LELKERN_EXT"] == "0" and choices["LELKERN_CUDA"] == "auto"
+    variable = "LELKERN_EXT" if name == "cpu" or none_at_all else "LELKERN_CUDA"
+    return variable, choices[variable]
+
+
 def find_torch() -> tuple[str, Path]:
     """Return the version and folder of the PyTorch to build with."""
     try:
@@ -131,32 +177,58 @@ def find_torch() -> tuple[str, Path]:
     return version, Path(torch.__file__).parent
 
 
+def find_toolkit() -> setup_cuda.Toolkit:
+    """Return a CUDA toolkit that goes with the PyTorch to build with."""
+    import torch
+
+    if torch.version.cuda is None:
+        raise CannotBuildError(f"PyTorch {torch.__version__} is built without CUDA")
+    toolkit = setup_cuda.toolkit_of(setup_cuda.find_nvcc())
+    if toolkit.release.split(".")[0] != torch.version.cuda.split(".")[0]:
+        raise CannotBuildError(
+            f"PyTorch {torch.__version__} is built with CUDA {torch.version.cuda}, "
+            f"and {toolkit.nvcc} is of CUDA {toolkit.release}"
+        )
+    return toolkit
+
+
 def short_name(extension: Any) -> str:
     """Return ``cpu`` for ``lelkern._cpu``."""
     return str(extension.name).removeprefix("lelkern._")
 
 
-def sources(*folders: str) -> list[str]:
-    """List the C++ files of folders in csrc."""
-    return sorted(str(path) for folder in folders for path in Path("csrc", folder).glob("*.cpp"))
-
-
-def stable_library(name: str, sources: list[str]) -> Extension:
-    """Describe one library of kernels."""
+def stable_library(name: str, folders: list[str], **options: Any) -> Extension:
+    """Describe a library of what folders of csrc have: C++, and CUDA if there is some."""
+    paths = [path for folder in folders for path in Path("csrc", folder).glob("*.c*")]
     return Extension(
         f"lelkern._{name}",
-        sources=sources,
+        sources=sorted(str(path) for path in paths if path.suffix in (".cpp", ".cu")),
         include_dirs=["csrc"],
         define_macros=[("TORCH_TARGET_VERSION", "0x020b000000000000")],
-        libraries=["torch_cpu"],
         language="c++",
+        **options,
     )
+
+
+def libraries() -> list[Extension]:
+    """Describe all libraries."""
+    cpu = stable_library("cpu", ["common", "cpu"], libraries=["torch_cpu"])
+    cuda = stable_library(
+        "cuda",
+        ["cuda"],
+        extra_compile_args=["-DUSE_CUDA"],  # shows PyTorch's functions for CUDA
+        # The runtime is linked in, so that the library loads beside any other, and is not shown to
+        # what is loaded later.
+        libraries=["torch_cpu", "torch_cuda", "cudart_static", "rt", "pthread", "dl"],
+        extra_link_args=["-Wl,--exclude-libs,ALL"],
+    )
+    return [cpu, cuda] if cuda.sources else [cpu]
 
 
 setup(
     packages=[*find_packages(include=["lelkern*"]), "lelkern.studies"],
     package_dir={"lelkern.studies": "ablations"},
     package_data={"lelkern.studies": ["*.toml"]},
-    ext_modules=[stable_library("cpu", sources("common", "cpu"))],
+    ext_modules=libraries(),
     cmdclass={"build_ext": StableLibraries, "bdist_wheel": StableWheel},
 )

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 STUDIES = {f"lelkern/studies/{path.name}" for path in (ROOT / "ablations").glob("*.toml")}
@@ -20,8 +21,7 @@ import lelkern, lelkern.ops, torch
 print(lelkern.__file__)
 print(lelkern.nt_xent(*torch.eye(4).view(2, 2, 4), 0.5).item())
 for row in lelkern.ops.implementations():
-    if row.device == "cpu":
-        print(row.implementation, row.reason)
+    print(row.device, row.implementation, row.reason)
 """
 
 
@@ -65,8 +65,8 @@ def wheel_of(source: Path) -> Path:
     return wheel
 
 
-def use(wheel: Path, **environment: str) -> list[str]:
-    """Install the wheel into a folder of its own and use it from another one."""
+def use(wheel: Path, **environment: str) -> dict[str, str]:
+    """Install the wheel into a folder of its own, and return what serves there on each device."""
     site = wheel.parent / "site"
     elsewhere = wheel.parent / "elsewhere"
     elsewhere.mkdir()
@@ -88,14 +88,23 @@ def use(wheel: Path, **environment: str) -> list[str]:
     assert file.startswith(str(site))
     # Four orthogonal rows: three candidates that are all alike.
     assert float(loss) == pytest.approx(1.0986123)
-    return served
+    serving = {device: [] for device in ("cpu", "cuda")}
+    for line in served:
+        device, _, implementation = line.partition(" ")
+        serving[device].append(implementation)
+    assert all(len(set(implementations)) == 1 for implementations in serving.values())
+    return {device: implementations[0] for device, implementations in serving.items()}
 
 
 @pytest.mark.slow
 def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
-    built = build(source, LELKERN_EXT="1")
+    cuda = torch.version.cuda is not None
+    # One architecture, and every GPU from there on; all of them take a minute.
+    options = {"LELKERN_CUDA": str(int(cuda)), "TORCH_CUDA_ARCH_LIST": "8.0+PTX"}
+    built = build(source, LELKERN_EXT="1", **options)
     assert built.returncode == 0, built.stdout + built.stderr
     assert "compiled the cpu kernels" in built.stdout
+    assert ("compiled the cuda kernels" in built.stdout) == cuda
     (sdist,) = (source.parent / "dist").glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
@@ -110,7 +119,13 @@ def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
     contents = set(zipfile.ZipFile(wheel).namelist())
     assert {*MODULES, *STUDIES, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
     assert not any(name.startswith(("csrc", "tests", "ablations")) for name in contents)
-    assert set(use(wheel)) == {"compiled loaded _cpu.so"}
+    assert ("lelkern/_cuda.so" in contents) == cuda
+    served = use(wheel)
+    assert served["cpu"] == "compiled loaded _cpu.so"
+    if cuda:
+        assert served["cuda"].startswith("compiled loaded _cuda.so")
+    else:
+        assert served["cuda"] == "reference built without: LELKERN_CUDA=0"
 
 
 @pytest.mark.slow
@@ -125,13 +140,14 @@ def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
 def test_without_a_compiler_there_is_the_reference(source: Path, environment, reason: str) -> None:
     built = build(source, "--wheel", **environment)
     assert built.returncode == 0, built.stdout + built.stderr
-    assert f"no compiled cpu kernels: {reason}" in built.stdout
+    for device in ("cpu", "cuda"):
+        assert f"no compiled {device} kernels: {reason}" in built.stdout
     wheel = wheel_of(source)
     assert wheel.name.endswith("-py3-none-any.whl")
     contents = zipfile.ZipFile(wheel).namelist()
     assert set(contents) >= STUDIES | MODULES
     assert not any(name.endswith(".so") for name in contents)
-    for served in use(wheel):
+    for served in use(wheel).values():
         assert served.startswith(f"reference built without: {reason}")
 
 
@@ -139,29 +155,63 @@ def test_without_a_compiler_there_is_the_reference(source: Path, environment, re
 def test_a_kernel_that_does_not_compile_is_left_out_unless_asked_for(source: Path) -> None:
     with (source / "csrc/cpu/nt_xent.cpp").open("a") as file:
         file.write("#error this compiler is too old\n")
-    refused = build(source, "--wheel", LELKERN_EXT="1")
+    refused = build(source, "--wheel", LELKERN_EXT="1", LELKERN_CUDA="0")
     assert refused.returncode != 0
     assert "LELKERN_EXT=1, but compiling failed" in refused.stdout + refused.stderr
-    built = build(source, "--wheel")
+    built = build(source, "--wheel", LELKERN_CUDA="0")
     assert built.returncode == 0, built.stdout + built.stderr
-    assert use(wheel_of(source))[0].startswith("reference built without: compiling failed")
+    assert use(wheel_of(source))["cpu"].startswith("reference built without: compiling failed")
 
 
 @pytest.mark.slow
 def test_nothing_stale_is_left_in_place(source: Path) -> None:
     command = ("setup.py", "build_ext", "--inplace")
-    assert run(*command, cwd=source).returncode == 0
+    assert run(*command, cwd=source, LELKERN_CUDA="0").returncode == 0
     assert (source / "lelkern/_cpu.so").is_file()
+    (source / "lelkern/_cuda.so").touch()
     assert run(*command, cwd=source, LELKERN_EXT="0").returncode == 0
     assert not (source / "lelkern/_cpu.so").exists()
+    assert not (source / "lelkern/_cuda.so").exists()
     assert "LELKERN_EXT=0" in (source / "lelkern/_build_info.json").read_text()
 
 
 @pytest.mark.slow
-def test_a_wrong_choice_is_refused(source: Path) -> None:
-    built = build(source, "--wheel", LELKERN_EXT="yes")
+@pytest.mark.parametrize("variable", ["LELKERN_EXT", "LELKERN_CUDA"])
+def test_a_wrong_choice_is_refused(source: Path, variable: str) -> None:
+    built = build(source, "--wheel", **{variable: "yes"})
     assert built.returncode != 0
-    assert "LELKERN_EXT must be 0, 1 or auto, got yes" in built.stdout + built.stderr
+    assert f"{variable} must be 0, 1 or auto, got yes" in built.stdout + built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cuda_of_torch", "environment", "reason"),
+    [
+        ("None", {}, f"PyTorch {torch.__version__} is built without CUDA"),
+        ("'1.0'", {}, f"PyTorch {torch.__version__} is built with CUDA 1.0, and "),
+        ("'13.0'", {"CUDA_HOME": "/no/such"}, "CUDA_HOME must have bin/nvcc, got /no/such"),
+        ("'13.0'", {"TORCH_CUDA_ARCH_LIST": "7.5"}, "TORCH_CUDA_ARCH_LIST must have archi"),
+    ],
+)
+def test_cuda_kernels_need_a_toolkit_that_goes_with_pytorch(
+    source: Path, cuda_of_torch: str, environment, reason: str
+) -> None:
+    customized = source.parent / "customized"
+    customized.mkdir()
+    (customized / "sitecustomize.py").write_text(
+        f"import torch\ntorch.version.cuda = {cuda_of_torch}\n"
+    )
+    # LELKERN_EXT=0 leaves out the CPU kernels, which take long.
+    built = run(
+        *("setup.py", "build_ext", "--inplace"),
+        cwd=source,
+        LELKERN_EXT="0",
+        LELKERN_CUDA="1",
+        PYTHONPATH=str(customized),
+        **environment,
+    )
+    assert built.returncode != 0
+    assert f"LELKERN_CUDA=1, but {reason}" in built.stdout + built.stderr
 
 
 def test_importing_the_ops_needs_nothing_but_torch(tmp_path: Path) -> None:

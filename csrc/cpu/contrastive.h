@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "common/contrastive_positives.h"
+
 namespace lelkern::contrastive {
 
 constexpr int64_t kMaxBlock = 192;  // rows of a tile of similarities: it and its rows fit the L2
@@ -20,14 +22,6 @@ constexpr double kMasked = -1e30, kLowest = -1e20;
 // The integer as wide as T, for comparisons lane by lane.
 template <typename T>
 using Code = std::conditional_t<std::is_same_v<T, double>, int64_t, int32_t>;
-
-// Which candidate a row should recognise.
-enum class Positives {
-    paired,    // row i: row i + N or i - N
-    aligned,   // row i: column i
-    given,     // one more candidate that is no column
-    labelled,  // every other row with its label
-};
 
 // The rows of a tensor as tiles want them, cut in blocks and padded with zeros to whole ones.
 // A word is a number, or two in bfloat16.

@@ -1,4 +1,5 @@
-#include "cpu/contrastive_engine.h"
+// The engine below NT-Xent, InfoNCE and SupCon: forward and backward of a matrix of similarities
+// that exists one tile at a time.
 
 #include <torch/csrc/stable/ops.h>
 
@@ -9,8 +10,10 @@
 #include <utility>
 
 #include "common/aligned.h"
+#include "common/contrastive_op.h"
 #include "common/rows.h"
 #include "common/schedule.h"
+#include "cpu/contrastive.h"
 #include "cpu/contrastive_rows.h"
 
 namespace lelkern::contrastive {
@@ -26,6 +29,10 @@ T* data(const Tensor& tensor) {
 
 Tensor empty(std::initializer_list<int64_t> sizes, ScalarType dtype) {
     return torch::stable::empty({sizes.begin(), sizes.size()}, dtype);
+}
+
+Tensor number_like(const Tensor& number, double value) {
+    return torch::stable::full({}, value, number.scalar_type());
 }
 
 // Numbers in a buffer of the pool, to which they return with the tensor.
@@ -165,9 +172,10 @@ class Prepared {
                 if (!(with <= bound)) bound = with;
             }
         }
-        double beta = 1 / loss.temperature;
+        const double temperature = read_scalar(loss.temperature);
+        double beta = 1 / temperature;
         // Similarities beyond this would be taken for masked ones.
-        const bool valid = loss.temperature > 0 && std::isfinite(loss.temperature) && bound < 1e18;
+        const bool valid = temperature > 0 && std::isfinite(temperature) && bound < 1e18;
         if (!valid) beta = kNaN;
         problem.scale = static_cast<T>(beta / kLn2);
         problem.beta = problem.scale * kLn2;
@@ -448,12 +456,14 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
                            bool column_gradients) {
     const Prepared<T> prepared(loss, false, true);
     const Problem<T>& problem = prepared.problem;
-    BackwardResult result{gradients_like(loss.rows), {}, std::nullopt, 0};
+    BackwardResult result;
+    result.rows = gradients_like(loss.rows);
     if (column_gradients) result.columns = gradients_like(loss.columns);
     if (loss.given) result.given = gradients_like({*loss.given})[0];
     const int64_t N = prepared.rows.count(), D = problem.D, stride = problem.stride;
     if (N == 0) {
         for (Tensor& gradient : result.columns) torch::stable::zero_(gradient);
+        result.temperature = number_like(loss.temperature, 0);
         return result;
     }
     const int64_t padded = prepared.padded(problem.rows);
@@ -542,7 +552,8 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     // sum_i z_i . (G z)_i, and counts each similarity twice where rows meet themselves.
     double total = 0;
     for (const double dot : along) total += dot;
-    result.temperature = -problem.beta * problem.beta * total / (problem.self ? 2 : 1);
+    total *= -problem.beta * problem.beta / (problem.self ? 2 : 1);
+    result.temperature = number_like(loss.temperature, total);
     return result;
 }
 

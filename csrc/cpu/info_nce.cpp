@@ -1,74 +1,10 @@
-// InfoNCE (van den Oord et al. 2018; MoCo's with a queue; CLIP's in both directions) on the CPU
-// without the matrix of similarities.
+// InfoNCE on the CPU without the matrix of similarities.
+
+#include "common/info_nce.h"
 
 #include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-
-#include <tuple>
-
-#include "cpu/contrastive_op.h"
-
-namespace lelkern {
-namespace {
-
-using namespace contrastive;
-
-Loss info_nce_loss(const Tensor& query, const Tensor& positive,
-                   const std::optional<Tensor>& negatives, const Tensor& temperature,
-                   const std::optional<Tensor>& ids, const std::optional<Tensor>& negative_ids,
-                   bool normalize, bool symmetric, bool bf16) {
-    check_embeddings("query", query, query);
-    check_embeddings("positive", positive, query);
-    STD_TORCH_CHECK(query.size(0) == positive.size(0), "positive must have as many rows as query");
-    check_codes("ids", ids, query.size(0));
-    Loss loss{{query},      {positive}, Positives::aligned,          std::nullopt, ids, ids,
-              std::nullopt, symmetric,  temperature_of(temperature), normalize,    bf16};
-    if (negatives) {
-        check_embeddings("negatives", *negatives, query);
-        check_codes("negative_ids", negative_ids, negatives->size(0));
-        STD_TORCH_CHECK(!symmetric, "a queue of negatives has no losses of its own");
-        STD_TORCH_CHECK(ids.has_value() == negative_ids.has_value(),
-                        "ids and negative_ids go together");
-        loss.columns = {*negatives};
-        loss.positives = Positives::given;
-        loss.given = positive;
-        loss.column_ids = negative_ids;
-    }
-    return loss;
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> info_nce_forward(
-    const Tensor& query, const Tensor& positive, std::optional<Tensor> negatives,
-    const Tensor& temperature, std::optional<Tensor> ids, std::optional<Tensor> negative_ids,
-    bool normalize, bool symmetric, bool bf16, bool stats, int64_t kept) {
-    const auto result = forward(info_nce_loss(query, positive, negatives, temperature, ids,
-                                              negative_ids, normalize, symmetric, bf16),
-                                stats, kept);
-    return {result.loss, result.log_sum_exp, result.kept, result.stats};
-}
-
-// `keys_need_grad`: those of the queue, or without one the positives. The gradient of what needs
-// none is empty.
-std::tuple<Tensor, Tensor, Tensor, Tensor> info_nce_backward(
-    const Tensor& grad, const Tensor& query, const Tensor& positive,
-    std::optional<Tensor> negatives, const Tensor& temperature, std::optional<Tensor> ids,
-    std::optional<Tensor> negative_ids, bool normalize, bool symmetric, bool bf16,
-    bool keys_need_grad, const Tensor& loss, const Tensor& log_sum_exp, const Tensor& kept) {
-    const ForwardResult saved{loss, log_sum_exp, kept, loss};
-    const Loss what = info_nce_loss(query, positive, negatives, temperature, ids, negative_ids,
-                                    normalize, symmetric, bf16);
-    check_saved(grad, saved, (symmetric ? 2 : 1) * query.size(0), query.scalar_type());
-    const auto result = backward(what, grad, saved, keys_need_grad);
-    const Tensor none = torch::stable::new_empty(query, {0, query.size(1)});
-    const Tensor of_columns = keys_need_grad ? result.columns[0] : none;
-    return {result.rows[0], negatives ? *result.given : of_columns, negatives ? of_columns : none,
-            temperature_gradient(result.temperature, temperature)};
-}
-
-}  // namespace
-}  // namespace lelkern
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
-    m.impl("info_nce", TORCH_BOX(&lelkern::info_nce_forward));
-    m.impl("info_nce_backward", TORCH_BOX(&lelkern::info_nce_backward));
+    m.impl("info_nce", TORCH_BOX(&lelkern::contrastive::info_nce_forward));
+    m.impl("info_nce_backward", TORCH_BOX(&lelkern::contrastive::info_nce_backward));
 }

@@ -1,53 +1,10 @@
-// NT-Xent (SimCLR, Chen et al. 2020, equation 1) on the CPU without the 2N x 2N similarity matrix.
+// NT-Xent on the CPU without the 2N x 2N matrix of similarities.
+
+#include "common/nt_xent.h"
 
 #include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-
-#include <tuple>
-
-#include "cpu/contrastive_op.h"
-
-namespace lelkern {
-namespace {
-
-using namespace contrastive;
-
-Loss nt_xent_loss(const Tensor& z1, const Tensor& z2, const Tensor& temperature,
-                  const std::optional<Tensor>& ids, bool normalize, bool bf16) {
-    check_embeddings("z1", z1, z1);
-    check_embeddings("z2", z2, z1);
-    STD_TORCH_CHECK(z1.size(0) == z2.size(0), "z2 must have as many rows as z1");
-    check_codes("ids", ids, z1.size(0));
-    return {{z1, z2},     {},    Positives::paired,           std::nullopt, ids, ids,
-            std::nullopt, false, temperature_of(temperature), normalize,    bf16};
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> nt_xent_forward(const Tensor& z1, const Tensor& z2,
-                                                           const Tensor& temperature,
-                                                           std::optional<Tensor> ids,
-                                                           bool normalize, bool bf16, bool stats,
-                                                           int64_t kept) {
-    const auto result =
-        forward(nt_xent_loss(z1, z2, temperature, ids, normalize, bf16), stats, kept);
-    return {result.loss, result.log_sum_exp, result.kept, result.stats};
-}
-
-std::tuple<Tensor, Tensor, Tensor> nt_xent_backward(const Tensor& grad, const Tensor& z1,
-                                                    const Tensor& z2, const Tensor& temperature,
-                                                    std::optional<Tensor> ids, bool normalize,
-                                                    bool bf16, const Tensor& loss,
-                                                    const Tensor& log_sum_exp, const Tensor& kept) {
-    const ForwardResult saved{loss, log_sum_exp, kept, loss};
-    const Loss what = nt_xent_loss(z1, z2, temperature, ids, normalize, bf16);
-    check_saved(grad, saved, 2 * z1.size(0), z1.scalar_type());
-    const auto result = backward(what, grad, saved, false);
-    return {result.rows[0], result.rows[1], temperature_gradient(result.temperature, temperature)};
-}
-
-}  // namespace
-}  // namespace lelkern
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
-    m.impl("nt_xent", TORCH_BOX(&lelkern::nt_xent_forward));
-    m.impl("nt_xent_backward", TORCH_BOX(&lelkern::nt_xent_backward));
+    m.impl("nt_xent", TORCH_BOX(&lelkern::contrastive::nt_xent_forward));
+    m.impl("nt_xent_backward", TORCH_BOX(&lelkern::contrastive::nt_xent_backward));
 }

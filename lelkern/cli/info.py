@@ -14,7 +14,7 @@ import lelkern
 from lelkern.ablation.study import studies_folder
 from lelkern.cli.output import out
 from lelkern.methods.runtime import RuntimeConfig
-from lelkern.ops._backend import build_info, implementations, library_path
+from lelkern.ops._backend import Device, build_info, implementations, library_path
 
 
 @click.command("info")
@@ -39,7 +39,6 @@ def command(as_json: bool) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    library = library_path()
     runtime = RuntimeConfig().resolve()
     return {
         "lelkern": lelkern.__version__,
@@ -48,6 +47,11 @@ def _facts() -> dict[str, Any]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "training_runs_on": f"{runtime.device}, {runtime.precision}",
-        "compiled_library": str(library) if library else "none: every op runs in plain PyTorch",
+        "cpu_kernels": _kernels("cpu"),
+        "cuda_kernels": _kernels("cuda"),
         "studies": str(Path(studies_folder())),
     }
+
+
+def _kernels(device: Device) -> str:
+    return str(library_path(device) or "none: every op runs in plain PyTorch")

@@ -1,6 +1,6 @@
-"""Where each op is computed: the library of compiled kernels, if there is one, or the reference.
+"""Where each op is computed: a device's library of compiled kernels, or the reference.
 
-An op is defined in Python with its reference registered for every device. The compiled library
+An op is defined in Python with its reference registered for every device. A compiled library
 registers kernels for its device on top, and PyTorch's dispatcher picks.
 """
 
@@ -29,23 +29,26 @@ class Implementation(NamedTuple):
 
 
 class _Library:
-    """The compiled library as it was found when the package was imported."""
+    """The compiled kernels of a device as they were found when the package was imported."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device) -> None:
+        self.device = device
         self.path: Path | None = None
         self.reason = self._load()
 
     def _load(self) -> str:
-        """Load the CPU kernels and return why they serve, or why not."""
+        """Load the kernels and return why they serve, or why not."""
         choice = os.environ.get("LELKERN_BACKEND", "auto")
         if choice not in ("auto", "reference"):
             raise ValueError(f"LELKERN_BACKEND must be auto or reference, got {choice}")
         if choice == "reference":
             return "LELKERN_BACKEND=reference"
-        path = _PACKAGE / "_cpu.so"
+        path = _PACKAGE / f"_{self.device}.so"
+        built = build_info().get(self.device, {})
         if not path.is_file():
-            built = build_info().get("cpu", {})
             return "built without: " + built.get("reason", "no record of a build")
+        if self.device == "cuda" and (mismatch := _cuda_mismatch(built)):
+            return mismatch
         try:
             torch.ops.load_library(path)
         except OSError as error:
@@ -55,6 +58,16 @@ class _Library:
         return f"loaded {path.name}"
 
 
+def _cuda_mismatch(built: dict[str, str]) -> str | None:
+    """Return why this PyTorch cannot use kernels that were built for CUDA, if it cannot."""
+    if torch.version.cuda is None:
+        return "this PyTorch is built without CUDA"
+    compiled_for = built.get("cuda", torch.version.cuda)
+    if compiled_for.split(".")[0] == torch.version.cuda.split(".")[0]:
+        return None
+    return f"compiled with CUDA {compiled_for}, and this PyTorch is with CUDA {torch.version.cuda}"
+
+
 def build_info() -> dict[str, dict[str, str]]:
     """Return what setup.py recorded of each library: what it was compiled with, or why not."""
     path = _PACKAGE / "_build_info.json"
@@ -62,22 +75,24 @@ def build_info() -> dict[str, dict[str, str]]:
     return info
 
 
-_library = _Library()
+_libraries: dict[Device, _Library] = {"cpu": _Library("cpu"), "cuda": _Library("cuda")}
 
 
-def library_path() -> Path | None:
-    """Return the library of compiled CPU kernels in use, if any."""
-    return _library.path
+def library_path(device: Device = "cpu") -> Path | None:
+    """Return the library of compiled kernels in use for a device, if any."""
+    return _libraries[device].path
 
 
 def implementations() -> list[Implementation]:
     """List what serves each op on each device, and why."""
-    devices: tuple[Device, ...] = ("cpu", "cuda")
-    return [_implementation(op, device) for op in defined_ops() for device in devices]
+    return [_implementation(op, library) for op in defined_ops() for library in _libraries.values()]
 
 
-def _implementation(op: str, device: Device) -> Implementation:
-    if torch._C._dispatch_has_kernel_for_dispatch_key(f"lelkern::{op}", device.upper()):
-        return Implementation(op, device, "compiled", _library.reason)
-    reason = _library.reason if device == "cpu" else "no CUDA kernel"
-    return Implementation(op, device, "reference", reason)
+def _implementation(op: str, library: _Library) -> Implementation:
+    device, reason = library.device, library.reason
+    if not torch._C._dispatch_has_kernel_for_dispatch_key(f"lelkern::{op}", device.upper()):
+        why_not = reason if library.path is None else f"{library.path.name} has no kernel of it"
+        return Implementation(op, device, "reference", why_not)
+    if device == "cuda" and not torch.cuda.is_available():
+        reason += "; no GPU"
+    return Implementation(op, device, "compiled", reason)

@@ -1,11 +1,13 @@
 """Which implementation serves, and that each one passes the tests of the others."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import lelkern.ops
 
@@ -14,7 +16,7 @@ HERE = Path(__file__).parent
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -55,12 +57,11 @@ def test_the_list_says_what_serves_each_op_and_why() -> None:
     rows = lelkern.ops.implementations()
     ops = ("nt_xent", "info_nce", "sup_con")
     assert {row.op for row in rows} == {*ops, *(f"{op}_backward" for op in ops)}
-    path = lelkern.ops.library_path()
     for row in rows:
-        if row.device == "cuda":
-            assert row[2:] == ("reference", "no CUDA kernel")
-        elif path is not None:
-            assert row[2:] == ("compiled", f"loaded {path.name}")
+        path = lelkern.ops.library_path(row.device)
+        if path is not None:
+            no_gpu = "; no GPU" if row.device == "cuda" and not torch.cuda.is_available() else ""
+            assert row[2:] == ("compiled", f"loaded {path.name}{no_gpu}")
         else:
             assert row.implementation == "reference"
             assert row.reason
@@ -69,11 +70,35 @@ def test_the_list_says_what_serves_each_op_and_why() -> None:
 def test_the_reference_can_be_forced() -> None:
     code = """
 import lelkern, lelkern.ops
-assert lelkern.ops.library_path() is None
-print(*{row[2:] for row in lelkern.ops.implementations() if row.device == "cpu"})
+assert lelkern.ops.library_path("cpu") is None and lelkern.ops.library_path("cuda") is None
+print(*{row[2:] for row in lelkern.ops.implementations()})
 """
     run = python(code, LELKERN_BACKEND="reference")
     assert run.stdout.strip() == "('reference', 'LELKERN_BACKEND=reference')", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("cuda", "reason"),
+    [
+        (None, "this PyTorch is built without CUDA"),
+        ("1.0", "compiled with CUDA 13.0, and this PyTorch is with CUDA 1.0"),
+    ],
+)
+def test_cuda_kernels_are_left_alone_by_another_pytorch(tmp_path, cuda, reason: str) -> None:
+    package = tmp_path / "lelkern"
+    shutil.copytree(
+        Path(lelkern.__file__).parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    (package / "_cuda.so").touch()
+    (package / "_build_info.json").write_text('{"cuda": {"cuda": "13.0"}}')
+    code = f"""
+import torch
+torch.version.cuda = {cuda!r}
+import lelkern.ops
+print(*{{row.reason for row in lelkern.ops.implementations() if row.device == "cuda"}})
+"""
+    run = python(code, PYTHONPATH=str(tmp_path))
+    assert run.stdout.strip() == reason, run.stderr
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -1,0 +1,128 @@
+"""Finds the CUDA compiler, and says how the kernels are compiled with it.
+
+nvcc is looked for where ``CUDA_HOME`` points, on PATH, and among PyPI's packages. What to compile
+for is taken from ``TORCH_CUDA_ARCH_LIST``, as PyTorch's own extensions do.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+# The oldest architecture that has what the kernels use, and the first of each later generation:
+# code for one runs on the others of its generation.
+ARCHITECTURES = ("8.0", "9.0", "10.0", "12.0")
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-Icsrc",
+    "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra",
+    "-Werror=all-warnings",
+]
+
+
+class CannotBuildError(Exception):
+    """Why there will be no library, in words for the person who installs."""
+
+
+class Toolkit(NamedTuple):
+    """A CUDA compiler, the CUDA that it is of, and where its headers and libraries are."""
+
+    nvcc: Path
+    release: str
+    include: list[Path]
+    lib: list[Path]
+
+
+def find_nvcc() -> Path:
+    """Return the compiler to use."""
+    if home := os.environ.get("CUDA_HOME"):
+        nvcc = Path(home, "bin", "nvcc")
+        if nvcc.is_file():
+            return nvcc
+        raise CannotBuildError(f"CUDA_HOME must have bin/nvcc, got {home}")
+    if on_path := shutil.which("nvcc"):
+        return Path(on_path)
+    if from_pypi := pypi_nvcc():
+        return from_pypi
+    raise CannotBuildError(
+        "there is no nvcc: CUDA_HOME is not set, none is on PATH, "
+        "and PyPI's nvidia-cuda-nvcc is not installed"
+    )
+
+
+def pypi_nvcc() -> Path | None:
+    """Return the newest compiler that was installed as a Python package, if any was."""
+    packages = importlib.util.find_spec("nvidia")
+    folders = packages.submodule_search_locations if packages else None
+    found = [nvcc for folder in folders or [] for nvcc in Path(folder).glob("cu*/bin/nvcc")]
+    return max(found, default=None)
+
+
+def toolkit_of(nvcc: Path) -> Toolkit:
+    """Ask a compiler what it is, and where it looks: it may be a wrapper that lies elsewhere."""
+    release = re.search(r"release (\d+\.\d+)", _said_by(nvcc, "--version"))
+    plan = _said_by(nvcc, "--dryrun", "-x", "cu", "-c", os.devnull, "-o", os.devnull)
+    variables = dict(re.findall(r"^#\$ (\w+)=(.*)$", plan, re.MULTILINE))
+    if release is None or not {"TOP", "INCLUDES", "LIBRARIES"} <= variables.keys():
+        raise CannotBuildError(f"{nvcc} does not say of which CUDA it is, and where that is")
+    include = [Path(word[2:]) for word in shlex.split(variables["INCLUDES"])]
+    lib = [Path(word[2:]) for word in shlex.split(variables["LIBRARIES"])]
+    lib.append(Path(variables["TOP"], "lib"))  # where PyPI's packages have it
+    return Toolkit(nvcc, release[1], include, lib)
+
+
+def architectures(toolkit: Toolkit) -> list[str]:
+    """Return what to compile for, as ``["8.0", "9.0+PTX"]``."""
+    known = [
+        f"{name[:-1]}.{name[-1]}"
+        for name in re.findall(r"compute_(\d+)", _said_by(toolkit.nvcc, "--list-gpu-arch"))
+    ]
+    chosen = re.split(r"[;\s]+", os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip(" ;"))
+    if chosen == [""]:
+        default = [architecture for architecture in ARCHITECTURES if architecture in known]
+        return [*default[:-1], default[-1] + "+PTX"]
+    for architecture in chosen:
+        parts = re.fullmatch(r"(\d+\.\d)[af]?(\+PTX)?", architecture)
+        if parts is None:
+            raise CannotBuildError(
+                f'TORCH_CUDA_ARCH_LIST must be like "8.0;9.0+PTX", got {architecture}'
+            )
+        if float(parts[1]) < float(ARCHITECTURES[0]) or parts[1] not in known:
+            raise CannotBuildError(
+                f"TORCH_CUDA_ARCH_LIST must have architectures from {ARCHITECTURES[0]} on that "
+                f"CUDA {toolkit.release} knows, got {architecture}"
+            )
+    return chosen
+
+
+def code_for(architecture: str) -> str:
+    """Return nvcc's option for ``8.0`` (machine code) or ``8.0+PTX`` (portable code as well)."""
+    number = architecture.removesuffix("+PTX").replace(".", "")
+    kinds = f"sm_{number},compute_{number}" if architecture.endswith("+PTX") else f"sm_{number}"
+    return f"-gencode=arch=compute_{number},code=[{kinds}]"
+
+
+def compile_command(
+    toolkit: Toolkit, architectures: list[str], sources: list[str], folder: Path
+) -> list[str]:
+    """Return the command that compiles sources to objects in a folder."""
+    return [
+        *(str(toolkit.nvcc), "-c", *FLAGS, f"--threads={os.cpu_count()}"),
+        *map(code_for, architectures),
+        *(f"--output-directory={folder}", *sources),
+    ]
+
+
+def _said_by(nvcc: Path, *arguments: str) -> str:
+    try:
+        run = subprocess.run([nvcc, *arguments], capture_output=True, text=True)
+    except OSError as error:
+        raise CannotBuildError(f"{nvcc} does not run: {error}") from error
+    if run.returncode:
+        raise CannotBuildError(f"{nvcc} {' '.join(arguments)} failed: {run.stderr.strip()}")
+    return run.stdout + run.stderr

@@ -1,0 +1,51 @@
+"""What the compiler makes of every kernel is what the table says, and is as it has to be."""
+
+import fnmatch
+
+import pytest
+from cuda_compile import SOURCES
+from cuda_table import (
+    DOCUMENT,
+    TABLE,
+    Kernel,
+    as_csv,
+    as_markdown,
+    launched_with,
+    measure,
+    with_markdown,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def kernels() -> list[Kernel]:
+    return measure(SOURCES, launched_with())
+
+
+def test_the_table_is_of_these_kernels(kernels: list[Kernel]) -> None:
+    assert as_csv(kernels) == TABLE.read_text(), "make cuda-table writes it anew"
+
+
+def test_the_document_shows_the_table(kernels: list[Kernel]) -> None:
+    document = DOCUMENT.read_text()
+    assert document == with_markdown(document, as_markdown(kernels))
+
+
+def test_shared_memory_is_given_to_kernels_that_there_are(kernels: list[Kernel]) -> None:
+    names = {kernel.kernel for kernel in kernels}
+    assert [pattern for pattern in launched_with() if not fnmatch.filter(names, pattern)] == []
+
+
+def test_nothing_is_kept_in_local_memory(kernels: list[Kernel]) -> None:
+    assert [k for k in kernels if k.spill_stores or k.spill_loads or k.stack] == []
+
+
+def test_every_kernel_fits_a_multiprocessor(kernels: list[Kernel]) -> None:
+    assert [k for k in kernels if k.blocks_per_multiprocessor == 0] == []
+
+
+def test_kernels_for_tensor_cores_use_them_in_their_loops(kernels: list[Kernel]) -> None:
+    named = [k for k in kernels if "mma" in k.kernel.lower()]
+    assert named
+    assert [k for k in named if k.tensor_core_in_loops == 0] == []
