@@ -1,0 +1,160 @@
+"""The contrastive losses by the emulated CUDA kernels, called as the reference is."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import emulation
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("contrastive_kernels.cpp")
+ELEMENTS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+PAIRED, ALIGNED, GIVEN, LABELLED = range(4)
+
+
+class Case(NamedTuple):
+    """A loss and its inputs; which one, what is given decides.
+
+    Attributes:
+        rows: one matrix or, for NT-Xent, two.
+        columns: what they are compared with, unless it is themselves: keys, or a queue.
+        given: the positive of each row, if it is no column.
+        options: ids, negative_ids or labels, and whether both directions count.
+    """
+
+    rows: list[Tensor]
+    columns: Tensor | None = None
+    given: Tensor | None = None
+    ids: Tensor | None = None
+    negative_ids: Tensor | None = None
+    labels: Tensor | None = None
+    both: bool = False
+    normalize: bool = True
+
+    @property
+    def losses(self) -> int:
+        columns = 0 if self.columns is None or not self.both else len(self.columns)
+        return sum(map(len, self.rows)) + columns
+
+
+class Forward(NamedTuple):
+    losses: Tensor
+    log_sum_exp: Tensor
+    stats: Tensor
+
+
+class Backward(NamedTuple):
+    """Gradients of the rows, of the columns, of the given positives, of the temperature."""
+
+    rows: list[Tensor]
+    columns: Tensor | None
+    given: Tensor | None
+    temperature: Tensor
+
+
+def module() -> emulation.Module:
+    return emulation.load("contrastive", [SOURCE])
+
+
+def _arguments(
+    case: Case, temperature: Tensor, tensor_cores: bool, multiprocessors: int
+) -> list[object]:
+    """Return the parameters that all four functions of the module begin with."""
+
+    def matrix(z: Tensor | None) -> list[object]:
+        return [None, 0, 0] if z is None else [_memory(z), len(z), z.stride(0)]
+
+    first, *others = case.rows
+    if case.labels is not None:
+        positives = LABELLED
+    elif case.given is not None:
+        positives = GIVEN
+    else:
+        positives = ALIGNED if case.columns is not None else PAIRED
+    given = [None, 0] if case.given is None else [_memory(case.given), case.given.stride(0)]
+    column_ids = case.negative_ids if case.given is not None else case.ids
+    return [
+        ELEMENTS.index(first.dtype),
+        first.shape[1],
+        *matrix(first),
+        *matrix(others[0] if others else None),
+        case.columns is None,
+        *matrix(case.columns),
+        *given,
+        positives,
+        case.ids,
+        column_ids if case.columns is not None else None,
+        case.labels,
+        case.both,
+        temperature,
+        ELEMENTS.index(temperature.dtype),
+        case.normalize,
+        tensor_cores,
+        multiprocessors,
+    ]
+
+
+def _nan(size: int) -> Tensor:
+    """Return so many bytes of memory that are NaN in every type."""
+    return torch.full((size,), 255, dtype=torch.uint8)
+
+
+def _memory(z: Tensor) -> Tensor:
+    """Return all the memory that rows with gaps between them lie in."""
+    size = (len(z) - 1) * z.stride(0) + z.shape[1] if len(z) else 0
+    return torch.as_strided(z, (size,), (1,))
+
+
+def forward(
+    case: Case, temperature: Tensor, tensor_cores: bool, *, multiprocessors: int = 2
+) -> Forward:
+    arguments = _arguments(case, temperature, tensor_cores, multiprocessors)
+    dtype = torch.float64 if case.rows[0].dtype == torch.float64 else torch.float32
+    out = Forward(
+        torch.full((case.losses,), torch.nan, dtype=dtype),
+        torch.full((case.losses,), torch.nan, dtype=torch.float64),
+        torch.full((2, case.losses), torch.nan, dtype=dtype),
+    )
+    kernels = module()
+    workspace = _nan(kernels.forward_workspace(*arguments))
+    assert kernels.forward(*arguments, *out, workspace) == 0
+    return out
+
+
+def backward(
+    case: Case,
+    temperature: Tensor,
+    tensor_cores: bool,
+    grad: Tensor,
+    saved: Forward,
+    *,
+    column_gradients: bool = True,
+    multiprocessors: int = 2,
+) -> Backward:
+    arguments = _arguments(case, temperature, tensor_cores, multiprocessors)
+    wants_columns = column_gradients and case.columns is not None
+
+    def like(z: Tensor | None) -> Tensor | None:
+        return None if z is None else torch.full(z.shape, torch.nan, dtype=z.dtype)
+
+    rows = [torch.full(z.shape, torch.nan, dtype=z.dtype) for z in case.rows]
+    columns = like(case.columns) if wants_columns else None
+    given = like(case.given)
+    to_temperature = torch.full_like(temperature, torch.nan)
+    kernels = module()
+    size = kernels.backward_workspace(*arguments, wants_columns)
+    status = kernels.backward(
+        *arguments,
+        torch.as_strided(grad, (1,), (1,)) if grad.stride(0) == 0 else grad,
+        grad.stride(0),
+        saved.losses,
+        saved.log_sum_exp,
+        rows[0],
+        rows[1] if len(rows) > 1 else None,
+        columns,
+        given,
+        to_temperature,
+        _nan(size),
+    )
+    assert status == 0
+    return Backward(rows, columns, given, to_temperature)

@@ -1,0 +1,371 @@
+"""The contrastive CUDA kernels, run on the CPU, against the float64 reference."""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import emulated_contrastive as emulated
+import emulation
+import pytest
+import torch
+from emulated_contrastive import Case
+from torch import Tensor
+
+from lelkern.reference import info_nce, nt_xent, sup_con
+
+SIZES = [1, 2, 63, 64, 65, 127, 200, 257]
+FEATURES = [1, 7, 32, 100, 128, 256, 500]
+TEMPERATURES = [0.005, 0.07, 0.5, 10.0]
+OPS = ["nt_xent", "info_nce", "symmetric", "queue", "sup_con"]
+# Of embeddings, whether tensor cores multiply them, and what they are rounded to for that.
+PATHS = {
+    "float32": (torch.float32, False, torch.float32),
+    "bfloat16": (torch.bfloat16, True, torch.bfloat16),
+    "float16": (torch.float16, True, torch.float16),
+    "float32 as bfloat16": (torch.float32, True, torch.bfloat16),
+    "float64": (torch.float64, False, torch.float64),
+    "bfloat16 in float32": (torch.bfloat16, False, torch.bfloat16),
+    "float16 in float32": (torch.float16, False, torch.float16),
+}
+MAIN_PATHS = ["float32", "bfloat16", "float16"]
+
+
+def draw(op: str, N: int, D: int, dtype: torch.dtype, seed: int, *, ids: bool = False) -> Case:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normals(count: int) -> Tensor:
+        return torch.randn(count, D, generator=generator).to(dtype)
+
+    def classes(count: int, among: int) -> Tensor:
+        return torch.randint(among, (count,), generator=generator)
+
+    some = classes(N, N // 2 + 1) if ids else None
+    rows = normals(N)
+    if op == "sup_con":
+        return Case([rows], labels=classes(N, N // 4 + 1), ids=some)
+    positives = (rows + normals(N)).to(dtype)
+    if op == "nt_xent":
+        return Case([rows, positives], ids=some)
+    if op == "queue":
+        others = classes(N + 3, N // 2 + 1) if ids else None
+        return Case([rows], normals(N + 3), given=positives, ids=some, negative_ids=others)
+    return Case([rows], positives, ids=some, both=op == "symmetric")
+
+
+def reference_of(case: Case) -> tuple[Callable[..., tuple[Tensor, ...]], list[object]]:
+    """Return the module's name of the reference and its arguments but for temperature and grad."""
+    if case.labels is not None:
+        return sup_con, [*case.rows, case.labels]
+    if case.columns is None:
+        return nt_xent, case.rows
+    if case.given is not None:
+        return info_nce, [case.rows[0], case.given, case.columns]
+    return info_nce, [case.rows[0], case.columns, None]
+
+
+def truth(case: Case, temperature: Tensor, grad: Tensor) -> tuple[emulated.Forward, list[Tensor]]:
+    """Return what the reference says in float64, gradients in the order of the inputs."""
+    module, arguments = reference_of(case)
+    name = module.__name__.rpartition(".")[2]
+    options: list[object] = [case.ids]
+    if module is info_nce:
+        options += [case.negative_ids, case.normalize, case.both]
+    else:
+        options += [case.normalize]
+    losses, log_sum_exp, stats = getattr(module, name)(*arguments, temperature, *options, True)
+    grads = getattr(module, f"{name}_backward")(grad, *arguments, temperature, *options)
+    return emulated.Forward(losses, log_sum_exp, stats), list(grads)
+
+
+def in_order(case: Case, gradients: emulated.Backward) -> list[Tensor]:
+    """Return gradients in the order of the reference's."""
+    if case.given is not None:
+        return [*gradients.rows, gradients.given, gradients.columns, gradients.temperature]
+    if case.columns is not None:
+        none = gradients.columns[:0]
+        return [*gradients.rows, gradients.columns, none, gradients.temperature]
+    return [*gradients.rows, gradients.temperature]
+
+
+def in_double(case: Case, rounded_to: torch.dtype) -> Case:
+    """Return the case with what the kernels multiply, in float64."""
+
+    def double(z: Tensor | None) -> Tensor | None:
+        return None if z is None else z.to(rounded_to).double()
+
+    return case._replace(
+        rows=[double(z) for z in case.rows], columns=double(case.columns), given=double(case.given)
+    )
+
+
+def run(case: Case, temperature: Tensor, tensor_cores: bool, grad: Tensor, **options: int):
+    forward = emulated.forward(case, temperature, tensor_cores, **options)
+    backward = emulated.backward(case, temperature, tensor_cores, grad, forward, **options)
+    return forward, backward
+
+
+def check(
+    case: Case, temperature: Tensor, path: str, found: emulated.Forward, gradients, grad: Tensor
+) -> None:
+    """Compare with the truth, within what rounding explains."""
+    dtype, tensor_cores, rounded_to = PATHS[path]
+    exact = in_double(case, rounded_to)
+    want, want_grads = truth(exact, temperature.double(), grad.double())
+    eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
+    beta, D = 1 / temperature.item(), case.rows[0].shape[1]
+    # A dot product of D terms is off by some (8 + sqrt D) eps, which beta magnifies, twice in a
+    # loss; logarithms and sums by a few ulps.
+    similarity = (8 + math.sqrt(D)) * eps * beta
+    bound = 2 * similarity + eps * (8 + 8 * want.losses)
+    # (Not: of a row without candidates, whose log-sum-exp means nothing.)
+    assert ((found.losses - want.losses).abs() <= bound).all()
+    chosen = torch.ones_like(want.losses, dtype=torch.bool)
+    if case.labels is not None:
+        chosen = (case.labels[:, None] == case.labels).sum(1) > 1
+    bound = 2 * similarity + eps * (8 + 8 * want.log_sum_exp.abs())
+    assert ((found.log_sum_exp - want.log_sum_exp).abs() <= bound)[chosen].all()
+    # One feature has but two similarities: rounding decides between equal ones.
+    if D > 1:
+        assert (found.stats[0] == want.stats[0])[chosen].all()
+    # dH/ds_j = -beta P_j (log P_j + H), at most beta times log of the number of candidates.
+    spread = math.log(len(want.losses) + 4) + 1
+    bound = 2 * similarity * spread + 16 * eps * spread
+    assert ((found.stats[1] - want.stats[1]).abs() <= bound)[chosen].all()
+
+    # Weights are off by what their exponents are off, and in 16 bits by their own rounding; unit
+    # rows are multiplied by them and beta, and divided by the norm of the row.
+    off = 2 * similarity + 16 * eps + (torch.finfo(rounded_to).eps if tensor_cores else 0)
+    info = torch.finfo(dtype)
+    sizes = sizes_of_weights(exact, beta, want, grad.double())
+    for got, wanted, size in zip(
+        in_order(case, gradients)[:-1], want_grads[:-1], sizes, strict=True
+    ):
+        assert got.isfinite().all()
+        allowed = beta * off * size + info.eps / 2 * wanted.norm(dim=1) + info.tiny * math.sqrt(D)
+        assert ((got.double() - wanted).norm(dim=1) <= allowed).all()
+    got, wanted = gradients.temperature.double(), want_grads[-1]
+    of_rows = sizes_of_weights(exact._replace(normalize=False), beta, want, grad.double())[0]
+    rounding = torch.finfo(gradients.temperature.dtype).eps
+    similarity_bound = 1 if case.normalize else exact.rows[0].norm(dim=1).max() ** 2
+    allowed = beta**2 * off * of_rows.sum() * similarity_bound + rounding * wanted.abs()
+    assert (got - wanted).abs() <= allowed
+
+
+def sizes_of_weights(case: Case, beta: float, want: emulated.Forward, grad: Tensor) -> list[Tensor]:
+    """Return at least sum_j |G_ij| over the norm of row i, for each matrix of embeddings.
+
+    G_ij consists of g_i P_ij, of g_j P_ji where the other side has losses, and of at most g_i and
+    the largest g for positives. P is at most 1 also where ids exclude a candidate.
+    """
+    rows = torch.cat(case.rows)
+    others = rows if case.columns is None else case.columns
+
+    def unit(z: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(z, eps=1e-12) if case.normalize else z
+
+    x = beta * unit(rows) @ unit(others).T
+    M = len(rows)
+    G = grad[:M, None] * (x - want.log_sum_exp[:M, None]).exp().clamp(max=1)
+    if case.columns is None:
+        G = G + G.T
+    elif case.both:
+        G = G + grad[M:] * (x - want.log_sum_exp[M:]).exp().clamp(max=1)
+    most = 2 * grad.abs().max()
+    found = [G.sum(dim=1) + most, most.expand(M), G.sum(dim=0) + most]
+    embeddings = [rows, case.given, case.columns]
+    sizes = [
+        size / (z.norm(dim=1) if case.normalize else 1)
+        for size, z in zip(found, embeddings, strict=True)
+        if z is not None
+    ]
+    if len(case.rows) == 2:
+        return list(sizes[0].split(len(case.rows[0])))
+    return [*sizes, torch.empty(0)] if case.columns is not None and case.given is None else sizes
+
+
+def upstream(case: Case, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    dtype = torch.float64 if case.rows[0].dtype == torch.float64 else torch.float32
+    return torch.rand(case.losses, generator=generator).to(dtype) / case.losses
+
+
+def temperature_of(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.tensor(value, dtype=dtype)
+
+
+@pytest.mark.parametrize("N", SIZES)
+@pytest.mark.parametrize("path", MAIN_PATHS)
+@pytest.mark.parametrize("op", OPS)
+def test_agrees_with_float64(op, path, N) -> None:
+    # Of the 15 ways an op may go, five meet each size with each number of features; orders and
+    # temperatures take turns, so that each meets every size and every number of features.
+    for k, D in enumerate(FEATURES):
+        turn = k + SIZES.index(N) + OPS.index(op) + MAIN_PATHS.index(path)
+        if turn % 3 != 0:
+            continue
+        case = draw(op, N, D, PATHS[path][0], turn, ids=turn % 2 == 0)
+        temperature = temperature_of(TEMPERATURES[turn // 3 % len(TEMPERATURES)])
+        grad = upstream(case, turn)
+        with emulation.settings(order=emulation.ORDERS[turn % len(emulation.ORDERS)], seed=turn):
+            found, gradients = run(case, temperature, PATHS[path][1], grad)
+        check(case, temperature, path, found, gradients, grad)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("op", OPS)
+def test_every_order_gives_the_same_bits(op, path) -> None:
+    dtype, tensor_cores, _ = PATHS[path]
+    # Two and three tiles of rows, in shares, and two and more chunks of features.
+    case = draw(op, 65, 100, dtype, 0, ids=True)
+    grad, temperature = upstream(case, 0), temperature_of(0.07)
+
+    def everything() -> list[Tensor]:
+        found, gradients = run(case, temperature, tensor_cores, grad)
+        check(case, temperature, path, found, gradients, grad)
+        return [x.flatten() for x in (*found, *in_order(case, gradients))]
+
+    emulation.in_every_order(everything)
+
+
+@pytest.mark.parametrize("path", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
+def test_every_barrier_is_needed(op, path) -> None:
+    dtype, tensor_cores, _ = PATHS[path]
+    # Several tiles, so that every buffer is used twice; and one chunk of features, where the second
+    # product waits for its own copies, or several, where it finds them done.
+    cases = [draw(op, 150, D, dtype, 0) for D in (8, 140)]
+
+    def everything() -> None:
+        for case in cases:
+            grad = upstream(case, 0)
+            run(case, temperature_of(0.07), tensor_cores, grad, multiprocessors=1)
+
+    barriers = emulation.barriers_of(everything)
+    assert len(barriers) > 4
+    unnoticed = [b for b in barriers if not emulation.noticed_without(everything, b)]
+    assert not unnoticed, unnoticed
+
+
+def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
+    kernels = emulated.module()
+    table = Path(__file__).parents[1] / "cuda_static" / "dynamic_shared.csv"
+    with table.open() as file:
+        counted = {row["kernels"]: int(row["bytes"]) for row in csv.DictReader(file)}
+    assert counted == {
+        "contrastive_forward<*>": kernels.forward_shared(),
+        "contrastive_backward<FmaTile<*>, *>": kernels.backward_shared_float(),
+        "contrastive_backward<MmaTile<*>, *>": kernels.backward_shared_half(),
+    }
+    assert kernels.backward_shared_double() == kernels.backward_shared_float()
+
+
+@pytest.mark.parametrize("path", MAIN_PATHS)
+@pytest.mark.parametrize("op", OPS)
+def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path) -> None:
+    dtype, tensor_cores, _ = PATHS[path]
+    dense = draw(op, 21, 9, dtype, 3)
+
+    def with_gaps(z: Tensor | None) -> Tensor | None:
+        if z is None:
+            return None
+        wide = torch.full((len(z), 13), torch.nan, dtype=z.dtype)
+        wide[:, 2:11] = z / 3
+        return wide[:, 2:11]
+
+    case = dense._replace(
+        rows=[with_gaps(z) for z in dense.rows],
+        columns=with_gaps(dense.columns),
+        given=with_gaps(dense.given),
+        normalize=False,
+    )
+    for of in (torch.float64, torch.float16, torch.bfloat16):
+        temperature, grad = temperature_of(0.5, of), upstream(case, 4)
+        found, gradients = run(case, temperature, tensor_cores, grad)
+        # The gradient of the temperature is rounded to its type: 2^-9 at most.
+        wide = gradients._replace(temperature=gradients.temperature.double())
+        want = truth(in_double(case, PATHS[path][2]), temperature.double(), grad.double())[1][-1]
+        assert wide.temperature == pytest.approx(
+            want.item(), rel=2**-8, abs=0.02 * grad.sum().item()
+        )
+        check(case, temperature, path, found, wide._replace(temperature=want), grad)
+
+
+@pytest.mark.parametrize("multiprocessors", [1, 3, 100])
+@pytest.mark.parametrize("op", OPS)
+def test_any_number_of_shares(op, multiprocessors) -> None:
+    case = draw(op, 200, 8, torch.float32, 5, ids=True)
+    grad, temperature = upstream(case, 5), temperature_of(0.1)
+    found, gradients = run(case, temperature, False, grad, multiprocessors=multiprocessors)
+    check(case, temperature, "float32", found, gradients, grad)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_one_gradient_for_all_losses_and_none_for_columns(op) -> None:
+    case = draw(op, 5, 3, torch.float32, 6)
+    temperature = temperature_of(0.3)
+    grad = torch.full((1,), 0.25).expand(case.losses)
+    found = emulated.forward(case, temperature, False)
+    gradients = emulated.backward(case, temperature, False, grad, found, column_gradients=False)
+    assert gradients.columns is None
+    want = emulated.backward(case, temperature, False, grad.contiguous(), found)
+    for got, wanted in zip(gradients.rows, want.rows, strict=True):
+        assert torch.equal(got, wanted)
+    assert torch.equal(gradients.temperature, want.temperature)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_nothing_and_nonsense(op) -> None:
+    empty = draw(op, 0, 3, torch.float32, 0)
+    grad = torch.zeros(empty.losses)
+    _, gradients = run(empty, temperature_of(0.5), False, grad)
+    assert gradients.temperature == 0
+    if op == "queue":
+        assert (gradients.columns == 0).all()  # no query compares itself with the queue
+    case = draw(op, 6, 3, torch.float32, 1)
+    for value in (0.0, -1.0, math.nan, math.inf):
+        assert emulated.forward(case, temperature_of(value), False).losses.isnan().all()
+    poisoned = draw(op, 6, 3, torch.float32, 1)
+    poisoned.rows[0][2, 1] = math.inf
+    losses = emulated.forward(poisoned, temperature_of(0.5), False).losses
+    labels = poisoned.labels
+    alone = labels is not None and (labels == labels[2]).sum() == 1
+    assert losses[2].isnan() or alone
+
+
+def test_a_zero_row_is_similar_to_nothing() -> None:
+    case = draw("nt_xent", 6, 3, torch.float32, 1)
+    case.rows[0][2] = 0
+    grad = upstream(case, 1)
+    for tensor_cores in (False, True):
+        found, gradients = run(case, temperature_of(0.5), tensor_cores, grad)
+        want = truth(in_double(case, torch.float32), torch.tensor(0.5).double(), grad.double())[0]
+        assert found.losses[2].item() == pytest.approx(want.losses[2].item(), rel=1e-6)
+        assert (gradients.rows[0][2] == 0).all()
+
+
+def test_a_queue_without_keys_leaves_only_the_positive() -> None:
+    case = draw("queue", 6, 3, torch.float32, 1)
+    case = case._replace(columns=case.columns[:0])
+    found, gradients = run(case, temperature_of(0.5), False, upstream(case, 1))
+    assert (found.losses == 0).all()
+    assert (gradients.rows[0] == 0).all()
+    assert (gradients.given == 0).all()
+
+
+def test_hundreds_of_nearly_equal_candidates_and_tiny_losses() -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn(1, 16, generator=generator)
+    rows = base + 1e-3 * torch.randn(130, 16, generator=generator)
+    case = Case([rows[:65], rows[65:]])
+    grad = upstream(case, 0)
+    for value in (0.005, 0.5):
+        found, gradients = run(case, temperature_of(value), False, grad)
+        check(case, temperature_of(value), "float32", found, gradients, grad)
+    # Orthogonal pairs: each loss is about exp(-1 / 0.05) times the number of negatives.
+    z = torch.eye(16)
+    case = Case([z, z.clone()])
+    grad = upstream(case, 0)
+    found, gradients = run(case, temperature_of(0.05), False, grad)
+    want, _ = truth(in_double(case, torch.float32), torch.tensor(0.05).double(), grad.double())
+    torch.testing.assert_close(found.losses.double(), want.losses, rtol=1e-5, atol=0)
