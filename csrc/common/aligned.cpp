@@ -86,6 +86,8 @@ void give_buffer(void* at, std::size_t bytes) noexcept {
         to.bytes += bytes;
         return;
     }
+#else
+    (void)bytes;
 #endif
     std::free(at);
 }
