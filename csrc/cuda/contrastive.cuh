@@ -177,7 +177,10 @@ class Engine {
     // How many blocks should share what moves past a tile, so that all multiprocessors have two.
     int splits(const Side<Word>& still, const Side<Word>& moving, int64_t most) const {
         const int blocks = std::max(still.padded / kTile, 1);
-        const int wanted = (2 * loss_.multiprocessors + blocks - 1) / blocks;
+        // Long sums in 16 bits drift, as tensor cores truncate; those of shares are added in
+        // double.
+        const int long_share = moving.padded / kTile / 512;
+        const int wanted = std::max((2 * loss_.multiprocessors + blocks - 1) / blocks, long_share);
         const int64_t upper = std::min<int64_t>(most, std::max(moving.padded / kTile, 1));
         return static_cast<int>(std::clamp<int64_t>(wanted, 1, upper));
     }
@@ -222,7 +225,10 @@ class Engine {
             });
         }
         const double epsilon = sizeof(Number) == 8 ? 2.220446049250313e-16 : 1.1920929e-07;
-        const double rounding = given ? std::sqrt(static_cast<double>(loss_.D)) * epsilon : 0;
+        // Tensor cores truncate, which adds up with the number of their steps.
+        const double steps = sizeof(Word) == 2 ? static_cast<double>(loss_.D) / 4 : 0;
+        const double rounding =
+            given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon : 0;
         launch(still.count, kFinishThreads, [&](dim3 grid) {
             return LELKERN_LAUNCH(contrastive_finish<Number>, grid, dim3(kFinishThreads), 0,
                                   stream_, sums, positive, counts_, still.count, still.padded,

@@ -54,7 +54,9 @@ __global__ void __launch_bounds__(kScaleThreads)
     }
     if (threadIdx.x == 0) {
         const T most = largest[0];
-        *scale = most > 0 && std::isfinite(most) ? exp2(floor(12 - log2(most))) : T(1);
+        // At most 2^100: far from infinity for the tiniest gradients.
+        const bool usual = most > 0 && std::isfinite(most);
+        *scale = usual ? exp2(-larger(T(-100), ceil(log2(most) - 12))) : T(1);
     }
 }
 

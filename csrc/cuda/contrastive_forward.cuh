@@ -135,15 +135,16 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
                     if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
                 }
                 rows[r].raise(peak, scale);
-                T sum = 0;  // of this tile, so that long sums are not made of single terms
+                // Of this tile, so that long sums are not made of single terms.
+                T sum = 0, positive_sum = 0, positives = 0, dot = 0;
 #pragma unroll
                 for (int c = 0; c < Tile::C; ++c) {
                     if (roles[c] == Role::none) continue;
                     const T shift = s[r][c] - peak, exponential = exp2_of(shift * scale);
-                    if (stats) rows[r].dot += exponential * shift;
+                    if (stats) dot += exponential * shift;
                     if (labelled && roles[c] == Role::positive) {
-                        rows[r].positive_sum += exponential;
-                        rows[r].positives += s[r][c];
+                        positive_sum += exponential;
+                        positives += s[r][c];
                         if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
                     } else {
                         sum += exponential;
@@ -151,6 +152,11 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
                     }
                 }
                 rows[r].sum += sum;
+                if (stats) rows[r].dot += dot;
+                if (labelled) {
+                    rows[r].positive_sum += positive_sum;
+                    rows[r].positives += positives;
+                }
             }
         });
     const int padded = pass.still.padded;

@@ -45,7 +45,9 @@ __device__ T sum_of_warp(T x) {
 }
 
 // Warps work on a row each.
-__device__ inline int row_of_warp() { return (blockIdx.x * blockDim.x + threadIdx.x) / kWarp; }
+__device__ inline int row_of_warp() {
+    return blockIdx.x * (kPrepareThreads / kWarp) + threadIdx.x / kWarp;
+}
 __device__ inline int lane_of_warp() { return threadIdx.x % kWarp; }
 
 // words: (padded, stride); factors: (padded,), what a row was multiplied by to become one of norm
@@ -80,7 +82,8 @@ __global__ void __launch_bounds__(kPrepareThreads)
     }
     double multiplied = factor;
     if (narrow) {
-        // By a power of 2, which rounds nothing, to a norm of 1/2 to 1.
+        // By a power of 2 to a norm of 1/2 to 1, which rounds nothing but what is below the normal
+        // numbers of float16, by 2^-25 at most.
         multiplied = normalize && factor > 0 ? exp2(floor(log2(factor))) : 1;
         if (normalize && factor == 0) multiplied = 0;
     }

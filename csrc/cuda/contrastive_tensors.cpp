@@ -7,7 +7,6 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <initializer_list>
-#include <limits>
 #include <vector>
 
 #include "common/contrastive_op.h"
@@ -97,9 +96,11 @@ class Call {
   private:
     // The kernels want each row contiguous, and number rows in an int, up to whole tiles.
     cuda::Matrix read(const Tensor& rows) {
-        constexpr int64_t most = std::numeric_limits<int>::max() / 2;
+        constexpr int64_t most = 1 << 26, most_features = 1 << 20;
         STD_TORCH_CHECK(rows.size(0) <= most, "there must be at most ", most, " rows, got ",
                         rows.size(0));
+        STD_TORCH_CHECK(rows.size(1) <= most_features, "there must be at most ", most_features,
+                        " features, got ", rows.size(1));
         data_here(rows);
         const bool as_they_are = rows.size(1) <= 1 || rows.stride(1) == 1;
         read_.push_back(as_they_are ? rows : torch::stable::contiguous(rows));

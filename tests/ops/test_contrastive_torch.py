@@ -94,7 +94,8 @@ def test_gradgradcheck_of_what_needs_no_gradient(device):
 def test_opcheck(sample: Sample, dtype, device):
     op = getattr(torch.ops.lelkern, sample.op).default
     backward = getattr(torch.ops.lelkern, f"{sample.op}_backward").default
-    arguments = {**leaves(sample, device, dtype), **sample.codes, **sample.options}
+    codes = {name: x.to(device) for name, x in sample.codes.items()}
+    arguments = {**leaves(sample, device, dtype), **codes, **sample.options}
     arguments["temperature"] = parameter(sample.temperature, device, torch.float32)
     names = [a.name for a in op._schema.arguments]
     options = {"normalize": True, "symmetric": False, "bf16": dtype == torch.bfloat16}
@@ -118,8 +119,8 @@ def test_what_is_kept_changes_nothing(device):
         pytest.skip("only the kernels keep anything")
     for sample in (nt_xent("", pairs(150, 7), 0.2), nt_xent("", pairs(150, 7), 0.01)):
         z = sample.inputs(torch.float32, device)
-        rest = (torch.tensor(sample.temperature), None, True, False)
-        grad = torch.linspace(1, 2, 300)
+        rest = (torch.tensor(sample.temperature, device=device), None, True, False)
+        grad = torch.linspace(1, 2, 300, device=device)
         results = []
         for kept in (0, 96 * 96, 5 * 96 * 96 + 1, 100000):  # of 10 tiles none, one, five, all
             loss, log_sum_exp, tiles, _ = torch.ops.lelkern.nt_xent(*z.values(), *rest, False, kept)
