@@ -2,6 +2,7 @@
 
 from lelkern.ops._backend import Implementation, build_info, implementations, library_path
 from lelkern.ops._contrastive import ContrastiveStats
+from lelkern.ops.ema import ema_update_
 from lelkern.ops.info_nce import info_nce
 from lelkern.ops.nt_xent import nt_xent
 from lelkern.ops.sup_con import sup_con
@@ -10,6 +11,7 @@ __all__ = [
     "ContrastiveStats",
     "Implementation",
     "build_info",
+    "ema_update_",
     "implementations",
     "info_nce",
     "library_path",

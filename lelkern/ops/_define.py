@@ -15,15 +15,17 @@ def define(
     *,
     reference: Callable[..., Any],
     fake: Callable[..., Any],
-    setup_context: Callable[..., None],
-    backward: Callable[..., Any],
+    setup_context: Callable[..., None] | None = None,
+    backward: Callable[..., Any] | None = None,
 ) -> None:
     """Define ``lelkern::name`` so that it works on every device without compiled kernels.
+
+    An op without ``backward`` changes its arguments in place and returns nothing.
 
     Args:
         name: the op's name.
         schema: its arguments and its results, tensors all of them, as
-            ``"(Tensor x, bool exact) -> (Tensor, Tensor)"``.
+            ``"(Tensor x, bool exact) -> (Tensor, Tensor)"``; or no results.
         reference: the op in plain PyTorch; compiled kernels override it on their device.
         fake: shapes and dtypes of the results.
         setup_context: saves what ``backward`` needs.
@@ -33,8 +35,11 @@ def define(
     _LIBRARY.define(name + schema)
     _LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
     torch.library.register_fake(qualified, fake, lib=_LIBRARY)
-    torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_LIBRARY)
-    torch.library.register_vmap(qualified, _one_by_one(name), lib=_LIBRARY)
+    if backward is not None:
+        torch.library.register_autograd(
+            qualified, backward, setup_context=setup_context, lib=_LIBRARY
+        )
+        torch.library.register_vmap(qualified, _one_by_one(name), lib=_LIBRARY)
     _OPS.append(name)
 
 

@@ -1,0 +1,104 @@
+"""What two lists of tensors must satisfy for one to be averaged into the other, place by place."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lelkern.reference.ema import places
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
+    """Raise unless the tensors pair up: floating point, on one device, of equal shapes."""
+    if len(ema) != len(params):
+        raise ValueError(
+            f"ema and params must have the same length, got {len(ema)} and {len(params)}"
+        )
+    for i, (average, parameter) in enumerate(zip(ema, params, strict=True)):
+        for name, tensor in ((f"ema[{i}]", average), (f"params[{i}]", parameter)):
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+            if tensor.dtype not in DTYPES:
+                raise TypeError(
+                    f"{name} must be float64, float32, bfloat16 or float16, got {tensor.dtype}"
+                )
+            if tensor.layout != torch.strided:
+                raise TypeError(f"{name} must be dense, got {tensor.layout}")
+            if tensor.device != ema[0].device:
+                raise ValueError(
+                    f"{name} must be on the device of ema[0], {ema[0].device}, got {tensor.device}"
+                )
+        if average.shape != parameter.shape:
+            raise ValueError(
+                f"params[{i}] must have the shape of ema[{i}], {tuple(average.shape)}, "
+                f"got {tuple(parameter.shape)}"
+            )
+
+
+def check_memory(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
+    """Raise ValueError if an element of an average is also one of anything else.
+
+    Tensors may share storage as long as no two of their elements do.
+    """
+    for i, average in enumerate(ema):
+        if not _is_dense(average) and len(places(average).unique()) < average.numel():
+            raise ValueError(
+                f"ema[{i}] must have an element of its own in every place, "
+                f"got {tuple(average.shape)} with strides {average.stride()}"
+            )
+    spans = [_Span(*_extent(x), True, f"ema[{i}]", x) for i, x in enumerate(ema)]
+    spans += [_Span(*_extent(x), False, f"params[{i}]", x) for i, x in enumerate(params)]
+    reaching: list[_Span] = []  # into what comes next
+    for span in sorted(span for span in spans if span.begin < span.end):
+        reaching = [earlier for earlier in reaching if earlier.end > span.begin]
+        for earlier in reaching:
+            average, other = (earlier, span) if earlier.is_average else (span, earlier)
+            if average.is_average and _share_elements(average.tensor, other.tensor):
+                raise ValueError(f"{average.name} must not share memory with {other.name}")
+        reaching.append(span)
+
+
+class _Span(NamedTuple):
+    """The addresses from the first byte of a tensor to after its last."""
+
+    begin: int
+    end: int
+    is_average: bool
+    name: str
+    tensor: Tensor
+
+
+def _extent(x: Tensor) -> tuple[int, int]:
+    if x.numel() == 0:
+        return 0, 0
+    last = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+    return x.data_ptr(), x.data_ptr() + (last + 1) * x.itemsize
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether the elements lie side by side, in whatever order."""
+    steps = sorted(
+        (stride, size) for size, stride in zip(x.shape, x.stride(), strict=True) if size != 1
+    )
+    expected = 1
+    for stride, size in steps:
+        if stride != expected:
+            return x.numel() == 0
+        expected *= size
+    return True
+
+
+def _share_elements(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors, whose extents overlap, have a byte in common."""
+    if _is_dense(a) and _is_dense(b):
+        return True
+    return bool(torch.isin(_bytes(a), _bytes(b)).any())
+
+
+def _bytes(x: Tensor) -> Tensor:
+    """Return the addresses of all bytes of x."""
+    first = (x.data_ptr() + places(x) * x.itemsize).reshape(-1, 1)
+    return (first + torch.arange(x.itemsize, device=x.device)).flatten()
