@@ -55,9 +55,9 @@ def check_memory(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
     for span in sorted(span for span in spans if span.begin < span.end):
         reaching = [earlier for earlier in reaching if earlier.end > span.begin]
         for earlier in reaching:
-            average, other = (earlier, span) if earlier.is_average else (span, earlier)
-            if average.is_average and _share_elements(average.tensor, other.tensor):
-                raise ValueError(f"{average.name} must not share memory with {other.name}")
+            first, other = (earlier, span) if earlier.is_average else (span, earlier)
+            if first.is_average and _share_elements(first.tensor, other.tensor):
+                raise ValueError(f"{first.name} must not share memory with {other.name}")
         reaching.append(span)
 
 
