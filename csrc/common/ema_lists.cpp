@@ -1,0 +1,215 @@
+#include "common/ema_lists.h"
+
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/device.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "common/rows.h"
+
+namespace lelkern::ema {
+namespace {
+
+// Where a tensor lies in memory.
+struct Span {
+    std::uintptr_t begin, end;  // bytes
+    bool is_average;
+    bool dense;  // every byte is an element's; false: perhaps not
+    const Pair* pair;
+};
+
+int64_t bytes_of(ScalarType dtype) {
+    int64_t bytes = 0;
+    dispatch_floating(dtype, [&](auto* type) { bytes = sizeof(*type); });
+    return bytes;
+}
+
+void check_pair(const Tensor& average, const Tensor& param, const Tensor& first, std::size_t i) {
+    for (const auto& [name, tensor] : {std::pair{"ema", &average}, {"params", &param}}) {
+        STD_TORCH_CHECK(tensor->device() == first.device(), name, "[", i,
+                        "] must be on the device of ema[0]");
+        int32_t layout = 0;
+        TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(tensor->get(), &layout));
+        STD_TORCH_CHECK(layout == aoti_torch_layout_strided(), name, "[", i, "] must be dense");
+        bytes_of(tensor->scalar_type());  // which raises
+    }
+    STD_TORCH_CHECK(
+        average.dim() == param.dim() &&
+            std::equal(average.sizes().begin(), average.sizes().end(), param.sizes().begin()),
+        "params[", i, "] must have the shape of ema[", i, "]");
+}
+
+// Appends the dimensions of a pair to `all`, in the order of the average's memory, as few as will
+// do. Returns their number, 0 if the elements of both lie side by side.
+int64_t add_dimensions(const Tensor& average, const Tensor& param, std::vector<Dimension>& all) {
+    const auto first = static_cast<std::ptrdiff_t>(all.size());
+    const auto sizes = average.sizes(), ema = average.strides(), params = param.strides();
+    for (std::size_t d = sizes.size(); d-- > 0;) {
+        if (sizes[d] != 1) all.push_back({sizes[d], ema[d], params[d]});
+    }
+    std::stable_sort(all.begin() + first, all.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.ema_stride, a.param_stride) < std::pair(b.ema_stride, b.param_stride);
+    });
+    std::ptrdiff_t last = first;
+    for (auto d = first + 1; d < static_cast<std::ptrdiff_t>(all.size()); ++d) {
+        Dimension& inner = all[last];
+        const Dimension outer = all[d];
+        if (outer.ema_stride == inner.size * inner.ema_stride &&
+            outer.param_stride == inner.size * inner.param_stride) {
+            inner.size *= outer.size;
+        } else {
+            all[++last] = outer;
+        }
+    }
+    const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(all.size());
+    const std::ptrdiff_t count = size == first ? 0 : last + 1 - first;
+    const bool flat =
+        count == 0 || (count == 1 && all[first].ema_stride == 1 && all[first].param_stride == 1);
+    all.resize(flat ? first : first + count);
+    return flat ? 0 : count;
+}
+
+// Calls f(place) with the distance from the first of every element, in elements.
+template <typename F>
+void for_each_place(const Dimension* dimensions, int64_t count, bool of_average, const F& f,
+                    int64_t place = 0) {
+    if (count == 0) return f(place);
+    const Dimension& outer = dimensions[count - 1];
+    const int64_t stride = of_average ? outer.ema_stride : outer.param_stride;
+    for (int64_t i = 0; i < outer.size; ++i) {
+        for_each_place(dimensions, count - 1, of_average, f, place + i * stride);
+    }
+}
+
+// Which bytes of a range are elements' own.
+class Bytes {
+  public:
+    Bytes(std::uintptr_t begin, std::uintptr_t end) : begin_(begin), taken_(end - begin) {}
+
+    // Takes the bytes of a span; returns whether one was taken already.
+    bool take(const Span& span, const std::vector<Dimension>& dimensions) {
+        const Pair& pair = *span.pair;
+        const int64_t bytes = span.is_average ? pair.ema_bytes : pair.param_bytes;
+        bool twice = false;
+        const auto element = [&](int64_t place) {
+            const std::uintptr_t at = span.begin + place * bytes;
+            for (std::uintptr_t byte = at; byte < at + bytes; ++byte) {
+                if (byte < begin_ || byte - begin_ >= taken_.size()) continue;
+                twice |= taken_[byte - begin_];
+                taken_[byte - begin_] = true;
+            }
+        };
+        if (pair.dimensions > 0) {
+            for_each_place(&dimensions[pair.first_dimension], pair.dimensions, span.is_average,
+                           element);
+        } else {
+            for (int64_t i = 0; i < pair.count; ++i) element(i);
+        }
+        return twice;
+    }
+
+  private:
+    std::uintptr_t begin_;
+    std::vector<bool> taken_;
+};
+
+// Whether strides alone show that no two elements of a tensor have the same place.
+bool is_injective(const Pair& pair, bool is_average, const std::vector<Dimension>& dimensions) {
+    int64_t last = 0;
+    for (int64_t d = 0; d < pair.dimensions; ++d) {
+        const Dimension& dimension = dimensions[pair.first_dimension + d];
+        const int64_t stride = is_average ? dimension.ema_stride : dimension.param_stride;
+        if (stride <= last) return false;
+        last += (dimension.size - 1) * stride;
+    }
+    return true;
+}
+
+Span span_of(const Pair& pair, bool is_average, const std::vector<Dimension>& dimensions) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(is_average ? pair.ema : pair.param);
+    int64_t last = pair.count - 1;
+    if (pair.dimensions > 0) {
+        last = 0;
+        for (int64_t d = 0; d < pair.dimensions; ++d) {
+            const Dimension& dimension = dimensions[pair.first_dimension + d];
+            last +=
+                (dimension.size - 1) * (is_average ? dimension.ema_stride : dimension.param_stride);
+        }
+    }
+    const int64_t bytes = is_average ? pair.ema_bytes : pair.param_bytes;
+    const bool dense = last + 1 == pair.count && is_injective(pair, is_average, dimensions);
+    return {begin, begin + (last + 1) * bytes, is_average, dense, &pair};
+}
+
+bool share_elements(const Span& a, const Span& b, const std::vector<Dimension>& dimensions) {
+    if (a.dense && b.dense) return true;
+    const std::uintptr_t begin = std::max(a.begin, b.begin), end = std::min(a.end, b.end);
+    Bytes first(begin, end);
+    first.take(a, dimensions);
+    return first.take(b, dimensions);
+}
+
+void check_memory(const Pairs& lists) {
+    std::vector<Span> spans;
+    spans.reserve(2 * lists.pairs.size());
+    for (const Pair& pair : lists.pairs) {
+        if (pair.count == 0) continue;
+        spans.push_back(span_of(pair, true, lists.dimensions));
+        spans.push_back(span_of(pair, false, lists.dimensions));
+        const Span& average = spans[spans.size() - 2];
+        const bool injective = is_injective(pair, true, lists.dimensions) ||
+                               !Bytes(average.begin, average.end).take(average, lists.dimensions);
+        STD_TORCH_CHECK(injective, "ema[", &pair - lists.pairs.data(),
+                        "] must have an element of its own in every place");
+    }
+    std::sort(spans.begin(), spans.end(),
+              [](const Span& a, const Span& b) { return a.begin < b.begin; });
+    std::vector<const Span*> reaching;  // into what comes next
+    for (const Span& span : spans) {
+        const auto passed = [&](const Span* earlier) { return earlier->end <= span.begin; };
+        reaching.erase(std::remove_if(reaching.begin(), reaching.end(), passed), reaching.end());
+        for (const Span* earlier : reaching) {
+            STD_TORCH_CHECK(!(span.is_average || earlier->is_average) ||
+                                !share_elements(*earlier, span, lists.dimensions),
+                            "ema[", (span.is_average ? span : *earlier).pair - lists.pairs.data(),
+                            "] must not share memory with another average or a parameter");
+        }
+        reaching.push_back(&span);
+    }
+}
+
+}  // namespace
+
+Pairs unpack(const std::vector<Tensor>& ema, const std::vector<Tensor>& params) {
+    STD_TORCH_CHECK(ema.size() == params.size(), "ema and params must have the same length, got ",
+                    ema.size(), " and ", params.size());
+    Pairs lists;
+    lists.pairs.reserve(ema.size());
+    lists.starts.reserve(ema.size() + 1);
+    int64_t total = 0;
+    for (std::size_t i = 0; i < ema.size(); ++i) {
+        check_pair(ema[i], params[i], ema[0], i);
+        Pair pair{ema[i].mutable_data_ptr(),  // which makes a lazy clone a real one
+                  params[i].const_data_ptr(),
+                  ema[i].scalar_type(),
+                  params[i].scalar_type(),
+                  bytes_of(ema[i].scalar_type()),
+                  bytes_of(params[i].scalar_type()),
+                  ema[i].numel(),
+                  static_cast<int64_t>(lists.dimensions.size()),
+                  0};
+        if (pair.count > 0) {
+            pair.dimensions = add_dimensions(ema[i], params[i], lists.dimensions);
+        }
+        lists.pairs.push_back(pair);
+        lists.starts.push_back(total);
+        total += pair.count;
+    }
+    lists.starts.push_back(total);
+    check_memory(lists);
+    return lists;
+}
+
+}  // namespace lelkern::ema

@@ -1,0 +1,42 @@
+// Two lists of tensors, unpacked and checked: what ema_update_ updates, on every device.
+#pragma once
+
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace lelkern::ema {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// Strides are in elements.
+struct Dimension {
+    int64_t size, ema_stride, param_stride;
+};
+
+// An average and its parameter.
+struct Pair {
+    void* ema;
+    const void* param;
+    ScalarType ema_dtype, param_dtype;
+    int64_t ema_bytes, param_bytes;  // of an element
+    int64_t count;                   // elements
+    // Which of the dimensions of all pairs say where the elements lie, the innermost first. None:
+    // the elements of both lie side by side, in the same order.
+    int64_t first_dimension, dimensions;
+};
+
+struct Pairs {
+    std::vector<Pair> pairs;
+    std::vector<Dimension> dimensions;
+    std::vector<int64_t> starts;  // of each pair and after the last: how many elements come before
+};
+
+// Raises unless the tensors pair up and no element of an average is one of anything else, too. The
+// front door explains what is wrong in more words.
+Pairs unpack(const std::vector<Tensor>& ema, const std::vector<Tensor>& params);
+
+}  // namespace lelkern::ema

@@ -1,0 +1,43 @@
+// Compiles the arithmetic for every instruction set and picks what this machine runs.
+
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+#include "common/cpu_isa.h"
+#include "cpu/ema.h"
+
+#define LELKERN_FOREACH_ISA "cpu/ema_kernels.h"
+namespace lelkern {
+using ema::kBlock;
+using ema::kBlocksAtOnce;
+using ema::Kernels;
+using ema::Weights;
+}  // namespace lelkern
+#include "common/foreach_isa.h"
+
+namespace lelkern::ema {
+
+Weights::Weights(double decay)
+    : weight(decay >= 0 && decay <= 1 ? std::min(decay, 1 - decay)
+                                      : std::numeric_limits<double>::quiet_NaN()),
+      ema_is_heavy(decay >= 0.5) {}
+
+const Kernels& kernels() {
+    switch (cpu_isa()) {
+#if defined(__x86_64__)
+        case Isa::avx512_bf16:
+        case Isa::avx512:
+            return lelkern::avx512::kKernels;
+        case Isa::avx2:
+            return lelkern::avx2::kKernels;
+#endif
+        default:
+            return lelkern::baseline::kKernels;
+    }
+}
+
+}  // namespace lelkern::ema
