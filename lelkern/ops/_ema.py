@@ -1,7 +1,8 @@
 """What two lists of tensors must satisfy for one to be averaged into the other, place by place."""
 
+import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +37,39 @@ def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
                 f"params[{i}] must have the shape of ema[{i}], {tuple(average.shape)}, "
                 f"got {tuple(parameter.shape)}"
             )
+
+
+def local_shards(
+    ema: Sequence[Tensor], params: Sequence[Tensor]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return what this process holds of each DTensor, and the lists as they are if there is none.
+
+    Raises ValueError unless each parameter is placed as its average.
+    """
+    module = sys.modules.get("torch.distributed.tensor")  # not there: there is no DTensor
+    if module is None or not any(isinstance(x, module.DTensor) for x in (*ema, *params)):
+        return ema, params
+    if len(ema) != len(params):
+        check_lists(ema, params)
+    for i, (average, parameter) in enumerate(zip(ema, params, strict=True)):
+        at, other = _placement(average), _placement(parameter)
+        if at != other:
+            raise ValueError(f"params[{i}] must be placed as ema[{i}], {at}, got {other}")
+        if at is not None and any(placement.is_partial() for placement in at[1]):
+            raise ValueError(f"ema[{i}] must be sharded or replicated, got {at}")
+        if average.shape != parameter.shape:
+            check_lists(ema, params)
+    with torch.no_grad():
+        return [_local(x) for x in ema], [_local(x) for x in params]
+
+
+def _local(x: Any) -> Tensor:
+    return x.to_local() if _placement(x) else x
+
+
+def _placement(x: Any) -> tuple[Any, Any] | None:
+    """Return mesh and placements of a DTensor, None of another tensor."""
+    return (x.device_mesh, x.placements) if hasattr(x, "placements") else None
 
 
 def check_memory(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:

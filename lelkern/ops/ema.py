@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._define import define
-from lelkern.ops._ema import DTYPES, check_lists, check_memory
+from lelkern.ops._ema import DTYPES, check_lists, check_memory, local_shards
 from lelkern.reference import ema as reference
 
 
@@ -44,7 +44,10 @@ def ema_update_(
     al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; ``lelkern/reference/ema.py`` has
     the layout).
 
-    Gradients are not recorded: averages may be parameters, as for an optimiser.
+    Gradients are not recorded: averages may be parameters, as for an optimiser. Of a DTensor
+    (FSDP2, tensor parallelism) each process updates the part that it holds, and nothing is sent;
+    its parameter must be placed likewise. Processes that hold copies of one part must draw the same
+    seeds for ``stochastic_rounding``.
 
     Args:
         ema: averages, of any number, shapes, strides and floating-point dtypes (float64, float32,
@@ -62,30 +65,47 @@ def ema_update_(
     Raises:
         TypeError: a list holds something else than dense floating-point tensors, or decay is no
             number.
-        ValueError: lengths, shapes or devices do not match; decay is not in [0, 1]; an average has
-            two elements in one place, or one in common with another average or a parameter.
-            Nothing has been changed then. Tensors may share storage otherwise.
+        ValueError: lengths, shapes, devices or placements do not match; decay is not in [0, 1]; an
+            average has two elements in one place, or one in common with another average or a
+            parameter. Nothing has been changed then. Tensors may share storage otherwise.
     """
-    averages = ema if isinstance(ema, list | tuple) else list(ema)
-    parameters = params if isinstance(params, list | tuple) else list(params)
+    averages: Sequence[Tensor] = ema if isinstance(ema, list | tuple) else list(ema)
+    parameters: Sequence[Tensor] = params if isinstance(params, list | tuple) else list(params)
     if not averages and not parameters:
         return
     if not (averages and isinstance(averages[0], Tensor)):
         check_lists(averages, parameters)
     device = averages[0].device
+    number, tensor = _split_decay(decay, device)
+    seed = None
+    if stochastic_rounding:
+        seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
+    if torch.compiler.is_compiling():
+        averages, parameters = local_shards(averages, parameters)
+        _update(averages, parameters, number, tensor, seed)
+        return
     try:
-        number, tensor = _split_decay(decay, device)
-        seed = None
-        if stochastic_rounding:
-            seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
-        with torch.no_grad():
-            torch.ops.lelkern.ema_update_(averages, parameters, number, tensor, seed)
+        _update(averages, parameters, number, tensor, seed)
     except RuntimeError:
-        check_lists(averages, parameters)  # which explains better
-        check_memory(averages, parameters)
-        raise
-    if not torch.compiler.is_compiling():
-        torch.autograd.graph.increment_version(averages)
+        # What is wrong is looked for only now: looking at every tensor costs as much as the update.
+        shards, parameter_shards = local_shards(averages, parameters)
+        check_lists(shards, parameter_shards)
+        check_memory(shards, parameter_shards)
+        if shards is averages:
+            raise
+        _update(shards, parameter_shards, number, tensor, seed)
+    torch.autograd.graph.increment_version(averages)
+
+
+def _update(
+    ema: Sequence[Tensor],
+    params: Sequence[Tensor],
+    decay: float,
+    decay_tensor: Tensor | None,
+    seed: Tensor | None,
+) -> None:
+    with torch.no_grad():
+        torch.ops.lelkern.ema_update_(ema, params, decay, decay_tensor, seed)
 
 
 def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Tensor | None]:

@@ -1,4 +1,4 @@
-"""Modules over the ops."""
+"""Modules over the contrastive losses."""
 
 import math
 from typing import Any

@@ -1,0 +1,33 @@
+"""Schedules of the momentum of an average."""
+
+import math
+
+
+def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: float = 1.0) -> float:
+    r"""Return the momentum of update number ``step``, which goes from ``start`` to ``end``.
+
+    .. math:: \text{end} - (\text{end} - \text{start})\,(\cos(\pi\,\text{step} / \text{total}) + 1)
+        \,/\,2
+
+    as in section 3.2 of Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, and in the code of
+    MoCo v3 and DINO. Updates have the numbers 0 ... ``total_steps`` - 1, of which the last one does
+    not quite reach ``end``: with 1 it would leave the average alone. Others, lightly among them,
+    reach ``end`` at the last update; for that give ``total_steps - 1``.
+
+    Args:
+        step: number of the update, from 0; ``total_steps`` gives ``end``.
+        total_steps: of the whole training, at least 1.
+        start: momentum of the first update, in [0, 1].
+        end: momentum after the last, in [0, 1].
+
+    Raises:
+        ValueError: an argument is not in its range.
+    """
+    if total_steps < 1:
+        raise ValueError(f"total_steps must be at least 1, got {total_steps}")
+    if not 0 <= step <= total_steps:
+        raise ValueError(f"step must be in [0, total_steps] = [0, {total_steps}], got {step}")
+    for name, value in (("start", start), ("end", end)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {value}")
+    return end - (end - start) * (math.cos(math.pi * step / total_steps) + 1) / 2
