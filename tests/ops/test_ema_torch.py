@@ -1,0 +1,148 @@
+"""ema_update_ among PyTorch's own machinery: opcheck, compile, autograd, DTensor, graphs."""
+
+import pytest
+import torch
+from ema_samples import DTYPES, check, clones, normals, reversed_dimensions, tensor
+from torch import nn
+
+import lelkern
+
+
+def sample(device):
+    ema = [normals(3, 4).to(device), tensor(normals(5, 2).to(device, torch.bfloat16),
+           reversed_dimensions), torch.zeros(0, device=device)]  # fmt: skip
+    params = [normals(3, 4, seed=1).to(device, torch.float16), normals(5, 2).to(device),
+              torch.zeros(0, device=device)]  # fmt: skip
+    return ema, params
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_opcheck(stochastic, as_tensor, device):
+    decay = torch.tensor(0.5, dtype=torch.float64, device=device) if as_tensor else None
+    seed = torch.tensor(3, device=device) if stochastic else None
+    torch.library.opcheck(
+        torch.ops.lelkern.ema_update_.default, (*sample(device), 0.9, decay, seed)
+    )
+
+
+@pytest.mark.slow
+def test_a_compiled_momentum_may_change(device):
+    step = torch.compile(lelkern.ema_update_, fullgraph=True)
+    ema, params = sample(device)
+    want = clones(ema)
+    for i, decay in enumerate((0.5, 0.9, 0.99, 0.0)):
+        number = torch.tensor(decay, device=device)
+        with torch._dynamo.config.patch(error_on_recompile=i > 0):
+            step(ema, params, number)
+        lelkern.ema_update_(want, params, number)
+        assert all(torch.equal(x, y) for x, y in zip(ema, want, strict=True))
+
+
+@pytest.mark.slow
+def test_compiled_with_a_number_and_stochastic_rounding(device):
+    @torch.compile(fullgraph=True)
+    def step(ema, params):
+        lelkern.ema_update_(ema, params, 0.75, stochastic_rounding=True)
+
+    ema = [torch.ones(5000, dtype=torch.bfloat16, device=device)]
+    step(ema, [torch.full_like(ema[0], 1 + 2.0**-7)])
+    share = (ema[0] > 1).double().mean()
+    assert abs(share - 0.25) < 6 * (0.25 * 0.75 / 5000) ** 0.5
+
+
+@pytest.mark.slow
+def test_compiled_with_wrong_lists(device):
+    @torch.compile(fullgraph=True)
+    def step(ema, params):
+        lelkern.ema_update_(ema, params, 0.75)
+
+    with pytest.raises(Exception, match=r"params\[0\] must have the shape of ema\[0\]"):
+        step([torch.zeros(3, device=device)], [torch.zeros(4, device=device)])
+
+
+def test_autograd_sees_that_averages_change(device):
+    weight = torch.ones(3, device=device)
+    x = torch.ones(3, device=device, requires_grad=True)
+    loss = (weight * x).sum()
+    lelkern.ema_update_([weight], [torch.zeros(3, device=device)], 0.5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_averages_may_be_parameters(device):
+    average, parameter = (
+        nn.Parameter(torch.zeros(3, device=device)),
+        nn.Parameter(torch.ones(3, device=device)),
+    )
+    lelkern.ema_update_([average], [parameter], 0.25)
+    assert torch.equal(average, torch.full_like(average, 0.75))
+    assert average.grad_fn is None
+    assert average.is_leaf
+    assert average.requires_grad
+
+
+def test_inference_tensors(device):
+    with torch.inference_mode():
+        ema = torch.zeros(3, device=device)
+        lelkern.ema_update_([ema], [torch.ones(3, device=device)], 0.25)
+        assert torch.equal(ema, torch.full_like(ema, 0.75))
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    distributed = pytest.importorskip("torch.distributed")
+    distributed.init_process_group(
+        "gloo", rank=0, world_size=1, init_method=f"file://{tmp_path}/rendezvous"
+    )
+    from torch.distributed.device_mesh import init_device_mesh
+
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
+def test_each_process_updates_its_shards(mesh):
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    average = nn.Parameter(distribute_tensor(normals(4, 3), mesh, [Shard(0)]))
+    parameter = nn.Parameter(distribute_tensor(normals(4, 3, seed=1), mesh, [Shard(0)]))
+    plain, before = normals(5), normals(4, 3)
+    version = average._version
+    lelkern.ema_update_([average, plain], [parameter, normals(5, seed=1)], 0.9)
+    check(average.detach().to_local(), before, normals(4, 3, seed=1), 0.9)
+    check(plain, normals(5), normals(5, seed=1), 0.9)
+    assert average._version > version
+    replicated = distribute_tensor(normals(4, 3), mesh, [Replicate()])
+    with pytest.raises(ValueError, match=r"params\[0\] must be placed as ema\[0\], .*Shard.*Repl"):
+        lelkern.ema_update_([average], [replicated], 0.9)
+    with pytest.raises(ValueError, match=r"params\[1\] must be placed as ema\[1\], .*got None"):
+        lelkern.ema_update_([plain, average], [normals(5), normals(4, 3)], 0.9)
+    with pytest.raises(ValueError, match=r"params\[0\] must have the shape"):
+        lelkern.ema_update_([average], [distribute_tensor(normals(2, 3), mesh, [Shard(0)])], 0.9)
+
+
+def test_a_sharded_model(mesh):
+    from torch.distributed.fsdp import fully_shard
+
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    fully_shard(model, mesh=mesh)
+    average = [torch.zeros_like(p) for p in model.parameters()]
+    lelkern.ema_update_(average, list(model.parameters()), 0.25)
+    for x, p in zip(average, model.parameters(), strict=True):
+        torch.testing.assert_close(x.to_local(), 0.75 * p.detach().to_local())
+
+
+def test_momentum_changes_inside_a_cuda_graph(device):
+    if device != "cuda":
+        pytest.skip("graphs are CUDA's")
+    ema = [torch.zeros(1000, dtype=dtype, device=device) for dtype in DTYPES]
+    params = [torch.ones_like(x) for x in ema]
+    decay = torch.tensor(0.5, device=device)
+    lelkern.ema_update_(clones(ema), params, decay, stochastic_rounding=True)  # warm-up
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        lelkern.ema_update_(ema, params, decay, stochastic_rounding=True)
+    graph.replay()
+    decay.fill_(0.0)
+    graph.replay()
+    assert all((x == 1).all() for x in ema)
