@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "common/ema_lists.h"
@@ -20,6 +21,51 @@ constexpr int64_t kGrain = 32768;  // elements that are worth waking a thread
 constexpr int64_t kPiece = 512;    // elements that are gathered, or get their noise, at a time
 
 constexpr int64_t kPieceBlocks = kPiece / kBlock + kBlocksAtOnce;
+constexpr int64_t kLongRun = 32;  // elements side by side that are not worth gathering
+
+// Elements along the innermost dimension, and where the first of them lies.
+struct Run {
+    int64_t ema, param, n;
+};
+
+// Calls f(run) for runs that make up elements [first, last) in the order of the dimensions.
+template <typename F>
+void for_each_run(const Dimension* dimensions, int64_t count, int64_t first, int64_t last,
+                  const F& f) {
+    std::vector<int64_t> index(count);
+    Run run{0, 0, 0};
+    const auto move = [&](int64_t d, int64_t by) {
+        index[d] += by;
+        run.ema += by * dimensions[d].ema_stride;
+        run.param += by * dimensions[d].param_stride;
+    };
+    for (int64_t d = 0, rest = first; d < count; ++d) {
+        move(d, rest % dimensions[d].size);
+        rest /= dimensions[d].size;
+    }
+    while (first < last) {
+        run.n = std::min(last - first, dimensions[0].size - index[0]);
+        f(run);
+        first += run.n;
+        move(0, run.n);
+        for (int64_t d = 0; d + 1 < count && index[d] == dimensions[d].size; ++d) {
+            move(d, -dimensions[d].size);
+            move(d + 1, 1);
+        }
+    }
+}
+
+// Calls f with a null pointer to a word of so many bytes.
+template <typename F>
+void with_words(int64_t bytes, const F& f) {
+    if (bytes == 2) {
+        f(static_cast<uint16_t*>(nullptr));
+    } else if (bytes == 4) {
+        f(static_cast<uint32_t*>(nullptr));
+    } else {
+        f(static_cast<uint64_t*>(nullptr));
+    }
+}
 
 class Job {
   public:
@@ -47,31 +93,26 @@ class Job {
         if (pair.dimensions == 0) return update_run(t, first, first, last - first);
         const Dimension* dimensions = &lists_.dimensions[pair.first_dimension];
         const Dimension& inner = dimensions[0];
-        const bool runs = inner.ema_stride == 1 && inner.param_stride == 1 && inner.size >= 32;
-        std::vector<int64_t> ema_places, param_places;
-        while (first < last) {
-            int64_t rest = first, ema = 0, param = 0;
-            for (int64_t d = 0; d < pair.dimensions; ++d) {
-                const int64_t i = rest % dimensions[d].size;
-                rest /= dimensions[d].size;
-                ema += i * dimensions[d].ema_stride;
-                param += i * dimensions[d].param_stride;
-            }
-            const int64_t n = std::min(last - first, inner.size - first % inner.size);
-            first += n;
-            if (runs) {
-                update_run(t, ema, param, n);
-                continue;
-            }
-            for (int64_t i = 0; i < n; ++i) {
-                ema_places.push_back(ema + i * inner.ema_stride);
-                param_places.push_back(param + i * inner.param_stride);
-                if (static_cast<int64_t>(ema_places.size()) == kPiece) {
-                    update_places(t, ema_places, param_places);
-                }
-            }
+        if (inner.ema_stride == 1 && inner.param_stride == 1 && inner.size >= kLongRun) {
+            return for_each_run(dimensions, pair.dimensions, first, last,
+                                [&](const Run& run) { update_run(t, run.ema, run.param, run.n); });
         }
-        update_places(t, ema_places, param_places);
+        std::vector<Run> runs;
+        int64_t gathered = 0;
+        for_each_run(dimensions, pair.dimensions, first, last, [&](Run run) {
+            while (run.n > 0) {
+                const int64_t n = std::min(run.n, kPiece - gathered);
+                runs.push_back({run.ema, run.param, n});
+                run = {run.ema + n * inner.ema_stride, run.param + n * inner.param_stride,
+                       run.n - n};
+                gathered += n;
+                if (gathered < kPiece) continue;
+                update_runs(t, runs, gathered);
+                runs.clear();
+                gathered = 0;
+            }
+        });
+        update_runs(t, runs, gathered);
     }
 
     // Updates n elements side by side, from these places on.
@@ -96,29 +137,48 @@ class Job {
         }
     }
 
-    // Updates elements in any places, and forgets the places.
-    void update_places(int64_t t, std::vector<int64_t>& ema, std::vector<int64_t>& param) const {
+    // Updates the n elements of runs along the innermost dimension.
+    void update_runs(int64_t t, const std::vector<Run>& runs, int64_t n) const {
         const Pair& pair = lists_.pairs[t];
-        const int64_t n = static_cast<int64_t>(ema.size());
+        const Dimension& inner = lists_.dimensions[pair.first_dimension];
         alignas(64) char averages[kPiece * sizeof(double)], parameters[kPiece * sizeof(double)];
         uint16_t noise[kPiece];
-        copy(pair.ema_bytes, n,
-             [&](auto* type, int64_t i) { at(averages, type, i) = at(pair.ema, type, ema[i]); });
-        copy(pair.param_bytes, n, [&](auto* type, int64_t i) {
-            at(parameters, type, i) = at(const_cast<void*>(pair.param), type, param[i]);
+        with_words(pair.param_bytes, [&](auto* type) {
+            using Word = std::remove_pointer_t<decltype(type)>;
+            auto* to = reinterpret_cast<Word*>(parameters);
+            for (const Run& run : runs) {
+                const Word* from = static_cast<const Word*>(pair.param) + run.param;
+                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.param_stride];
+            }
         });
-        if (has_noise(pair)) noise_of(t, ema, noise);
+        with_words(pair.ema_bytes, [&](auto* type) {
+            using Word = std::remove_pointer_t<decltype(type)>;
+            auto* to = reinterpret_cast<Word*>(averages);
+            for (const Run& run : runs) {
+                const Word* from = static_cast<const Word*>(pair.ema) + run.ema;
+                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.ema_stride];
+            }
+        });
+        if (has_noise(pair)) noise_of(t, runs, noise);
         kernel_of(pair)(averages, parameters, n, weights_, has_noise(pair) ? noise : nullptr);
-        copy(pair.ema_bytes, n,
-             [&](auto* type, int64_t i) { at(pair.ema, type, ema[i]) = at(averages, type, i); });
-        ema.clear();
-        param.clear();
+        with_words(pair.ema_bytes, [&](auto* type) {
+            using Word = std::remove_pointer_t<decltype(type)>;
+            const auto* from = reinterpret_cast<const Word*>(averages);
+            for (const Run& run : runs) {
+                Word* to = static_cast<Word*>(pair.ema) + run.ema;
+                for (int64_t i = 0; i < run.n; ++i) to[i * inner.ema_stride] = *from++;
+            }
+        });
     }
 
-    void noise_of(int64_t t, const std::vector<int64_t>& places, uint16_t* noise) const {
+    void noise_of(int64_t t, const std::vector<Run>& runs, uint16_t* noise) const {
+        const int64_t stride = lists_.dimensions[lists_.pairs[t].first_dimension].ema_stride;
+        int64_t places[kPiece], n = 0;
+        for (const Run& run : runs) {
+            for (int64_t i = 0; i < run.n; ++i) places[n++] = run.ema + i * stride;
+        }
         uint64_t blocks[kBlocksAtOnce] = {};
         uint16_t all[kBlocksAtOnce * kBlock];
-        const int64_t n = static_cast<int64_t>(places.size());
         for (int64_t i = 0; i < n; i += kBlocksAtOnce) {
             const int64_t count = std::min<int64_t>(kBlocksAtOnce, n - i);
             for (int64_t k = 0; k < count; ++k) blocks[k] = places[i + k] / kBlock;
@@ -126,26 +186,6 @@ class Job {
             for (int64_t k = 0; k < count; ++k) {
                 noise[i + k] = all[k * kBlock + places[i + k] % kBlock];
             }
-        }
-    }
-
-    template <typename Word>
-    static Word& at(void* data, Word*, int64_t i) {
-        return static_cast<Word*>(data)[i];
-    }
-
-    // Calls f(a null pointer to a word of so many bytes, i) for every i.
-    template <typename F>
-    static void copy(int64_t bytes, int64_t n, const F& f) {
-        const auto all = [&](auto* type) {
-            for (int64_t i = 0; i < n; ++i) f(type, i);
-        };
-        if (bytes == 2) {
-            all(static_cast<uint16_t*>(nullptr));
-        } else if (bytes == 4) {
-            all(static_cast<uint32_t*>(nullptr));
-        } else {
-            all(static_cast<uint64_t*>(nullptr));
         }
     }
 

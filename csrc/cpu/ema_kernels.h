@@ -224,12 +224,13 @@ __attribute__((noinline)) void fill_noise(uint64_t seed, uint32_t t, const uint6
             key_c += 0xBB67AE85;
         }
         const Wide first = (a & low) | (b << 32), second = (c & low) | (d << 32);
+        uint64_t words[2][lanes];
+        store_several<uint64_t, lanes>(words[0], first);
+        store_several<uint64_t, lanes>(words[1], second);
         for (int lane = 0; lane < lanes; ++lane) {
-            const uint64_t words[2] = {first[lane], second[lane]};
-            for (int k = 0; k < kBlock; ++k) {
-                noise[(i + lane) * kBlock + k] =
-                    static_cast<uint16_t>(words[k / 4] >> (16 * (k % 4)));
-            }
+            // Four elements a word, the first one lowest: little-endian, as all these machines are.
+            const uint64_t block_words[2] = {words[0][lane], words[1][lane]};
+            std::memcpy(noise + (i + lane) * kBlock, block_words, sizeof(block_words));
         }
     }
 }
