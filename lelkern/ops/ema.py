@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from lelkern.ops._define import define
+from lelkern.ops._define import declare, define
 from lelkern.ops._ema import DTYPES, check_lists, check_memory, local_shards
+from lelkern.ops._ema_plan import plan_if_worthwhile, update_as_planned
 from lelkern.reference import ema as reference
 
 
@@ -84,6 +85,9 @@ def ema_update_(
         averages, parameters = local_shards(averages, parameters)
         _update(averages, parameters, number, tensor, seed)
         return
+    if tensor is None and update_as_planned(averages, parameters, number, seed):
+        torch.autograd.graph.increment_version(averages)
+        return
     try:
         _update(averages, parameters, number, tensor, seed)
     except RuntimeError:
@@ -94,6 +98,8 @@ def ema_update_(
         if shards is averages:
             raise
         _update(shards, parameter_shards, number, tensor, seed)
+    else:
+        plan_if_worthwhile(averages, parameters)
     torch.autograd.graph.increment_version(averages)
 
 
@@ -155,3 +161,4 @@ define(
     reference=_reference,
     fake=_fake,
 )
+declare("ema_plan(Tensor[] ema, Tensor[] params) -> int")
