@@ -122,6 +122,10 @@ class Case:
     min_rounds: int = 5
     expect: Callable[[], tuple[Tensor, ...]] | None = None
 
+    @property
+    def features(self) -> int:
+        return self.leaves[0].shape[1]
+
     @cached_property
     def expected(self) -> tuple[Tensor, ...]:
         return self.expect() if self.expect else self.step(self.plain, BOTH, torch.float64)()

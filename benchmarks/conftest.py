@@ -25,9 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--csv",
         nargs="?",
         type=Path,
-        const=results.PATH,
+        const=results.FOLDER,
         metavar="PATH",
-        help="put the results into this CSV file, by default benchmarks/results/contrastive.csv",
+        help="put the results into this CSV file, or into those of a folder, by default "
+        "benchmarks/results",
     )
 
 
@@ -48,7 +49,7 @@ def time_in_group(benchmark: BenchmarkFixture, record: Record) -> Callable[..., 
         record(case, provider, mode, "seconds", outcome)
         benchmark.group = f"{case.op}, {case.size} rows, {mode}"
         benchmark.pedantic(  # type: ignore[no-untyped-call]
-            timing.CLOCK.advance, setup=_arguments(outcome), rounds=len(outcome)
+            timing.CLOCK.advance, setup=timing.in_order(outcome), rounds=len(outcome)
         )
 
     return time
@@ -58,11 +59,6 @@ def time_in_group(benchmark: BenchmarkFixture, record: Record) -> Callable[..., 
 def _group(case: Case, mode: str) -> dict[str, list[float] | AssertionError]:
     runnable = [p for p in case.providers[mode] if not p.why_not(case.size)]
     return timing.time_case(case, mode, runnable)
-
-
-def _arguments(samples: Sequence[float]) -> Callable[[], tuple[tuple[float], dict[str, object]]]:
-    remaining = iter(samples)
-    return lambda: ((next(remaining),), {})
 
 
 @pytest.fixture
@@ -92,7 +88,7 @@ def record(request: pytest.FixtureRequest) -> Record:
             provider=provider.name,
             mode=mode,
             size=case.size,
-            features=case.leaves[0].shape[1],
+            features=case.features,
             dtype=provider.dtype,
             metric=metric,
             p20=p20,
@@ -107,7 +103,7 @@ def record(request: pytest.FixtureRequest) -> Record:
         )
         request.config.stash[_ROWS].append(row)
         if path := request.config.getoption("csv"):
-            results.merge(path, [row])
+            results.merge(results.file_for(row, path), [row])
 
     return record
 
@@ -116,9 +112,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = terminalreporter.config.stash[_ROWS]
     groups = itertools.groupby(rows, lambda row: (row.op, row.size, row.mode, row.metric))
     for (op, size, mode, metric), group in groups:
-        terminalreporter.section(f"{op}, {size} rows, {mode}: {metric}, and in units of pytorch's")
+        terminalreporter.section(f"{op}, {size}, {mode}: {metric}, and in units of pytorch's")
         members = list(group)
-        plain = [r.p50 for r in members if (r.provider, r.dtype) == ("pytorch", "float32")]
+        plain = [r.p50 for r in members if (r.provider, r.dtype) in results.PLAIN]
         for row in members:
             ratio = f"{row.p50 / plain[0]:10.3f}" if plain and plain[0] else ""
             name = f"{row.provider} {row.dtype} threads={row.threads}"

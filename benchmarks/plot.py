@@ -1,8 +1,8 @@
-"""Draw docs/performance.png and .svg, NT-Xent's time and memory, from the CSV file alone.
+"""Draw docs/performance.* and docs/ema.* (PNG and SVG) from the CSV files alone.
 
-    python benchmarks/plot.py [csv]
+    python benchmarks/plot.py [folder]
 
-reads benchmarks/results/contrastive.csv by default.
+reads contrastive.csv and ema.csv of benchmarks/results by default.
 """
 
 import sys
@@ -18,12 +18,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+import plot_ema
 import results
 from cases import BOTH
 from lelkern.ablation.plot_style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
 from lelkern.files import write_atomically
 
-STEM = Path(__file__).parent.parent / "docs" / "performance"
+DOCS = Path(__file__).parent.parent / "docs"
 STYLE: Sequence[str | dict[str, Any]] = ["default", RC]
 # Without dates and versions the same file gives the same picture.
 METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
@@ -112,14 +113,19 @@ def _bytes(value: float, _: object) -> str:
 
 
 def main() -> None:
-    figure = draw(results.read(Path(sys.argv[1]) if len(sys.argv) > 1 else results.PATH))
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else results.FOLDER
+    with style.context(STYLE):
+        _save(draw(results.read(folder / "contrastive.csv")), DOCS / "performance")
+        _save(plot_ema.draw(results.read(folder / "ema.csv")), DOCS / "ema")
+
+
+def _save(figure: Figure, stem: Path) -> None:
     for suffix, metadata in METADATA.items():
 
         def save(path: Path, metadata: dict[str, None] = metadata) -> None:
-            with style.context(STYLE):
-                figure.savefig(path, format=path.suffix[1:], metadata=metadata)
+            figure.savefig(path, format=path.suffix[1:], metadata=metadata)
 
-        write_atomically(STEM.with_suffix(suffix), save)
+        write_atomically(stem.with_suffix(suffix), save)
 
 
 if __name__ == "__main__":

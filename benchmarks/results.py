@@ -13,7 +13,9 @@ from typing import NamedTuple, get_type_hints
 
 from lelkern.files import write_text_atomically
 
-PATH = Path(__file__).parent / "results" / "contrastive.csv"
+FOLDER = Path(__file__).parent / "results"
+PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
+"""Provider and dtype that others are compared with."""
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
@@ -36,9 +38,11 @@ class Row(NamedTuple):
     """One line of the file.
 
     Attributes:
-        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon.
-        dtype: of the embeddings; ``float32-medium`` is
-            ``torch.set_float32_matmul_precision("medium")``.
+        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements.
+        features: of a row; of an average, its tensors.
+        dtype: of the embeddings or averages; ``float32-medium`` is
+            ``torch.set_float32_matmul_precision("medium")``, ``float32-of-bfloat16`` a float32
+            average of bfloat16 parameters.
         metric: ``seconds`` of one call, or peak ``bytes`` beyond the inputs.
         p20: percentiles over the rounds.
         peer: version of the peer that was measured, empty for the others.
@@ -64,6 +68,13 @@ class Row(NamedTuple):
     @property
     def key(self) -> Key:
         return Key(*(getattr(self, field) for field in Key._fields))
+
+
+def file_for(row: Row, path: Path) -> Path:
+    """Return the file for a row: in a folder that of its family."""
+    if path.suffix == ".csv":
+        return path
+    return path / ("ema.csv" if row.op.startswith("ema") else "contrastive.csv")
 
 
 def read(path: Path) -> list[Row]:

@@ -37,6 +37,12 @@ class Clock:
 CLOCK = Clock()
 
 
+def in_order(samples: Sequence[float]) -> Callable[[], tuple[tuple[float], dict[str, object]]]:
+    """Return a set-up for pytest-benchmark that hands one sample after the other to the clock."""
+    remaining = iter(samples)
+    return lambda: ((next(remaining),), {})
+
+
 def time_case(
     case: Case, mode: str, providers: Sequence[Provider]
 ) -> dict[str, list[float] | AssertionError]:
