@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from numpy.typing import NDArray
 
 from lelkern.ablation.metrics import METRICS
 from lelkern.ablation.plot_style import (
@@ -20,6 +22,7 @@ from lelkern.ablation.statistics import Baseline, Row, estimate, measured
 from lelkern.ablation.study import Published, Study, format_value
 
 SIZE = (8.0, 4.9)  # inches
+_SCALE_NAMES = {"log": " (log scale)", "log-complement": " (log scale of 1 − value)"}
 
 
 def draw_line(
@@ -35,17 +38,34 @@ def draw_line(
     positions = [float(v) for v in factor.levels()] if numeric else [*range(len(arms))]
     x = dict(sorted(zip(arms, positions, strict=True), key=lambda item: item[1]))
     if numeric:
-        axes.set_xscale("log" if factor.scale == "log" else "linear")
+        _set_scale(axes, factor.scale)
     else:
         axes.set_xlim(-0.5, len(arms) - 0.5)
     _label_arms(axes, x)
-    axes.set_xlabel(factor.label + " (log scale)" * (factor.scale == "log"))
+    axes.set_xlabel(factor.label + _SCALE_NAMES.get(factor.scale, ""))
     _draw_arms(axes, study, rows, x, line=numeric)
     draw_baselines(axes, study, baselines)
     bound_fraction(axes, METRICS[study.metric])
     if study.published is not None:
         _draw_published(axes, study.published, x, line=numeric)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
+
+
+def _set_scale(axes: Axes, scale: str) -> None:
+    if scale == "log-complement":
+        axes.set_xscale("function", functions=(_log_complement, _from_log_complement))
+    else:
+        axes.set_xscale(scale)
+
+
+def _log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map 0, 0.9, 0.99 to 0, 1, 2."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # beyond 1, where nothing is drawn
+        return -np.log10(1 - x)
+
+
+def _from_log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 - 10.0**-x
 
 
 def _label_arms(axes: Axes, x: Mapping[str, float]) -> None:

@@ -28,14 +28,15 @@ class Factor(Config):
         values: the values, in the order in which they are shown.
         pairs_of: instead of ``values``: parts (names, or tables with a ``name``) of which each
             alone and each pair is a value.
-        scale: how a numeric axis is drawn.
+        scale: how a numeric axis is drawn; ``log-complement``: by the logarithm of 1 - value, for
+            momenta and other shares near 1.
     """
 
     key: str
     label: str
     values: tuple[Any, ...] = ()
     pairs_of: tuple[str | dict[str, Any], ...] = ()
-    scale: Literal["log", "linear", "category"] = "category"
+    scale: Literal["log", "linear", "log-complement", "category"] = "category"
 
     @model_validator(mode="after")
     def _has_values(self) -> Self:
@@ -50,6 +51,10 @@ class Factor(Config):
             raise ValueError(f"factor {self.key!r} has scale {self.scale!r} but not only numbers")
         if self.scale == "log" and not all(level > 0 for level in self.levels()):
             raise ValueError(f"factor {self.key!r} has scale 'log' but not only values > 0")
+        if self.scale == "log-complement" and not all(level < 1 for level in self.levels()):
+            raise ValueError(
+                f"factor {self.key!r} has scale 'log-complement' but not only values < 1"
+            )
         return self
 
     def levels(self) -> tuple[Any, ...]:

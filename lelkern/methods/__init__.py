@@ -9,7 +9,7 @@ from typing import Any
 
 from lelkern.config import Config
 from lelkern.data import ImageData
-from lelkern.methods import raw_pixels, simclr
+from lelkern.methods import moco, pretraining, raw_pixels, simclr
 from lelkern.methods.runtime import Progress, RuntimeConfig
 
 
@@ -32,6 +32,7 @@ class Method:
 
 METHODS = {
     "raw-pixels": Method(raw_pixels.RawPixelsConfig, raw_pixels.run),
-    "simclr": Method(simclr.SimCLRConfig, simclr.run, simclr.check, simclr.untrained),
+    "simclr": Method(simclr.SimCLRConfig, simclr.run, pretraining.check, pretraining.untrained),
+    "moco": Method(moco.MoCoConfig, moco.run, pretraining.check, pretraining.untrained),
 }
 """Every recipe by name."""
