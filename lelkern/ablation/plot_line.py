@@ -60,8 +60,7 @@ def _set_scale(axes: Axes, scale: str) -> None:
 
 def _log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Map 0, 0.9, 0.99 to 0, 1, 2."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # beyond 1, where nothing is drawn
-        return -np.log10(1 - x)
+    return -np.log10(np.maximum(1 - x, 1e-12))  # finite at 1, where an empty axis ends
 
 
 def _from_log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ class Factor(Config):
     label: str
     values: tuple[Any, ...] = ()
     pairs_of: tuple[str | dict[str, Any], ...] = ()
-    scale: Literal["log", "linear", "log-complement", "category"] = "category"
+    scale: Literal["log-complement", "log", "linear", "category"] = "category"
 
     @model_validator(mode="after")
     def _has_values(self) -> Self:

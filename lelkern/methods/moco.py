@@ -40,12 +40,15 @@ class MoCoConfig(PretrainingConfig):
         queue_size: K, keys that are kept as negatives.
         momentum: m, by which the key encoder keeps what it was at every step. The keys are
             averages over about 1 / (1 - m) steps, which must be well below ``steps``.
-        momentum_schedule: ``constant``, or ``cosine``: from ``momentum`` at the first step to 1.
+        momentum_schedule: ``constant``, or ``cosine``: from ``momentum`` at the first step to 1
+            after the last.
         symmetric: let each view be the query once, at twice the cost of a step.
         bn_splits: equal parts of a batch over which BatchNorm takes its statistics, at least two
             images each.
     """
 
+    batch_size: int = Field(default=128, ge=2)
+    steps: int = Field(default=1000, ge=0)
     queue_size: int = Field(default=1024, ge=1)
     momentum: float = Field(default=0.99, ge=0, le=1)
     momentum_schedule: Literal["constant", "cosine"] = "constant"
@@ -175,17 +178,17 @@ def train(
 
 def _fit(model: MoCo, training: Training) -> None:
     """Algorithm 1 of He et al. 2020."""
-    for images in training:
+    for step, images in enumerate(training):
         loss, keys = model.compare(*model.two_views(images))
         training.step(loss)
-        model.follow(_momentum(model.config, training.done))
+        model.follow(_momentum(model.config, step))
         model.queue.enqueue(keys)
 
 
 def _momentum(config: MoCoConfig, step: int) -> float:
     if config.momentum_schedule == "constant":
         return config.momentum
-    return cosine_momentum(step, config.steps, start=config.momentum, end=1.0)
+    return cosine_momentum(step, config.steps, start=config.momentum)
 
 
 def run(

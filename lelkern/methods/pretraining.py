@@ -85,17 +85,13 @@ class Training:
     """The loop around a recipe's steps: batches in, losses out.
 
     ``for images in training: training.step(loss(images))`` is a whole run.
-
-    Attributes:
-        steps: optimiser steps of the run.
-        done: how many of them are done.
     """
 
     def __init__(
         self, model: nn.Module, config: PretrainingConfig, images: Tensor, progress: Progress
     ) -> None:
-        self.steps = config.steps
-        self.done = 0
+        self._steps = config.steps
+        self._done = 0
         self._batch_size = config.batch_size
         self._images = images
         self._progress = progress
@@ -109,7 +105,7 @@ class Training:
         """
         n, size = len(self._images), self._batch_size
         batches: list[Tensor] = []
-        for _ in range(self.steps):
+        for _ in range(self._steps):
             if not batches:
                 order = torch.randperm(n).to(self._images.device)
                 batches = [b for b in order.split(size) if len(b) == size]
@@ -121,8 +117,8 @@ class Training:
         loss.backward()
         self._optimizer.step()
         self._schedule.step()
-        self.done += 1
-        self._progress(self.done, loss.item())
+        self._done += 1
+        self._progress(self._done, loss.item())
 
 
 ConfigT = TypeVar("ConfigT", bound=PretrainingConfig)

@@ -14,6 +14,7 @@ CATEGORY = load_study("projection-head")
 HEATMAP = load_study("augmentation")
 OURS_ONLY = HEATMAP.model_copy(update={"published": None})
 PARAMETERS = load_study("model-size")
+MOMENTUM = load_study("momentum")
 STUDIES = {"line": LINE, "category": CATEGORY, "heatmap": HEATMAP, "parameters": PARAMETERS}
 each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
@@ -197,6 +198,23 @@ def test_linear_scale_is_linear():
     factor = LINE.factor[0].model_copy(update={"scale": "linear"})
     study = LINE.model_copy(update={"factor": (factor,)})
     assert panels(draw_study(study, rows_of(study), ()))[0].get_xscale() == "linear"
+
+
+def test_momenta_are_spaced_by_how_far_they_are_from_one():
+    axes, twin = panels(draw_study(MOMENTUM, rows_of(MOMENTUM), ()))
+    assert axes.get_xlabel() == f"{MOMENTUM.factor[0].label} (log scale of 1 − value)"
+    ticks = dict(
+        zip(axes.get_xticks(), (t.get_text() for t in axes.get_xticklabels()), strict=True)
+    )
+    assert ticks == {arm.values["momentum"]: arm.label for arm in MOMENTUM.arms()}
+    for drawn in (axes, twin):
+        places = drawn.transData.transform([(m, 0) for m in (0, 0.9, 0.99, 0.999, 0.9999)])[:, 0]
+        assert np.diff(places) == pytest.approx(np.diff(places)[0])
+    left, right = axes.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    assert left < places[0] < places[-1] < right
+    points = means(axes)
+    assert list(points[:, 0]) == list(ticks)
+    assert len(intervals(axes)) == len(ticks)
 
 
 @pytest.mark.parametrize("study", [LINE, CATEGORY], ids=["line", "category"])

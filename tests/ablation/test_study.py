@@ -6,10 +6,9 @@ from lelkern.config import ConfigError
 from lelkern.methods import METHODS
 
 
-def test_the_four_key_ablations_are_shipped_and_valid():
-    assert {"temperature", "projection-head", "augmentation", "model-size"} <= set(
-        shipped_studies()
-    )
+def test_the_key_ablations_are_shipped_and_valid():
+    simclr = {"temperature", "projection-head", "augmentation", "model-size"}
+    assert simclr | {"momentum", "queue-size"} <= set(shipped_studies())
     for name in shipped_studies():
         study = load_study(name)
         config = METHODS[study.method].config
@@ -18,6 +17,21 @@ def test_the_four_key_ablations_are_shipped_and_valid():
                 config.parse(variant.arm_config(arm), name)
         if study.published and study.plot in ("category", "heatmap"):
             assert set(study.published.x) <= {arm.label for arm in study.arms()}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("momentum", [0, 0.5, 0.9, 0.99, 0.999, 0.9999]),
+        ("queue-size", [256, 512, 1024, 4096, 16384, 65536]),
+    ],
+)
+def test_mocos_studies_have_the_values_of_its_authors(name, values):
+    study = load_study(name)
+    assert list(study.factor[0].levels()) == values
+    assert set(study.published.x) <= set(values)
+    assert study.seeds >= 3
+    assert len(study.quickened().arms()) == 3
 
 
 def test_temperature_spans_the_range_of_the_claim():
@@ -89,6 +103,7 @@ def test_quick_changes_seeds_values_and_base(study_file):
         ("[quick]", "[quick", "not valid TOML"),
         ('key = "level"', 'key = "data.seed"', "factor 'data.seed': all arms share data"),
         ('scale = "linear"', 'scale = "log"', "scale 'log' but not only values > 0"),
+        ('scale = "linear"', 'scale = "log-complement"', "'log-complement' but not only .* < 1"),
         ("level = [0.0, 2.0, 4.0]", "level = [2.0]", "quick: factor.0: .*at least two values"),
         ("[quick]", "[published]\nsource='s'\nlabel='l'\nx=['a']\ny=[1.0]\n[quick]", "numbers"),
         (

@@ -75,6 +75,9 @@ def results(folder):
         (["ablate", "tiny.toml", "--set", "temperature=1"], "this is what the study varies"),
         (["ablate", "tiny.toml", "--set", "steps=-1"], "steps: .* got -1"),
         (["ablate", "tiny.toml", "--set", "batch_size=5000"], "at most .* images, 32, got 5000"),
+        (["ablate", "momentum", "--set", "momentum=0.5"], "this is what the study varies"),
+        (["ablate", "momentum", "--set", "queue=5"], "unknown key 'queue'; did you mean"),
+        (["ablate", "momentum", "--set", "bn_splits=3"], "parts of at least 2 images, got 3"),
         (["ablate", "tiny.toml", "--data", "./nowhere"], "nowhere"),
         (["ablate", "tiny.toml", "--data", "cifar11"], "cifar1"),
         (["ablate", "tiny.toml", "--data", "cifar10", "--data-root", "."], "cifar10"),
@@ -167,6 +170,25 @@ def test_a_study_from_start_to_end_and_again(folder, capfd):
     assert [arm["arm"] for arm in summary["arms"]] == ["0.05", "0.5", "5"]
     assert summary["verdict"]["outcome"] == "inconclusive"
     assert "were done before" in err
+
+
+@pytest.mark.parametrize("study", ["momentum", "queue-size"])
+def test_the_quick_studies_of_moco(folder, capfd, study):
+    small = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "steps=3"]
+    settings = [part for value in (*small, "batch_size=8") for part in ("--set", value)]
+    arguments = ["ablate", study, "--quick", "--data", "images", *settings, "--json"]
+    code, out, err = call(capfd, *arguments, "--seeds", "1")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["method"] == "moco"
+    assert len(summary["arms"]) == 3
+    assert all(0 <= arm["metrics"]["knn"]["mean"] <= 1 for arm in summary["arms"])
+    first = results(folder)
+    assert len(first) == 3 + 2
+
+    assert call(capfd, *arguments)[0] == 0  # both seeds
+    assert first.items() <= results(folder).items()
+    assert len(results(folder)) == 2 * 4 + 1
 
 
 def test_out_names_the_folder(folder, capfd):
