@@ -119,7 +119,7 @@ def test_only_parameters_are_averaged(data):
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_keys_have_no_gradient_and_the_key_encoder_gets_none(views, symmetric):
     model = filled(model_of(small(symmetric=symmetric)))
-    loss, keys = model.compare(*views)
+    loss, keys = model.compare(*(view.requires_grad_() for view in views))
     loss.backward()
     assert not keys.requires_grad
     assert not model.queue.rows.requires_grad
