@@ -7,10 +7,9 @@
 #include <cstdint>
 
 #include "common/contrastive_positives.h"
+#include "cuda/element.h"
 
 namespace lelkern::cuda {
-
-enum class Element { float64, float32, float16, bfloat16 };
 
 using contrastive::Positives;
 

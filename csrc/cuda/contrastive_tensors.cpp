@@ -1,9 +1,6 @@
 // The contrastive losses between PyTorch's tensors and the kernels.
 
-#include <cuda_runtime_api.h>
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/accelerator.h>
-#include <torch/csrc/stable/macros.h>
 #include <torch/csrc/stable/ops.h>
 
 #include <initializer_list>
@@ -11,36 +8,14 @@
 
 #include "common/contrastive_op.h"
 #include "cuda/contrastive.h"
+#include "cuda/tensors.h"
 
 namespace lelkern::contrastive {
 namespace {
 
-cuda::Element element_of(ScalarType dtype) {
-    switch (dtype) {
-        case ScalarType::Double:
-            return cuda::Element::float64;
-        case ScalarType::Float:
-            return cuda::Element::float32;
-        case ScalarType::Half:
-            return cuda::Element::float16;
-        default:
-            return cuda::Element::bfloat16;
-    }
-}
-
-void* data(const Tensor& tensor) {
-    return const_cast<void*>(tensor.const_data_ptr());  // reading copies no lazy clone
-}
-
-void check(cudaError_t error) {
-    if (error == cudaSuccess) return;
-    cudaGetLastError();  // or the next launch would report it
-    STD_TORCH_CHECK(
-        error != cudaErrorNoKernelImageForDevice && error != cudaErrorInvalidDeviceFunction,
-        "lelkern's CUDA kernels were not compiled for this GPU: see `lelkern info` for "
-        "which; with LELKERN_BACKEND=reference PyTorch's own serve");
-    STD_CUDA_CHECK(error);
-}
+using cuda::check;
+using cuda::data;
+using cuda::element_of;
 
 // A loss as the kernels take it, and where they run: on the device of its rows, in the order of
 // PyTorch's current stream.
@@ -49,10 +24,8 @@ class Call {
     explicit Call(const Loss& loss)
         : device_(loss.rows[0].device()),
           guard_(loss.rows[0].get_device_index()),
-          dtype_(loss.rows[0].scalar_type()) {
-        void* stream = nullptr;
-        TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_.index(), &stream));
-        stream_ = static_cast<cudaStream_t>(stream);
+          dtype_(loss.rows[0].scalar_type()),
+          stream_(cuda::current_stream(device_.index())) {
         kernels_.element = element_of(dtype_);
         kernels_.D = loss.rows[0].size(1);
         for (std::size_t i = 0; i < loss.rows.size(); ++i) kernels_.rows[i] = read(loss.rows[i]);
