@@ -215,14 +215,14 @@ def libraries() -> list[Extension]:
     cpu = stable_library("cpu", ["common", "cpu"], libraries=["torch_cpu"])
     cuda = stable_library(
         "cuda",
-        ["cuda"],
+        ["common", "cuda"],
         extra_compile_args=["-DUSE_CUDA"],  # shows PyTorch's functions for CUDA
         # The runtime is linked in, so that the library loads beside any other, and is not shown to
         # what is loaded later.
         libraries=["torch_cpu", "torch_cuda", "cudart_static", "rt", "pthread", "dl"],
         extra_link_args=["-Wl,--exclude-libs,ALL"],
     )
-    return [cpu, cuda] if cuda.sources else [cpu]
+    return [cpu, cuda]
 
 
 setup(

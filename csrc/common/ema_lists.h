@@ -7,15 +7,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/ema_dimension.h"
+
 namespace lelkern::ema {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-
-// Strides are in elements.
-struct Dimension {
-    int64_t size, ema_stride, param_stride;
-};
 
 // An average and its parameter.
 struct Pair {

@@ -169,10 +169,38 @@ __device__ Number number_of(uint64_t bits, Element element) {
     }
 }
 
-// Updates `count` numbers wherever they are, neighbours by neighbouring threads: place(i, ema_at,
-// param_at) says where number i is.
-template <typename Number, bool stochastic, typename Place>
-__device__ void update_numbers(const EmaRow& row, int count, const Place& place,
+// Where the numbers are that a block does one by one.
+struct EmaPlaces {
+    int64_t begin;               // of the chunk, in the pair
+    int head, in_vectors;        // numbers before those that are done as vectors, and these
+    const uint64_t* dimensions;  // those of the pair, after their number; or null
+
+    // Of the i-th of them.
+    __device__ void operator()(int i, int64_t& ema_at, int64_t& param_at) const {
+        const int64_t number = begin + i + (i < head ? 0 : in_vectors);
+        if (dimensions == nullptr) {
+            ema_at = param_at = number;
+            return;
+        }
+        ema_at = param_at = 0;
+        auto rest = static_cast<uint64_t>(number);
+        const uint64_t* dimension = dimensions + 1;
+#pragma unroll 1
+        for (auto left = static_cast<int>(dimensions[0]); left > 0; --left) {
+            // The outermost holds the rest.
+            const uint64_t outer = left > 1 ? rest / dimension[0] : 0;
+            const auto index = static_cast<int64_t>(rest - outer * dimension[0]);
+            ema_at += index * static_cast<int64_t>(dimension[1]);
+            param_at += index * static_cast<int64_t>(dimension[2]);
+            rest = outer;
+            dimension += kDimensionWords;
+        }
+    }
+};
+
+// Updates `count` numbers, neighbours by neighbouring threads.
+template <typename Number, bool stochastic>
+__device__ void update_numbers(const EmaRow& row, int count, const EmaPlaces& place,
                                const EmaWeights& weights, const int64_t* seed) {
     constexpr int batch = 4;  // loads under way before the first store
     const EmaMean<Number> mean(weights);
@@ -220,14 +248,10 @@ __device__ void update_numbers(const EmaRow& row, int count, const Place& place,
     }
 }
 
-// Block b updates chunk b of the table.
-template <bool stochastic, int word_count>
-__global__ void __launch_bounds__(kEmaThreads, stochastic ? 3 : 4)
-    ema_update(const __grid_constant__ EmaTable<word_count> table, EmaDecay decay,
-               const int64_t* seed) {
-    const EmaRow row = table.row(table.row_of(blockIdx.x));
-    const EmaWeights weights(decay.get());
-    const int64_t begin = static_cast<int64_t>(blockIdx.x - row.first_chunk) * kEmaChunk;
+// Updates the chunk that begins at a number of a pair, whose dimensions are given or null.
+template <bool stochastic>
+__device__ void update_chunk(const EmaRow& row, const uint64_t* dimensions, int64_t begin,
+                             const EmaWeights& weights, const int64_t* seed) {
     const int count = static_cast<int>(min(row.count - begin, int64_t{kEmaChunk}));
     // Numbers from `head` on are done as vectors; the rest, all of them or less than two vectors,
     // one by one.
@@ -247,31 +271,23 @@ __global__ void __launch_bounds__(kEmaThreads, stochastic ? 3 : 4)
             });
         });
     }
-    const auto place = [&](int i, int64_t& ema_at, int64_t& param_at) {
-        const int64_t number = begin + i + (i < head ? 0 : in_vectors);
-        if (row.shape == 0) {
-            ema_at = param_at = number;
-            return;
-        }
-        ema_at = param_at = 0;
-        auto rest = static_cast<uint64_t>(number);
-        const uint64_t* dimension = table.words + row.shape + 1;
-#pragma unroll 1
-        for (auto left = static_cast<int>(dimension[-1]); left > 0; --left) {
-            // The outermost holds the rest.
-            const uint64_t outer = left > 1 ? rest / dimension[0] : 0;
-            const auto index = static_cast<int64_t>(rest - outer * dimension[0]);
-            ema_at += index * static_cast<int64_t>(dimension[1]);
-            param_at += index * static_cast<int64_t>(dimension[2]);
-            rest = outer;
-            dimension += kDimensionWords;
-        }
-    };
+    const EmaPlaces places{begin, head, in_vectors, dimensions};
     if (row.ema_element() == Element::float64) {
-        update_numbers<double, stochastic>(row, count - in_vectors, place, weights, seed);
+        update_numbers<double, stochastic>(row, count - in_vectors, places, weights, seed);
     } else {
-        update_numbers<float, stochastic>(row, count - in_vectors, place, weights, seed);
+        update_numbers<float, stochastic>(row, count - in_vectors, places, weights, seed);
     }
+}
+
+// Block b updates chunk b of the table. The bounds leave 64 registers, and 80 for random numbers.
+template <bool stochastic, int word_count>
+__global__ void __launch_bounds__(kEmaThreads, stochastic ? 3 : 4)
+    ema_update(const __grid_constant__ EmaTable<word_count> table, EmaDecay decay,
+               const int64_t* seed) {
+    const EmaRow row = table.row(table.row_of(blockIdx.x));
+    const int64_t begin = static_cast<int64_t>(blockIdx.x - row.first_chunk) * kEmaChunk;
+    update_chunk<stochastic>(row, row.shape == 0 ? nullptr : table.words + row.shape, begin,
+                             EmaWeights(decay.get()), seed);
 }
 
 }  // namespace lelkern::cuda

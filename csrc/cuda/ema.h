@@ -5,14 +5,10 @@
 
 #include <cstdint>
 
+#include "common/ema_dimension.h"
 #include "cuda/element.h"
 
 namespace lelkern::cuda {
-
-// Strides are numbers apart.
-struct EmaDimension {
-    int64_t size, ema_stride, param_stride;
-};
 
 // An average and its parameter, `count` numbers each.
 struct EmaPair {
@@ -22,7 +18,7 @@ struct EmaPair {
     int64_t count;
     // Where the numbers lie: none for those that lie without gaps, both in the same order;
     // otherwise as the dimensions say, the innermost first.
-    const EmaDimension* dimensions;
+    const ema::Dimension* dimensions;
     int dimension_count;
 };
 
@@ -40,7 +36,7 @@ struct EmaUpdate {
 constexpr int kDriverOfLargeParameters = 12010;
 
 // ema = decay ema + (1 - decay) param for every pair, as lelkern/reference/ema.py says to the bit.
-// Only queues kernels on a stream, one for 816 pairs (100 with small parameters), or fewer where
+// Only queues kernels on a stream, one for 817 pairs (100 with small parameters), or fewer where
 // they have dimensions: no synchronisation, no allocation, no state.
 cudaError_t update_averages(const EmaUpdate& update, cudaStream_t stream);
 

@@ -89,7 +89,7 @@ class EmaTableBuilder {
             uint64_t* at = table_.words + end_;
             *at++ = static_cast<uint64_t>(pair.dimension_count);
             for (int d = 0; d < pair.dimension_count; ++d) {
-                const EmaDimension& dimension = pair.dimensions[d];
+                const ema::Dimension& dimension = pair.dimensions[d];
                 *at++ = static_cast<uint64_t>(dimension.size);
                 *at++ = static_cast<uint64_t>(dimension.ema_stride);
                 *at++ = static_cast<uint64_t>(dimension.param_stride);

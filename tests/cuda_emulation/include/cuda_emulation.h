@@ -18,6 +18,7 @@
 
 #undef __shared__
 #undef __launch_bounds__
+#undef __grid_constant__
 #undef __cluster_dims__
 #undef __maxnreg__
 
@@ -26,6 +27,7 @@
 // g++ does not see of an array of classes unless it is told that no code is needed for it.
 #define __shared__ __constinit thread_local
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __cluster_dims__(...)
 #define __maxnreg__(...)
 

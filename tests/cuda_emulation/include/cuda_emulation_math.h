@@ -18,11 +18,28 @@
 #define __tanf(x) ::tanf(x)
 #define __powf(x, y) ::powf(x, y)
 
+namespace lelkern::emulation {
+// A product that the compiler cannot fuse with an addition.
+template <typename T>
+T rounded_product(T x, T y) {
+    T product = x * y;
+#if defined(__x86_64__)
+    asm("" : "+x"(product));
+#else
+    asm("" : "+w"(product));
+#endif
+    return product;
+}
+}  // namespace lelkern::emulation
+
 inline float __fdividef(float x, float y) { return x / y; }
 inline float __fdiv_rn(float x, float y) { return x / y; }
 inline float __fadd_rn(float x, float y) { return x + y; }
 inline float __fsub_rn(float x, float y) { return x - y; }
-inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fmul_rn(float x, float y) { return ::lelkern::emulation::rounded_product(x, y); }
+inline double __dadd_rn(double x, double y) { return x + y; }
+inline double __dsub_rn(double x, double y) { return x - y; }
+inline double __dmul_rn(double x, double y) { return ::lelkern::emulation::rounded_product(x, y); }
 inline float __fmaf_rn(float x, float y, float z) { return ::fmaf(x, y, z); }
 inline double __fma_rn(double x, double y, double z) { return ::fma(x, y, z); }
 inline float __frcp_rn(float x) { return 1.0f / x; }
