@@ -155,18 +155,15 @@ __device__ inline uint64_t load_bits(const void* from, Element element, int64_t 
     }
 }
 
+// Chosen among all types without branches, which a compiler would multiply by those around.
 template <typename Number>
 __device__ Number number_of(uint64_t bits, Element element) {
-    switch (element) {
-        case Element::float64:
-            return converted<Number>(__longlong_as_double(static_cast<long long>(bits)));
-        case Element::float32:
-            return converted<Number>(__uint_as_float(static_cast<uint32_t>(bits)));
-        case Element::float16:
-            return converted<Number>(__ushort_as_half(static_cast<uint16_t>(bits)));
-        default:
-            return converted<Number>(__ushort_as_bfloat16(static_cast<uint16_t>(bits)));
-    }
+    const auto low = static_cast<uint32_t>(bits);
+    const float half = __half2float(__ushort_as_half(static_cast<uint16_t>(low)));
+    const float narrow = element == Element::float16 ? half : __uint_as_float(low << 16);
+    const float single = element == Element::float32 ? __uint_as_float(low) : narrow;
+    const double wide = __longlong_as_double(static_cast<long long>(bits));
+    return element == Element::float64 ? static_cast<Number>(wide) : static_cast<Number>(single);
 }
 
 // Where the numbers are that a block does one by one.
@@ -211,15 +208,16 @@ __device__ void update_numbers(const EmaRow& row, int count, const EmaPlaces& pl
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
             const int i = sweep + k * kEmaThreads;
-            if (i >= count) break;
-            int64_t param_at;
-            place(i, at[k], param_at);
-            averages[k] = load_bits(row.ema, ema_element, at[k]);
-            parameters[k] = load_bits(row.param, param_element, param_at);
+            if (i < count) {
+                int64_t param_at;
+                place(i, at[k], param_at);
+                averages[k] = load_bits(row.ema, ema_element, at[k]);
+                parameters[k] = load_bits(row.param, param_element, param_at);
+            }
         }
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
-            if (sweep + k * kEmaThreads >= count) break;
+            if (sweep + k * kEmaThreads >= count) continue;
             const Number x = mean(number_of<Number>(averages[k], ema_element),
                                   number_of<Number>(parameters[k], param_element));
             if constexpr (std::is_same_v<Number, double>) {
@@ -227,22 +225,19 @@ __device__ void update_numbers(const EmaRow& row, int count, const EmaPlaces& pl
             } else if (ema_element == Element::float32) {
                 static_cast<float*>(row.ema)[at[k]] = x;
             } else {
-                uint32_t noise = 0;
+                __half half;
+                __nv_bfloat16 bfloat16;
                 if constexpr (stochastic) {
-                    noise = noise_of(at[k] >> 3, row.tensor, *seed).bits(at[k] & 7);
-                }
-                const auto store = [&](auto& to) {
-                    if constexpr (stochastic) {
-                        store_stochastic(to, x, noise);
-                    } else {
-                        store_nearest(to, x);
-                    }
-                };
-                if (ema_element == Element::float16) {
-                    store(static_cast<__half*>(row.ema)[at[k]]);
+                    const uint32_t noise = noise_of(at[k] >> 3, row.tensor, *seed).bits(at[k] & 7);
+                    store_stochastic(half, x, noise);
+                    store_stochastic(bfloat16, x, noise);
                 } else {
-                    store(static_cast<__nv_bfloat16*>(row.ema)[at[k]]);
+                    store_nearest(half, x);
+                    store_nearest(bfloat16, x);
                 }
+                static_cast<uint16_t*>(row.ema)[at[k]] = ema_element == Element::float16
+                                                             ? __half_as_ushort(half)
+                                                             : __bfloat16_as_ushort(bfloat16);
             }
         }
     }

@@ -49,3 +49,14 @@ def test_kernels_for_tensor_cores_use_them_in_their_loops(kernels: list[Kernel])
     named = [k for k in kernels if "mma" in k.kernel.lower()]
     assert named
     assert [k for k in named if k.tensor_core_in_loops == 0] == []
+
+
+def test_averages_are_loaded_16_bytes_at_a_time(kernels: list[Kernel]) -> None:
+    # For each pair of types four loads (two, where both have 16 bits) of the wider, or of both.
+    types = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+    batches = [2 if 2 == a == b else 4 for a in types.values() for b in types.values()]
+    operands = [1 + (a == b) for a in types.values() for b in types.values()]
+    wanted = sum(batch * n for batch, n in zip(batches, operands, strict=True))
+    averages = [k for k in kernels if k.kernel.startswith("ema_update<")]
+    assert averages
+    assert [k for k in averages if k.wide_global_loads != wanted] == []
