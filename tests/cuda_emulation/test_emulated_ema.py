@@ -251,6 +251,16 @@ def test_every_kind_of_number(dtype, seed) -> None:
             check([average.to(dtype)], [parameter.to(of_parameter)], decay, seed)
 
 
+@pytest.mark.parametrize("seed", [None, SEED], ids=["nearest", "stochastic"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_no_nan_becomes_a_number(dtype, seed) -> None:
+    # The first is a GPU's own, which a carry would turn into zero; of the second, the bits that
+    # are kept are those of infinity.
+    bits = torch.tensor([0x7FFFFFFF, 0x7F800001, -1], dtype=torch.int32).repeat(3)
+    found = check([torch.zeros(9, dtype=dtype)], [bits.view(torch.float32)], 0.0, seed)
+    assert found[0].isnan().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_averages_of_16_bits_are_right_on_average(dtype) -> None:
     # Between 1 and the next number, 2^-7 or 2^-10 away, 0.3 of the way: of n trials of which a
