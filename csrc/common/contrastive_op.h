@@ -26,7 +26,9 @@ struct Loss {
     std::optional<Tensor> row_ids, column_ids, labels;  // whole numbers, contiguous int64
     bool both;                                          // columns have losses, too
     Tensor temperature;
-    bool normalize, bf16;
+    bool normalize;
+    // As the sum of how many bfloat16 numbers each may be multiplied; 0: only as it is.
+    int64_t bf16_terms;
 };
 
 struct ForwardResult {
@@ -64,6 +66,10 @@ inline void check_codes(const char* name, const std::optional<Tensor>& codes, in
     STD_TORCH_CHECK(!codes || (codes->dim() == 1 && codes->size(0) == count &&
                                codes->scalar_type() == ScalarType::Long && codes->is_contiguous()),
                     name, " must be a whole number for each row: contiguous int64");
+}
+
+inline void check_bf16_terms(int64_t terms) {
+    STD_TORCH_CHECK(terms >= 0 && terms <= 2, "bf16_terms must be 0, 1 or 2, got ", terms);
 }
 
 inline void check_temperature(const Tensor& temperature) {

@@ -72,7 +72,7 @@ class Prepared {
   public:
     Prepared(const Loss& loss, bool stats, bool for_backward)
         : loss(loss),
-          tiles(kernels<T>(loss.bf16)),
+          tiles(kernels<T>(loss.bf16_terms == 1)),
           rows(loss.rows),
           columns(loss.columns.empty() ? loss.rows : loss.columns) {
         problem.D = rows.D();

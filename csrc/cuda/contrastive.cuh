@@ -2,8 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
-#include "cuda/contrastive_backward.cuh"
+#include "cuda/contrastive_symmetric.cuh"
 
 namespace lelkern::cuda {
 
@@ -27,6 +28,7 @@ class Arena {
     int64_t bytes_ = 0;
 };
 
+constexpr int64_t kMostSplits = 64;
 constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
 
 inline int whole_tiles(int64_t rows) {
@@ -80,11 +82,12 @@ class Engine {
     void backward(const void* grad, int64_t grad_stride, const void* losses,
                   const double* log_sum_exp, const Gradients& to, bool column_gradients) {
         Number* scale = nullptr;
-        if (sizeof(Word) == 2) {
+        if (sizeof(Word) == 2 || symmetric()) {
             scale = arena_.template take<Number>(1);
             if (!arena_.counts() && error_ == cudaSuccess) {
                 error_ = LELKERN_LAUNCH(contrastive_scale<Number>, dim3(1), dim3(kScaleThreads), 0,
                                         stream_, static_cast<const Number*>(grad), grad_stride,
+                                        symmetric() ? log_sum_exp : nullptr,
                                         static_cast<int>(loss_.losses()), scale);
             }
         }
@@ -174,15 +177,35 @@ class Engine {
                 static_cast<int>(first.count)};
     }
 
-    // How many blocks should share what moves past a tile, so that all multiprocessors have two.
-    int splits(const Side<Word>& still, const Side<Word>& moving, int64_t most) const {
-        const int blocks = std::max(still.padded / kTile, 1);
-        // Long sums in 16 bits drift, as tensor cores truncate; those of shares are added in
-        // double.
-        const int long_share = moving.padded / kTile / 512;
-        const int wanted = std::max((2 * loss_.multiprocessors + blocks - 1) / blocks, long_share);
-        const int64_t upper = std::min<int64_t>(most, std::max(moving.padded / kTile, 1));
-        return static_cast<int>(std::clamp<int64_t>(wanted, 1, upper));
+    // Half of the similarities serve where they are a third of the work, and nothing is gained by
+    // more blocks.
+    bool symmetric() const {
+        const int64_t tiles = rows_.side.padded / kTile;
+        return std::is_same_v<Tile, SymmetricTile> && loss_.self && loss_.normalize &&
+               tiles * (tiles / 2 + 1) * slabs() >= 4 * loss_.multiprocessors;
+    }
+
+    int slabs() const { return (stride_ + Tile::features - 1) / Tile::features; }
+
+    // How many of at most `most` blocks should share what one block would do with so many tiles, so
+    // that multiprocessors, which have two blocks at a time, all have some to the end.
+    int splits(int64_t blocks, int tiles, int64_t most) const {
+        // Long sums of tensor cores drift, as they truncate; those of shares are added in double.
+        const int at_least = Tile::tensor_cores ? tiles / 512 : 1;
+        const int64_t at_most = std::min<int64_t>({most, kMostSplits, std::max(tiles, 1)});
+        int best = 1;
+        int64_t least = std::numeric_limits<int64_t>::max();
+        for (int count = std::min<int>(std::max(at_least, 1), at_most); count <= at_most; ++count) {
+            const int64_t places = 2 * loss_.multiprocessors;
+            const int64_t rounds = (blocks * count + places - 1) / places;
+            // A block takes about as long as a tile besides.
+            const int64_t time = rounds * ((tiles + count - 1) / count + 1);
+            if (time < least) {
+                least = time;
+                best = count;
+            }
+        }
+        return best;
     }
 
     Pass<Word> pass_of(const Side<Word>& still, const Side<Word>& moving, int splits) const {
@@ -199,7 +222,8 @@ class Engine {
 
     void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
                       double* log_sum_exp, Number* accuracy) {
-        const Pass<Word> pass = pass_of(still, moving, splits(still, moving, 64));
+        const Pass<Word> pass = pass_of(
+            still, moving, splits(still.padded / kTile, moving.padded / kTile, kMostSplits));
         const int64_t size = static_cast<int64_t>(still.padded) * pass.splits;
         Number* const sums = arena_.template take<Number>(RowSums<Number>::fields * size);
         Number* const positive = arena_.template take<Number>(still.padded);
@@ -226,9 +250,11 @@ class Engine {
         }
         const double epsilon = sizeof(Number) == 8 ? 2.220446049250313e-16 : 1.1920929e-07;
         // Tensor cores truncate, which adds up with the number of their steps.
-        const double steps = sizeof(Word) == 2 ? static_cast<double>(loss_.D) / 4 : 0;
+        const double steps =
+            Tile::tensor_cores ? static_cast<double>(kTerms<Word> * loss_.D) / 4 : 0;
+        const double left_out = kTerms<Word> == 1 ? 0 : 1.0 / (1 << 18);
         const double rounding =
-            given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon : 0;
+            given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon + left_out : 0;
         launch(still.count, kFinishThreads, [&](dim3 grid) {
             return LELKERN_LAUNCH(contrastive_finish<Number>, grid, dim3(kFinishThreads), 0,
                                   stream_, sums, positive, counts_, still.count, still.padded,
@@ -241,14 +267,28 @@ class Engine {
     void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
                        const Weights<Number>& other, const GivenPositives<T, Word>& given,
                        const Number* scale, const RowsOut<T>& out, double* along) {
-        const int64_t size = static_cast<int64_t>(still.side.padded) * stride_;
+        const GradientSums<Number> sums = symmetric() ? symmetric_sums(still.side, own)
+                                                      : row_sums(still.side, moving, own, other);
+        launch(still.side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
+            return LELKERN_LAUNCH((contrastive_project<T, Word>), grid, dim3(kPrepareThreads), 0,
+                                  stream_, sums, still.side, still.factors, own, given,
+                                  static_cast<int>(loss_.D), loss_.normalize, scale,
+                                  loss_.temperature, loss_.temperature_element, out, along);
+        });
+    }
+
+    // Of one side, each block all of its rows'.
+    GradientSums<Number> row_sums(const Side<Word>& still, const Side<Word>& moving,
+                                  const Weights<Number>& own, const Weights<Number>& other) {
+        const int64_t size = static_cast<int64_t>(still.padded) * stride_;
         const int64_t most =
             std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
-        const Pass<Word> pass = pass_of(still.side, moving, splits(still.side, moving, most));
+        const int64_t blocks = still.padded / kTile * slabs();
+        const Pass<Word> pass = pass_of(still, moving, splits(blocks, moving.padded / kTile, most));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
-        launch(still.side.padded, kTile, [&](dim3 grid) {
+        launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
-            grid.z = (stride_ + Tile::features - 1) / Tile::features;
+            grid.z = slabs();
             const auto go = [&](auto kernel) {
                 return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kBackwardShared<Tile>,
                                       stream_, pass, own, other, sums);
@@ -256,12 +296,34 @@ class Engine {
             return loss_.positives == Positives::labelled ? go(contrastive_backward<Tile, true>)
                                                           : go(contrastive_backward<Tile, false>);
         });
-        launch(still.side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
-            return LELKERN_LAUNCH((contrastive_project<T, Word>), grid, dim3(kPrepareThreads), 0,
-                                  stream_, sums, pass.splits, still.side, still.factors, own, given,
-                                  static_cast<int>(loss_.D), stride_, loss_.normalize, scale,
-                                  loss_.temperature, loss_.temperature_element, out, along);
-        });
+        return {sums, pass.splits, still.padded, stride_, {}};
+    }
+
+    // Of rows that are compared with themselves.
+    GradientSums<Number> symmetric_sums(const Side<Word>& side, const Weights<Number>& weights) {
+        const int64_t size = static_cast<int64_t>(side.padded) * stride_;
+        const int tiles = side.padded / kTile;
+        const FixedPoint sums{arena_.template take<unsigned long long>(size),
+                              fixed_point_scale(side.count)};
+        if constexpr (std::is_same_v<Tile, SymmetricTile>) {
+            const Pass<Word> pass = pass_of(
+                side, side, splits(tiles * slabs(), symmetric_tiles(tiles, 0), kMostSplits));
+            launch(size, kClearThreads, [&](dim3 grid) {
+                return LELKERN_LAUNCH(contrastive_clear, grid, dim3(kClearThreads), 0, stream_,
+                                      sums.sums, size);
+            });
+            launch(side.padded, kTile, [&](dim3 grid) {
+                grid.y = pass.splits;
+                grid.z = slabs();
+                const auto go = [&](auto kernel) {
+                    return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kSymmetricShared,
+                                          stream_, pass, weights, sums);
+                };
+                return loss_.positives == Positives::labelled ? go(contrastive_symmetric<true>)
+                                                              : go(contrastive_symmetric<false>);
+            });
+        }
+        return {nullptr, 0, side.padded, stride_, sums};
     }
 
     const Loss& loss_;
@@ -280,15 +342,15 @@ auto with_engine(const Loss& loss, void* workspace, cudaStream_t stream, const F
         case Element::float64:
             return f(Engine<double, FmaTile<double>>(loss, workspace, stream));
         case Element::float32:
-            if (!loss.tensor_cores)
-                return f(Engine<float, FmaTile<float>>(loss, workspace, stream));
+            if (loss.terms == 0) return f(Engine<float, FmaTile<float>>(loss, workspace, stream));
+            if (loss.terms == 2)
+                return f(Engine<float, MmaTile<TwoTerms>>(loss, workspace, stream));
             return f(Engine<float, MmaTile<__nv_bfloat16>>(loss, workspace, stream));
         case Element::float16:
-            if (!loss.tensor_cores)
-                return f(Engine<__half, FmaTile<float>>(loss, workspace, stream));
+            if (loss.terms == 0) return f(Engine<__half, FmaTile<float>>(loss, workspace, stream));
             return f(Engine<__half, MmaTile<__half>>(loss, workspace, stream));
         default:
-            if (!loss.tensor_cores) {
+            if (loss.terms == 0) {
                 return f(Engine<__nv_bfloat16, FmaTile<float>>(loss, workspace, stream));
             }
             return f(Engine<__nv_bfloat16, MmaTile<__nv_bfloat16>>(loss, workspace, stream));

@@ -35,7 +35,9 @@ struct Loss {
     const void* temperature;              // a number
     Element temperature_element;
     bool normalize;
-    bool tensor_cores;    // multiply in 16 bits: float16 as it is, everything else as bfloat16
+    // As the sum of how many 16-bit numbers the tensor cores multiply each: 1 (float16 as it is,
+    // everything else as bfloat16), 2 (float32 as two of bfloat16); 0: without tensor cores.
+    int terms;
     int multiprocessors;  // of the device: how many blocks there should be
 
     int64_t row_count() const { return rows[0].count + rows[1].count; }

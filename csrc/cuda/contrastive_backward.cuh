@@ -6,6 +6,7 @@
 // the moving rows, which one block of threads gathers: no atomics, and always the same bits.
 #pragma once
 
+#include "cuda/contrastive_fixed_point.cuh"
 #include "cuda/contrastive_forward.cuh"
 
 namespace lelkern::cuda {
@@ -34,15 +35,22 @@ struct Weights {
 
 constexpr int kScaleThreads = 256;
 
-// Weights in 16 bits are multiplied by this power of 2: the largest is then below 2^14, where
-// float16 still holds 2^-38 of it.
+// Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
+// gradients are then at most 2^12, and weights below 2^14, where float16 still holds 2^-38 of it.
+// log_sum_exp: for fixed point, which has no nan, or null; if one of it is nan, or a gradient is no
+// finite number, the scale is nan.
 template <typename T>
 __global__ void __launch_bounds__(kScaleThreads)
-    contrastive_scale(const T* grad, int64_t grad_stride, int count, T* scale) {
+    contrastive_scale(const T* grad, int64_t grad_stride, const double* log_sum_exp, int count,
+                      T* scale) {
     __shared__ T largest[kScaleThreads];
     T own = 0;
     for (int i = threadIdx.x; i < count; i += kScaleThreads) {
-        own = larger(own, static_cast<T>(fabs(grad[i * grad_stride])));
+        const T size = fabs(grad[i * grad_stride]);
+        own = larger(own, size);
+        const bool is_nan =
+            std::isnan(size) || (log_sum_exp != nullptr && std::isnan(log_sum_exp[i]));
+        if (is_nan) own = INFINITY;
     }
     largest[threadIdx.x] = own;
     __syncthreads();
@@ -57,6 +65,7 @@ __global__ void __launch_bounds__(kScaleThreads)
         // At most 2^100: far from infinity for the tiniest gradients.
         const bool usual = most > 0 && std::isfinite(most);
         *scale = usual ? exp2(-larger(T(-100), ceil(log2(most) - 12))) : T(1);
+        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = static_cast<T>(nan(""));
     }
 }
 
@@ -91,6 +100,23 @@ __device__ T weight(const Weights<T>& side, int k, T s, T scale, bool labelled_p
     return labelled_positive ? side.for_positives(k) * p - side.share(k) : side.upstream(k) * p;
 }
 
+// G_ij, where s_ij = s.
+template <bool labelled, typename T, typename Word>
+__device__ T gradient_of(const Pass<Word>& pass, const Weights<T>& still, const Weights<T>& moving,
+                         int i, int j, T s, T scale) {
+    const Role role = role_of<labelled>(pass, i, j);
+    const bool positive = role == Role::positive;
+    T g = 0;
+    if (positive && !labelled) {
+        if (still) g -= still.missing(i);
+        if (moving) g -= moving.missing(j);
+    } else if (role != Role::none) {
+        if (still) g += weight(still, i, s, scale, positive);
+        if (moving) g += weight(moving, j, s, scale, positive);
+    }
+    return g;
+}
+
 template <typename Tile>
 constexpr int kBackwardShared =
     Stages::bytes + Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
@@ -121,24 +147,19 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
 #pragma unroll
             for (int c = 0; c < Tile::C; ++c) {
                 const int j = j0 + Tile::column(c);
-                const Role role = role_of<labelled>(pass, i, j);
-                const bool positive = role == Role::positive;
-                T g = 0;
-                if (positive && !labelled) {
-                    if (still) g -= still.missing(i);
-                    if (moving) g -= moving.missing(j);
-                } else if (role != Role::none) {
-                    if (still) g += weight(still, i, s[r][c], scale, positive);
-                    if (moving) g += weight(moving, j, s[r][c], scale, positive);
-                }
+                const T g = gradient_of<labelled>(pass, still, moving, i, j, s[r][c], scale);
                 // With the norm of the row that it is going to be multiplied by.
                 s[r][c] = pass.moving.inverse_norm == nullptr ? g : g * pass.moving.inverse_norm[j];
             }
         }
-        Tile::Product::share(s, scratch);
-        cp_async_wait<0>();
-        __syncthreads();
-        product.multiply(s, scratch, slab);
+#pragma unroll
+        for (int part = 0; part < Tile::Product::parts; ++part) {
+            if (part > 0) __syncthreads();
+            Tile::Product::share(s, scratch, part);
+            cp_async_wait<0>();
+            __syncthreads();
+            product.multiply(s, scratch, slab, part);
+        }
     });
     const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
     product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
@@ -164,15 +185,34 @@ struct GivenPositives {
     RowsOut<T> out;
 };
 
-// From the gradients of the packed rows, (splits, padded, stride), to those of the embeddings.
-// along[i], unless null, is what the row adds to the gradient of the temperature.
+// Gradients of packed rows: shares (splits, padded, stride), or their sum in fixed point.
+template <typename T>
+struct GradientSums {
+    const T* shares;
+    int splits, padded, stride;
+    FixedPoint fixed;  // or null
+
+    __device__ double at(int i, int d) const {
+        const int64_t place = static_cast<int64_t>(i) * stride + d;
+        if (fixed.sums != nullptr) return fixed.read(place);
+        double sum = 0;
+#pragma unroll 1
+        for (int split = 0; split < splits; ++split) {
+            sum +=
+                static_cast<double>(shares[static_cast<int64_t>(split) * padded * stride + place]);
+        }
+        return sum;
+    }
+};
+
+// From the gradients of the packed rows to those of the embeddings. along[i], unless null, is what
+// the row adds to the gradient of the temperature.
 template <typename T, typename Word>
 __global__ void __launch_bounds__(kPrepareThreads)
-    contrastive_project(const NumberOf<Word>* sums, int splits, Side<Word> side,
-                        const double* factors, Weights<NumberOf<Word>> weights,
-                        GivenPositives<T, Word> given, int D, int stride, bool normalize,
-                        const NumberOf<Word>* scale, const void* temperature, Element element,
-                        RowsOut<T> out, double* along) {
+    contrastive_project(GradientSums<NumberOf<Word>> sums, Side<Word> side, const double* factors,
+                        Weights<NumberOf<Word>> weights, GivenPositives<T, Word> given, int D,
+                        bool normalize, const NumberOf<Word>* scale, const void* temperature,
+                        Element element, RowsOut<T> out, double* along) {
     using Number = NumberOf<Word>;
     const int i = row_of_warp(), lane = lane_of_warp();
     if (i >= side.count) return;
@@ -180,13 +220,9 @@ __global__ void __launch_bounds__(kPrepareThreads)
     const double unit = scale == nullptr ? 1 : 1 / static_cast<double>(*scale);
     const bool has_given = given.side.words != nullptr;
     const double missing = has_given ? static_cast<double>(weights.missing(i)) : 0;
+    const int stride = sums.stride;
     const auto gradient = [&](int d) {
-        double sum = 0;
-#pragma unroll 1
-        for (int split = 0; split < splits; ++split) {
-            const int64_t row = static_cast<int64_t>(split) * side.padded + i;
-            sum += static_cast<double>(sums[row * stride + d]);
-        }
+        const double sum = sums.at(i, d);
         return has_given ? sum - missing * at(given.side, i, stride, d) : sum;
     };
     double own = 0, positive = 0;

@@ -18,9 +18,29 @@ constexpr int kPitchBytes = 144;   // between such rows: eight of them lie in al
 constexpr float kLowest = -1e30f;  // below every similarity, and exp2 of its differences is 0
 constexpr double kLn2 = 0.6931471805599453;
 
+// Stands for a number as the sum of two of bfloat16, which hold 2^-17 of it. A chunk of a row is
+// the first terms of its features, and then the second ones.
+struct TwoTerms {
+    uint32_t bits;
+};
+
 // What numbers of type Word are summed in.
 template <typename Word>
 using NumberOf = std::conditional_t<std::is_same_v<Word, double>, double, float>;
+
+// What the tensor cores multiply, and how many of them a word is.
+template <typename Word>
+using TermOf = std::conditional_t<std::is_same_v<Word, TwoTerms>, __nv_bfloat16, Word>;
+template <typename Word>
+constexpr int kTerms = static_cast<int>(sizeof(Word) / sizeof(TermOf<Word>));
+
+// Where a row has a term of feature d, in bytes.
+template <typename Word>
+__device__ constexpr int offset_of(int d, int term) {
+    constexpr int features = kRowBytes / static_cast<int>(sizeof(Word));
+    constexpr int size = static_cast<int>(sizeof(TermOf<Word>));
+    return d / features * kRowBytes + term * features * size + d % features * size;
+}
 
 // One side, packed: normalised, padded with zeros to whole tiles and whole rows of kRowBytes.
 template <typename Word>

@@ -38,6 +38,39 @@ __device__ To rounded(double x) {
     }
 }
 
+// Feature d of a row of words.
+template <typename Word>
+__device__ void put(Word* row, int d, double x) {
+    if constexpr (kTerms<Word> == 1) {
+        row[d] = rounded<Word>(x);
+    } else {
+        char* const bytes = reinterpret_cast<char*>(row);
+        double rest = x;
+#pragma unroll
+        for (int term = 0; term < kTerms<Word>; ++term) {
+            const auto next = rounded<TermOf<Word>>(rest);
+            *reinterpret_cast<TermOf<Word>*>(bytes + offset_of<Word>(d, term)) = next;
+            rest -= to_double(next);
+        }
+    }
+}
+
+template <typename Word>
+__device__ double get(const Word* row, int d) {
+    if constexpr (kTerms<Word> == 1) {
+        return to_double(row[d]);
+    } else {
+        const char* const bytes = reinterpret_cast<const char*>(row);
+        double sum = 0;
+#pragma unroll
+        for (int term = 0; term < kTerms<Word>; ++term) {
+            sum +=
+                to_double(*reinterpret_cast<const TermOf<Word>*>(bytes + offset_of<Word>(d, term)));
+        }
+        return sum;
+    }
+}
+
 template <typename T>
 __device__ T sum_of_warp(T x) {
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(~0u, x, lanes);
@@ -61,7 +94,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     if (i >= padded) return;
     Word* to = words + static_cast<int64_t>(i) * stride;
     if (i >= rows.count) {
-        for (int d = lane; d < stride; d += kWarp) to[d] = rounded<Word>(0);
+        for (int d = lane; d < stride; d += kWarp) put(to, d, 0);
         if (lane == 0) {
             factors[i] = 0;
             if (narrow) inverse_norm[i] = 0;
@@ -71,7 +104,8 @@ __global__ void __launch_bounds__(kPrepareThreads)
     const T* from = rows.row(i);
     // As it is going to be multiplied, which may be rounded to 16 bits.
     const auto read = [&](int d) {
-        return narrow ? to_double(rounded<Word>(to_double(from[d]))) : to_double(from[d]);
+        if constexpr (narrow) return to_double(rounded<Word>(to_double(from[d])));
+        return to_double(from[d]);
     };
     double factor = 1;
     if (normalize) {
@@ -88,7 +122,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
         if (normalize && factor == 0) multiplied = 0;
     }
     for (int d = lane; d < stride; d += kWarp) {
-        to[d] = rounded<Word>(d < D ? read(d) * multiplied : 0);
+        put(to, d, d < D ? read(d) * multiplied : 0);
     }
     if (lane == 0) {
         factors[i] = factor;
@@ -98,7 +132,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
 
 template <typename Word>
 __device__ double at(const Side<Word>& side, int i, int stride, int d) {
-    const double word = to_double(side.words[static_cast<int64_t>(i) * stride + d]);
+    const double word = get(side.words + static_cast<int64_t>(i) * stride, d);
     return side.inverse_norm == nullptr ? word : word * side.inverse_norm[i];
 }
 

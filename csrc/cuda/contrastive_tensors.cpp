@@ -41,7 +41,7 @@ class Call {
         kernels_.temperature_element = element_of(loss.temperature.scalar_type());
         kernels_.normalize = loss.normalize;
         // float16 loses nothing where it is multiplied as it is.
-        kernels_.tensor_cores = loss.bf16 || dtype_ == ScalarType::Half;
+        kernels_.terms = dtype_ == ScalarType::Half ? 1 : static_cast<int>(loss.bf16_terms);
         check(cudaDeviceGetAttribute(&kernels_.multiprocessors, cudaDevAttrMultiProcessorCount,
                                      device_.index()));
     }

@@ -66,15 +66,14 @@ struct Slab {
         }
     }
 
-    __device__ const Word* row(int j) const {
-        return reinterpret_cast<const Word*>(memory + j * pitch);
-    }
+    __device__ const char* row(int j) const { return memory + j * pitch; }
 };
 
 template <typename T>
 struct FmaTile {
     using Word = T;
     using Number = T;
+    static constexpr bool tensor_cores = false;
     static constexpr int threads = 256;
     static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  // at once on a multiprocessor
     static constexpr int R = 4, C = 4;
@@ -84,19 +83,21 @@ struct FmaTile {
     __device__ static int row(int r) { return threadIdx.x / 16 * 4 + r; }
     __device__ static int column(int c) { return threadIdx.x % 16 + 16 * c; }
 
-    // s += the product of one chunk.
-    __device__ static void multiply(const char* still, const char* moving, T (&s)[R][C]) {
+    // s += the product of one chunk, or of as many bytes of rows that are `pitch` bytes apart.
+    template <int pitch = kPitchBytes>
+    __device__ static void multiply(const char* still, const char* moving, T (&s)[R][C],
+                                    int bytes = kRowBytes) {
         using V = Vector<T>;
 #pragma unroll 2
-        for (int k = 0; k < kRowBytes; k += 16) {
+        for (int k = 0; k < bytes; k += 16) {
             V a[R], b[C];
 #pragma unroll
             for (int r = 0; r < R; ++r) {
-                a[r] = *reinterpret_cast<const V*>(still + row(r) * kPitchBytes + k);
+                a[r] = *reinterpret_cast<const V*>(still + row(r) * pitch + k);
             }
 #pragma unroll
             for (int c = 0; c < C; ++c) {
-                b[c] = *reinterpret_cast<const V*>(moving + column(c) * kPitchBytes + k);
+                b[c] = *reinterpret_cast<const V*>(moving + column(c) * pitch + k);
             }
 #pragma unroll
             for (int v = 0; v < V::size; ++v) {
@@ -109,30 +110,38 @@ struct FmaTile {
         }
     }
 
-    // Weights (64, 64) times a slab, for rows row(r) and features feature(n, v).
+    // Weights (64, 64) times a slab, `columns` of them in each part, for rows row(r) and features
+    // first_feature(n) and those that follow it.
     struct Product {
         static constexpr int vectors = features / (16 * Vector<T>::size);
-        static constexpr int pitch = (kTile + Vector<T>::size) * sizeof(T);
+        static constexpr int parts = 2;
+        static constexpr int columns = kTile / parts;
+        static constexpr int pitch = (columns + Vector<T>::size) * sizeof(T);
         static constexpr int scratch_bytes = kTile * pitch;
         T sums[R][vectors][Vector<T>::size] = {};
 
-        // Leaves the weights for the other threads of the block, which then have to meet.
-        __device__ static void share(const T (&weights)[R][C], char* scratch) {
+        __device__ static int first_feature(int n) {
+            return (n * 16 + threadIdx.x % 16) * Vector<T>::size;
+        }
+
+        // Leaves weights for the other threads of the block, which then have to meet.
+        __device__ static void share(const T (&weights)[R][C], char* scratch, int part) {
 #pragma unroll
             for (int r = 0; r < R; ++r) {
+                T* const to = reinterpret_cast<T*>(scratch + row(r) * pitch);
 #pragma unroll
-                for (int c = 0; c < C; ++c) {
-                    reinterpret_cast<T*>(scratch + row(r) * pitch)[column(c)] = weights[r][c];
+                for (int c = 0; c < C / parts; ++c) {
+                    to[column(c)] = weights[r][part * C / parts + c];
                 }
             }
         }
 
         __device__ void multiply(const T (&)[R][C], const char* scratch,
-                                 const Slab<T, features>& slab) {
+                                 const Slab<T, features>& slab, int part) {
             using V = Vector<T>;
             const int lane = threadIdx.x % 16;
 #pragma unroll 2
-            for (int j = 0; j < kTile; j += V::size) {
+            for (int j = 0; j < columns; j += V::size) {
                 V w[R];
 #pragma unroll
                 for (int r = 0; r < R; ++r) {
@@ -140,9 +149,11 @@ struct FmaTile {
                 }
 #pragma unroll
                 for (int k = 0; k < V::size; ++k) {
+                    const V* const from =
+                        reinterpret_cast<const V*>(slab.row(part * columns + j + k));
 #pragma unroll
                     for (int n = 0; n < vectors; ++n) {
-                        const V u = reinterpret_cast<const V*>(slab.row(j + k))[n * 16 + lane];
+                        const V u = from[n * 16 + lane];
 #pragma unroll
                         for (int r = 0; r < R; ++r) {
 #pragma unroll
@@ -162,7 +173,7 @@ struct FmaTile {
             for (int r = 0; r < R; ++r) {
 #pragma unroll
                 for (int n = 0; n < vectors; ++n) {
-                    const int first = (n * 16 + threadIdx.x % 16) * V::size;
+                    const int first = first_feature(n);
                     if (first >= there) continue;
                     V out;
 #pragma unroll
@@ -174,16 +185,20 @@ struct FmaTile {
     };
 };
 
-// Word is __half or __nv_bfloat16. A warp has 16 rows of a tile and all of its columns.
+// Numbers of 16 bits, or sums of two: of their products all are taken but that of both second
+// terms, which is 2^-18 of the whole. A warp has 16 rows of a tile and all of its columns.
 template <typename W>
 struct MmaTile {
     using Word = W;
     using Number = float;
+    using Term = TermOf<W>;
+    static constexpr bool tensor_cores = true;
     static constexpr int threads = 128;
     static constexpr int blocks = 2;
     static constexpr int R = 2, C = 16;
     static constexpr int row_lanes = 4;
     static constexpr int features = 128;
+    static constexpr int terms = kTerms<W>;
 
     __device__ static int lane() { return threadIdx.x % 32; }
     __device__ static int row(int r) { return threadIdx.x / 32 * 16 + lane() / 4 + 8 * r; }
@@ -191,19 +206,31 @@ struct MmaTile {
 
     __device__ static void multiply(const char* still, const char* moving, float (&s)[R][C]) {
         const int first = threadIdx.x / 32 * 16;
+        constexpr int chunk = kRowBytes / terms;
 #pragma unroll
-        for (int k = 0; k < kRowBytes; k += 32) {  // 16 features
-            uint32_t a[4];
-            ldmatrix_x4(a, still + (first + lane() % 16) * kPitchBytes + k + lane() / 16 * 16);
+        for (int k = 0; k < chunk; k += 32) {  // 16 features
+            uint32_t a[terms][4];
+#pragma unroll
+            for (int term = 0; term < terms; ++term) {
+                const char* from = still + (first + lane() % 16) * kPitchBytes + term * chunk + k;
+                ldmatrix_x4(a[term], from + lane() / 16 * 16);
+            }
 #pragma unroll
             for (int n = 0; n < kTile / 16; ++n) {
-                uint32_t both[4];
-                const int row = n * 16 + lane() / 16 * 8 + lane() % 8;
-                ldmatrix_x4(both, moving + row * kPitchBytes + k + lane() / 8 % 2 * 16);
 #pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    const uint32_t b[2] = {both[2 * half], both[2 * half + 1]};
-                    multiply_add(s, 4 * n + 2 * half, a, b);
+                for (int term = 0; term < terms; ++term) {
+                    uint32_t both[4];
+                    const int row = n * 16 + lane() / 16 * 8 + lane() % 8;
+                    const char* from = moving + row * kPitchBytes + term * chunk + k;
+                    ldmatrix_x4(both, from + lane() / 8 % 2 * 16);
+#pragma unroll
+                    for (int other = 0; other < terms - term; ++other) {
+#pragma unroll
+                        for (int half = 0; half < 2; ++half) {
+                            const uint32_t b[2] = {both[2 * half], both[2 * half + 1]};
+                            multiply_add(s, 4 * n + 2 * half, a[other], b);
+                        }
+                    }
                 }
             }
         }
@@ -211,28 +238,33 @@ struct MmaTile {
 
     struct Product {
         static constexpr int tiles = features / 8;
+        static constexpr int parts = 1;
         static constexpr int scratch_bytes = 0;
         float sums[tiles][4] = {};
 
-        __device__ static void share(const float (&)[R][C], char*) {}
+        __device__ static void share(const float (&)[R][C], char*, int) {}
 
         __device__ void multiply(const float (&weights)[R][C], const char*,
-                                 const Slab<W, features>& slab) {
+                                 const Slab<W, features>& slab, int) {
 #pragma unroll
             for (int k = 0; k < kTile / 16; ++k) {
-                // The layout of a result is that of a left operand.
-                const uint32_t a[4] = {pack(weights[0][4 * k], weights[0][4 * k + 1]),
-                                       pack(weights[1][4 * k], weights[1][4 * k + 1]),
-                                       pack(weights[0][4 * k + 2], weights[0][4 * k + 3]),
-                                       pack(weights[1][4 * k + 2], weights[1][4 * k + 3])};
-                const W* from = slab.row(k * 16 + lane() % 16) + lane() / 16 * 8;
+                uint32_t a[terms][4];
+                split(weights, 4 * k, a);
+                const char* const row = slab.row(k * 16 + lane() % 16);
 #pragma unroll
                 for (int n = 0; n < tiles; n += 2) {
-                    uint32_t both[4];
-                    ldmatrix_x4_transposed(both, from + n * 8);
-                    const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
-                    mma_16816(sums[n], a, b0, W());
-                    mma_16816(sums[n + 1], a, b1, W());
+#pragma unroll
+                    for (int term = 0; term < terms; ++term) {
+                        uint32_t both[4];
+                        ldmatrix_x4_transposed(both,
+                                               row + offset_of<W>(n * 8, term) + lane() / 16 * 16);
+                        const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
+#pragma unroll
+                        for (int other = 0; other < terms - term; ++other) {
+                            mma_16816(sums[n], a[other], b0, Term());
+                            mma_16816(sums[n + 1], a[other], b1, Term());
+                        }
+                    }
                 }
             }
         }
@@ -257,22 +289,36 @@ struct MmaTile {
     __device__ static void multiply_add(float (&s)[R][C], int c, const uint32_t (&a)[4],
                                         const uint32_t (&b)[2]) {
         float sums[4] = {s[0][c], s[0][c + 1], s[1][c], s[1][c + 1]};
-        mma_16816(sums, a, b, W());
+        mma_16816(sums, a, b, Term());
         s[0][c] = sums[0];
         s[0][c + 1] = sums[1];
         s[1][c] = sums[2];
         s[1][c + 1] = sums[3];
     }
 
-    __device__ static uint32_t pack(float low, float high) {
-        return static_cast<uint32_t>(bits(low)) | static_cast<uint32_t>(bits(high)) << 16;
+    // 16 columns of weights from c on as left operands: the layout of a result is that of one.
+    __device__ static void split(const float (&weights)[R][C], int c, uint32_t (&a)[terms][4]) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+            float low = weights[part % 2][c + part / 2 * 2];
+            float high = weights[part % 2][c + part / 2 * 2 + 1];
+#pragma unroll
+            for (int term = 0; term < terms; ++term) {
+                a[term][part] = take(low) | take(high) << 16;
+            }
+        }
     }
 
-    __device__ static uint16_t bits(float x) {
-        if constexpr (std::is_same_v<W, __half>) {
-            return __half_as_ushort(__float2half_rn(x));
+    // The bits of x in 16, which are taken off it.
+    __device__ static uint32_t take(float& x) {
+        if constexpr (std::is_same_v<Term, __half>) {
+            const __half term = __float2half_rn(x);
+            x -= __half2float(term);
+            return __half_as_ushort(term);
         } else {
-            return __bfloat16_as_ushort(__float2bfloat16_rn(x));
+            const __nv_bfloat16 term = __float2bfloat16_rn(x);
+            x -= __bfloat162float(term);
+            return __bfloat16_as_ushort(term);
         }
     }
 };

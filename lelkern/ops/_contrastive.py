@@ -113,11 +113,14 @@ def computed_in(z: Tensor) -> torch.dtype:
     return torch.float64 if z.dtype == torch.float64 else torch.float32
 
 
-def may_use_bfloat16(z: Tensor) -> bool:
-    """Whether products of bfloat16 numbers are exact enough for what the user asked for."""
+def bfloat16_terms(z: Tensor) -> int:
+    """Return as the sum of how many bfloat16 numbers the user lets each be multiplied; 0 if none.
+
+    That is what ``torch.set_float32_matmul_precision`` means by "high", two, and "medium", one.
+    """
     if z.dtype == torch.float32 or torch.is_autocast_enabled(z.device.type):
-        return _float32_precision() == "medium"
-    return z.dtype == torch.bfloat16
+        return {"high": 2, "medium": 1}.get(_float32_precision(), 0)
+    return int(z.dtype == torch.bfloat16)
 
 
 def _float32_precision() -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._backend import library_path
-from lelkern.ops._contrastive import computed_in, may_use_bfloat16
+from lelkern.ops._contrastive import bfloat16_terms, computed_in
 from lelkern.ops._define import cast_to_float32_under_autocast, define
 from lelkern.ops._transforms import differentiated_by_tracing, in_float32_under_autocast
 
@@ -25,14 +25,15 @@ class ContrastiveOp:
 
     The first takes the loss's inputs and options, and then
 
-    - ``bf16``: whether numbers may be multiplied in bfloat16;
+    - ``bf16_terms``: as the sum of how many bfloat16 numbers each may be multiplied, 1 or 2; 0 if
+      only as it is;
     - ``stats``: whether statistics are wanted;
     - ``kept``: how many numbers may be kept for backward.
 
     It returns losses (rows,), log-sum-exps (rows,) in float64, what it kept, (kept,), and
     statistics (2, rows) or (2, 0). The second takes the gradient of the losses, the inputs, the
-    options, ``bf16``, ``keys_need_grad`` if it is asked for, and the first three results, and
-    returns the gradients of the inputs that are not whole numbers.
+    options, ``bf16_terms``, ``keys_need_grad`` if it is asked for, and the first three results,
+    and returns the gradients of the inputs that are not whole numbers.
 
     Args:
         name: of the op.
@@ -66,7 +67,7 @@ class ContrastiveOp:
         self._differentiable = [
             i for i, name in enumerate(self._names) if not name.endswith(("ids", "labels"))
         ]
-        given = f"{inputs}, {options}, bool bf16"
+        given = f"{inputs}, {options}, int bf16_terms"
         define(
             name,
             f"({given}, bool stats, SymInt kept)"
@@ -99,8 +100,8 @@ class ContrastiveOp:
             )
             return losses, statistics
         op = getattr(torch.ops.lelkern, self.name)
-        bf16 = may_use_bfloat16(inputs[0])
-        losses, _, _, statistics = op(*inputs, *options, bf16, stats, self._to_keep(inputs))
+        terms = bfloat16_terms(inputs[0])
+        losses, _, _, statistics = op(*inputs, *options, terms, stats, self._to_keep(inputs))
         return losses, statistics
 
     def _to_keep(self, inputs: tuple[Any, ...]) -> int:

@@ -66,8 +66,9 @@ def nt_xent(
     training moves it. float16 is computed in float32. bfloat16 is multiplied as it is and summed
     in float32 where the CPU has such an instruction (then the gradient's weights are rounded to
     bfloat16), and so is float32 under ``torch.set_float32_matmul_precision("medium")``, as if the
-    embeddings had been rounded to bfloat16. Under autocast the embeddings count as float32, as for
-    PyTorch's own losses.
+    embeddings had been rounded to bfloat16. Under ``"high"`` a GPU multiplies each float32 number
+    as the sum of two in bfloat16, which moves similarities by less than 2^-16. Under autocast the
+    embeddings count as float32, as for PyTorch's own losses.
 
     A row with a norm below 1e-12 has similarity 0 to every row, and gradient 0. A nan or an
     infinity in a row makes every loss nan that it is a candidate of. One pair alone has no

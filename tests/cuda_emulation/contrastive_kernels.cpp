@@ -14,7 +14,7 @@ Loss loss_of(int element, int64_t D, Bytes* rows, int64_t count, int64_t stride,
              int64_t column_count, int64_t column_stride, Bytes* given, int64_t given_stride,
              int positives, const int64_t* row_ids, const int64_t* column_ids,
              const int64_t* labels, bool both, const Bytes* temperature, int temperature_element,
-             bool normalize, bool tensor_cores, int multiprocessors) {
+             bool normalize, int terms, int multiprocessors) {
     Loss loss{};
     loss.element = static_cast<Element>(element);
     loss.D = D;
@@ -31,7 +31,7 @@ Loss loss_of(int element, int64_t D, Bytes* rows, int64_t count, int64_t stride,
     loss.temperature = temperature;
     loss.temperature_element = static_cast<Element>(temperature_element);
     loss.normalize = normalize;
-    loss.tensor_cores = tensor_cores;
+    loss.terms = terms;
     loss.multiprocessors = multiprocessors;
     return loss;
 }
@@ -42,13 +42,12 @@ Loss loss_of(int element, int64_t D, Bytes* rows, int64_t count, int64_t stride,
         int64_t other_count, int64_t other_stride, bool self, Bytes *columns,                    \
         int64_t column_count, int64_t column_stride, Bytes *given, int64_t given_stride,         \
         int positives, const int64_t *row_ids, const int64_t *column_ids, const int64_t *labels, \
-        bool both, const Bytes *temperature, int temperature_element, bool normalize,            \
-        bool tensor_cores, int multiprocessors
+        bool both, const Bytes *temperature, int temperature_element, bool normalize, int terms, \
+        int multiprocessors
 #define LOSS                                                                                   \
     loss_of(element, D, rows, count, stride, others, other_count, other_stride, self, columns, \
             column_count, column_stride, given, given_stride, positives, row_ids, column_ids,  \
-            labels, both, temperature, temperature_element, normalize, tensor_cores,           \
-            multiprocessors)
+            labels, both, temperature, temperature_element, normalize, terms, multiprocessors)
 
 int64_t emulated_forward_workspace(LOSS_PARAMETERS) { return forward_workspace(LOSS); }
 
@@ -73,6 +72,7 @@ int64_t emulated_backward(LOSS_PARAMETERS, const Bytes* grad, int64_t grad_strid
 }
 
 int64_t forward_shared() { return Stages::bytes; }
+int64_t symmetric_shared() { return kSymmetricShared; }
 
 template <typename Tile>
 int64_t backward_shared() {
@@ -82,9 +82,11 @@ int64_t backward_shared() {
 }  // namespace
 
 LELKERN_EXPORT(forward_shared, forward_shared);
+LELKERN_EXPORT(symmetric_shared, symmetric_shared);
 LELKERN_EXPORT(backward_shared_float, backward_shared<FmaTile<float>>);
 LELKERN_EXPORT(backward_shared_double, backward_shared<FmaTile<double>>);
 LELKERN_EXPORT(backward_shared_half, backward_shared<MmaTile<__half>>);
+LELKERN_EXPORT(backward_shared_two_terms, backward_shared<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(forward_workspace, emulated_forward_workspace);
 LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);

@@ -56,9 +56,7 @@ def module() -> emulation.Module:
     return emulation.load("contrastive", [SOURCE])
 
 
-def _arguments(
-    case: Case, temperature: Tensor, tensor_cores: bool, multiprocessors: int
-) -> list[object]:
+def _arguments(case: Case, temperature: Tensor, terms: int, multiprocessors: int) -> list[object]:
     """Return the parameters that all four functions of the module begin with."""
 
     def matrix(z: Tensor | None) -> list[object]:
@@ -89,7 +87,7 @@ def _arguments(
         temperature,
         ELEMENTS.index(temperature.dtype),
         case.normalize,
-        tensor_cores,
+        terms,
         multiprocessors,
     ]
 
@@ -105,10 +103,8 @@ def _memory(z: Tensor) -> Tensor:
     return torch.as_strided(z, (size,), (1,))
 
 
-def forward(
-    case: Case, temperature: Tensor, tensor_cores: bool, *, multiprocessors: int = 2
-) -> Forward:
-    arguments = _arguments(case, temperature, tensor_cores, multiprocessors)
+def forward(case: Case, temperature: Tensor, terms: int, *, multiprocessors: int = 2) -> Forward:
+    arguments = _arguments(case, temperature, terms, multiprocessors)
     dtype = torch.float64 if case.rows[0].dtype == torch.float64 else torch.float32
     out = Forward(
         torch.full((case.losses,), torch.nan, dtype=dtype),
@@ -124,14 +120,14 @@ def forward(
 def backward(
     case: Case,
     temperature: Tensor,
-    tensor_cores: bool,
+    terms: int,
     grad: Tensor,
     saved: Forward,
     *,
     column_gradients: bool = True,
     multiprocessors: int = 2,
 ) -> Backward:
-    arguments = _arguments(case, temperature, tensor_cores, multiprocessors)
+    arguments = _arguments(case, temperature, terms, multiprocessors)
     wants_columns = column_gradients and case.columns is not None
 
     def like(z: Tensor | None) -> Tensor | None:

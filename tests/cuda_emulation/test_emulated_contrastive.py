@@ -18,17 +18,20 @@ SIZES = [1, 2, 63, 64, 65, 127, 200, 257]
 FEATURES = [1, 7, 32, 100, 128, 256, 500]
 TEMPERATURES = [0.005, 0.07, 0.5, 10.0]
 OPS = ["nt_xent", "info_nce", "symmetric", "queue", "sup_con"]
-# Of embeddings, whether tensor cores multiply them, and what they are rounded to for that.
+# Of embeddings, as how many numbers tensor cores multiply each, and what is rounded to for that.
 PATHS = {
-    "float32": (torch.float32, False, torch.float32),
-    "bfloat16": (torch.bfloat16, True, torch.bfloat16),
-    "float16": (torch.float16, True, torch.float16),
-    "float32 as bfloat16": (torch.float32, True, torch.bfloat16),
-    "float64": (torch.float64, False, torch.float64),
-    "bfloat16 in float32": (torch.bfloat16, False, torch.bfloat16),
-    "float16 in float32": (torch.float16, False, torch.float16),
+    "float32": (torch.float32, 0, torch.float32),
+    "bfloat16": (torch.bfloat16, 1, torch.bfloat16),
+    "float16": (torch.float16, 1, torch.float16),
+    "float32 as two bfloat16": (torch.float32, 2, torch.float32),
+    "float32 as bfloat16": (torch.float32, 1, torch.bfloat16),
+    "float64": (torch.float64, 0, torch.float64),
+    "bfloat16 in float32": (torch.bfloat16, 0, torch.bfloat16),
+    "float16 in float32": (torch.float16, 0, torch.float16),
 }
-MAIN_PATHS = ["float32", "bfloat16", "float16"]
+MAIN_PATHS = ["float32", "bfloat16", "float16", "float32 as two bfloat16"]
+# Two bfloat16 numbers hold 2^-18 of one, and of a product the smallest of four is left out.
+TWO_TERMS = 3 * 2**-18
 
 
 def draw(op: str, N: int, D: int, dtype: torch.dtype, seed: int, *, ids: bool = False) -> Case:
@@ -99,9 +102,9 @@ def in_double(case: Case, rounded_to: torch.dtype) -> Case:
     )
 
 
-def run(case: Case, temperature: Tensor, tensor_cores: bool, grad: Tensor, **options: int):
-    forward = emulated.forward(case, temperature, tensor_cores, **options)
-    backward = emulated.backward(case, temperature, tensor_cores, grad, forward, **options)
+def run(case: Case, temperature: Tensor, terms: int, grad: Tensor, **options: int):
+    forward = emulated.forward(case, temperature, terms, **options)
+    backward = emulated.backward(case, temperature, terms, grad, forward, **options)
     return forward, backward
 
 
@@ -109,14 +112,14 @@ def check(
     case: Case, temperature: Tensor, path: str, found: emulated.Forward, gradients, grad: Tensor
 ) -> None:
     """Compare with the truth, within what rounding explains."""
-    dtype, tensor_cores, rounded_to = PATHS[path]
+    dtype, terms, rounded_to = PATHS[path]
     exact = in_double(case, rounded_to)
     want, want_grads = truth(exact, temperature.double(), grad.double())
     eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
     beta, D = 1 / temperature.item(), case.rows[0].shape[1]
     # A dot product of D terms is off by some (8 + sqrt D) eps, which beta magnifies, twice in a
     # loss; logarithms and sums by a few ulps.
-    similarity = (8 + math.sqrt(D)) * eps * beta
+    similarity = ((8 + math.sqrt(D)) * eps + (TWO_TERMS if terms == 2 else 0)) * beta
     bound = 2 * similarity + eps * (8 + 8 * want.losses)
     # (Not: of a row without candidates, whose log-sum-exp means nothing.)
     assert ((found.losses - want.losses).abs() <= bound).all()
@@ -135,7 +138,7 @@ def check(
 
     # Weights are off by what their exponents are off, and in 16 bits by their own rounding; unit
     # rows are multiplied by them and beta, and divided by the norm of the row.
-    off = 2 * similarity + 16 * eps + (torch.finfo(rounded_to).eps if tensor_cores else 0)
+    off = 2 * similarity + 16 * eps + {0: 0, 1: torch.finfo(rounded_to).eps, 2: TWO_TERMS}[terms]
     info = torch.finfo(dtype)
     sizes = sizes_of_weights(exact, beta, want, grad.double())
     for got, wanted, size in zip(
@@ -198,16 +201,15 @@ def temperature_of(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.mark.parametrize("path", MAIN_PATHS)
 @pytest.mark.parametrize("op", OPS)
 def test_agrees_with_float64(op, path, N) -> None:
-    # Of the 15 ways an op may go, five meet each size with each number of features; orders and
-    # temperatures take turns, so that each meets every size and every number of features.
+    # Orders, temperatures and the detectors, which take most of the time, take turns: every N and D
+    # meet every order, every temperature, and on every path the detectors.
+    n, o, p = SIZES.index(N), OPS.index(op), MAIN_PATHS.index(path)
     for k, D in enumerate(FEATURES):
-        turn = k + SIZES.index(N) + OPS.index(op) + MAIN_PATHS.index(path)
-        if turn % 3 != 0:
-            continue
-        case = draw(op, N, D, PATHS[path][0], turn, ids=turn % 2 == 0)
-        temperature = temperature_of(TEMPERATURES[turn // 3 % len(TEMPERATURES)])
-        grad = upstream(case, turn)
-        with emulation.settings(order=emulation.ORDERS[turn % len(emulation.ORDERS)], seed=turn):
+        case = draw(op, N, D, PATHS[path][0], k + n + o + p, ids=(k + n + o + p) % 2 == 0)
+        temperature = temperature_of(TEMPERATURES[(p + k // 2 + n) % 4])
+        order = emulation.ORDERS[(o + 2 * p + k + n // 2) % 4]
+        grad = upstream(case, k)
+        with emulation.settings(order=order, seed=k, checked=(k + n + o + p) % 4 == 0):
             found, gradients = run(case, temperature, PATHS[path][1], grad)
         check(case, temperature, path, found, gradients, grad)
 
@@ -215,34 +217,37 @@ def test_agrees_with_float64(op, path, N) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("op", OPS)
 def test_every_order_gives_the_same_bits(op, path) -> None:
-    dtype, tensor_cores, _ = PATHS[path]
+    dtype, terms, _ = PATHS[path]
     # Two and three tiles of rows, in shares, and two and more chunks of features.
     case = draw(op, 65, 100, dtype, 0, ids=True)
     grad, temperature = upstream(case, 0), temperature_of(0.07)
 
     def everything() -> list[Tensor]:
-        found, gradients = run(case, temperature, tensor_cores, grad)
+        found, gradients = run(case, temperature, terms, grad)
         check(case, temperature, path, found, gradients, grad)
         return [x.flatten() for x in (*found, *in_order(case, gradients))]
 
     emulation.in_every_order(everything)
 
 
-@pytest.mark.parametrize("path", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("path", MAIN_PATHS)
 @pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
 def test_every_barrier_is_needed(op, path) -> None:
-    dtype, tensor_cores, _ = PATHS[path]
+    dtype, terms, _ = PATHS[path]
     # Several tiles, so that every buffer is used twice; and one chunk of features, where the second
     # product waits for its own copies, or several, where it finds them done.
     cases = [draw(op, 150, D, dtype, 0) for D in (8, 140)]
+    if path == "float32":  # with all of the similarities, and with half of them
+        cases += [case._replace(normalize=False) for case in cases]
 
     def everything() -> None:
         for case in cases:
             grad = upstream(case, 0)
-            run(case, temperature_of(0.07), tensor_cores, grad, multiprocessors=1)
+            run(case, temperature_of(0.07), terms, grad, multiprocessors=1)
 
     barriers = emulation.barriers_of(everything)
     assert len(barriers) > 4
+    assert any("symmetric" in barrier for barrier in barriers) == (path == "float32")
     unnoticed = [b for b in barriers if not emulation.noticed_without(everything, b)]
     assert not unnoticed, unnoticed
 
@@ -254,16 +259,64 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
         counted = {row["kernels"]: int(row["bytes"]) for row in csv.DictReader(file)}
     assert counted == {
         "contrastive_forward<*>": kernels.forward_shared(),
-        "contrastive_backward<FmaTile<*>, *>": kernels.backward_shared_float(),
-        "contrastive_backward<MmaTile<*>, *>": kernels.backward_shared_half(),
+        "contrastive_backward<FmaTile<float>, *>": kernels.backward_shared_float(),
+        "contrastive_backward<FmaTile<double>, *>": kernels.backward_shared_double(),
+        "contrastive_backward<MmaTile<bfloat16>, *>": kernels.backward_shared_half(),
+        "contrastive_backward<MmaTile<half>, *>": kernels.backward_shared_half(),
+        "contrastive_backward<MmaTile<TwoTerms>, *>": kernels.backward_shared_two_terms(),
+        "contrastive_symmetric<*>": kernels.symmetric_shared(),
     }
-    assert kernels.backward_shared_double() == kernels.backward_shared_float()
+
+
+# With so many multiprocessors rows that are compared with themselves take the symmetric kernel, if
+# there are more than two tiles of them, in float32 and normalised.
+SYMMETRIC = {"multiprocessors": 1}
+
+
+@pytest.mark.parametrize("N", [65, 130, 192, 200])  # 2, 3, 4, 6 and 7 tiles
+@pytest.mark.parametrize("D", [8, 100, 300])  # less than a slab of features, and three
+@pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
+def test_half_of_the_similarities_give_the_same_bits_in_every_order(op, D, N) -> None:
+    case = draw(op, N, D, torch.float32, N + D, ids=True)
+    grad, temperature = upstream(case, N + D), temperature_of(0.07)
+
+    def everything() -> list[Tensor]:
+        found, gradients = run(case, temperature, 0, grad, **SYMMETRIC)
+        check(case, temperature, "float32", found, gradients, grad)
+        return [x.flatten() for x in in_order(case, gradients)]
+
+    emulation.in_every_order(everything, seeds=1)
+
+
+def test_sums_in_fixed_point_have_room_for_a_row_that_all_are_similar_to() -> None:
+    # The others are less similar to each other: their whole probability is on the first row, whose
+    # gradient before normalisation, which that of the temperature shows, is the sum of all.
+    z = torch.eye(260)
+    z[:, 0] = 1
+    case = Case([z[:130], z[130:]])
+    temperature = temperature_of(0.005)
+    for size in (1e-35, 1.0, 1e30):
+        grad = torch.full((260,), size)
+        found, gradients = run(case, temperature, 0, grad, **SYMMETRIC)
+        check(case, temperature, "float32", found, gradients, grad)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_sums_in_fixed_point_are_nan_where_they_have_to_be(value) -> None:
+    case = draw("nt_xent", 130, 8, torch.float32, 0)
+    grad = upstream(case, 0)
+    grad[3] = value
+    _, gradients = run(case, temperature_of(0.5), 0, grad, **SYMMETRIC)
+    assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+    case.rows[1][2, 1] = value
+    _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
+    assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
 
 
 @pytest.mark.parametrize("path", MAIN_PATHS)
 @pytest.mark.parametrize("op", OPS)
 def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path) -> None:
-    dtype, tensor_cores, _ = PATHS[path]
+    dtype, terms, _ = PATHS[path]
     dense = draw(op, 21, 9, dtype, 3)
 
     def with_gaps(z: Tensor | None) -> Tensor | None:
@@ -281,7 +334,7 @@ def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path)
     )
     for of in (torch.float64, torch.float16, torch.bfloat16):
         temperature, grad = temperature_of(0.5, of), upstream(case, 4)
-        found, gradients = run(case, temperature, tensor_cores, grad)
+        found, gradients = run(case, temperature, terms, grad)
         # The gradient of the temperature is rounded to its type: 2^-9 at most.
         wide = gradients._replace(temperature=gradients.temperature.double())
         want = truth(in_double(case, PATHS[path][2]), temperature.double(), grad.double())[1][-1]
@@ -296,7 +349,7 @@ def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path)
 def test_any_number_of_shares(op, multiprocessors) -> None:
     case = draw(op, 200, 8, torch.float32, 5, ids=True)
     grad, temperature = upstream(case, 5), temperature_of(0.1)
-    found, gradients = run(case, temperature, False, grad, multiprocessors=multiprocessors)
+    found, gradients = run(case, temperature, 0, grad, multiprocessors=multiprocessors)
     check(case, temperature, "float32", found, gradients, grad)
 
 
@@ -305,10 +358,10 @@ def test_one_gradient_for_all_losses_and_none_for_columns(op) -> None:
     case = draw(op, 5, 3, torch.float32, 6)
     temperature = temperature_of(0.3)
     grad = torch.full((1,), 0.25).expand(case.losses)
-    found = emulated.forward(case, temperature, False)
-    gradients = emulated.backward(case, temperature, False, grad, found, column_gradients=False)
+    found = emulated.forward(case, temperature, 0)
+    gradients = emulated.backward(case, temperature, 0, grad, found, column_gradients=False)
     assert gradients.columns is None
-    want = emulated.backward(case, temperature, False, grad.contiguous(), found)
+    want = emulated.backward(case, temperature, 0, grad.contiguous(), found)
     for got, wanted in zip(gradients.rows, want.rows, strict=True):
         assert torch.equal(got, wanted)
     assert torch.equal(gradients.temperature, want.temperature)
@@ -318,16 +371,16 @@ def test_one_gradient_for_all_losses_and_none_for_columns(op) -> None:
 def test_nothing_and_nonsense(op) -> None:
     empty = draw(op, 0, 3, torch.float32, 0)
     grad = torch.zeros(empty.losses)
-    _, gradients = run(empty, temperature_of(0.5), False, grad)
+    _, gradients = run(empty, temperature_of(0.5), 0, grad)
     assert gradients.temperature == 0
     if op == "queue":
         assert (gradients.columns == 0).all()  # no query compares itself with the queue
     case = draw(op, 6, 3, torch.float32, 1)
     for value in (0.0, -1.0, math.nan, math.inf):
-        assert emulated.forward(case, temperature_of(value), False).losses.isnan().all()
+        assert emulated.forward(case, temperature_of(value), 0).losses.isnan().all()
     poisoned = draw(op, 6, 3, torch.float32, 1)
     poisoned.rows[0][2, 1] = math.inf
-    losses = emulated.forward(poisoned, temperature_of(0.5), False).losses
+    losses = emulated.forward(poisoned, temperature_of(0.5), 0).losses
     labels = poisoned.labels
     alone = labels is not None and (labels == labels[2]).sum() == 1
     assert losses[2].isnan() or alone
@@ -337,8 +390,8 @@ def test_a_zero_row_is_similar_to_nothing() -> None:
     case = draw("nt_xent", 6, 3, torch.float32, 1)
     case.rows[0][2] = 0
     grad = upstream(case, 1)
-    for tensor_cores in (False, True):
-        found, gradients = run(case, temperature_of(0.5), tensor_cores, grad)
+    for terms in (0, 1, 2):
+        found, gradients = run(case, temperature_of(0.5), terms, grad)
         want = truth(in_double(case, torch.float32), torch.tensor(0.5).double(), grad.double())[0]
         assert found.losses[2].item() == pytest.approx(want.losses[2].item(), rel=1e-6)
         assert (gradients.rows[0][2] == 0).all()
@@ -347,7 +400,7 @@ def test_a_zero_row_is_similar_to_nothing() -> None:
 def test_a_queue_without_keys_leaves_only_the_positive() -> None:
     case = draw("queue", 6, 3, torch.float32, 1)
     case = case._replace(columns=case.columns[:0])
-    found, gradients = run(case, temperature_of(0.5), False, upstream(case, 1))
+    found, gradients = run(case, temperature_of(0.5), 0, upstream(case, 1))
     assert (found.losses == 0).all()
     assert (gradients.rows[0] == 0).all()
     assert (gradients.given == 0).all()
@@ -360,12 +413,12 @@ def test_hundreds_of_nearly_equal_candidates_and_tiny_losses() -> None:
     case = Case([rows[:65], rows[65:]])
     grad = upstream(case, 0)
     for value in (0.005, 0.5):
-        found, gradients = run(case, temperature_of(value), False, grad)
+        found, gradients = run(case, temperature_of(value), 0, grad)
         check(case, temperature_of(value), "float32", found, gradients, grad)
     # Orthogonal pairs: each loss is about exp(-1 / 0.05) times the number of negatives.
     z = torch.eye(16)
     case = Case([z, z.clone()])
     grad = upstream(case, 0)
-    found, gradients = run(case, temperature_of(0.05), False, grad)
+    found, gradients = run(case, temperature_of(0.05), 0, grad)
     want, _ = truth(in_double(case, torch.float32), torch.tensor(0.05).double(), grad.double())
     torch.testing.assert_close(found.losses.double(), want.losses, rtol=1e-5, atol=0)

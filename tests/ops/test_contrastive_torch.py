@@ -98,7 +98,7 @@ def test_opcheck(sample: Sample, dtype, device):
     arguments = {**leaves(sample, device, dtype), **codes, **sample.options}
     arguments["temperature"] = parameter(sample.temperature, device, torch.float32)
     names = [a.name for a in op._schema.arguments]
-    options = {"normalize": True, "symmetric": False, "bf16": dtype == torch.bfloat16}
+    options = {"normalize": True, "symmetric": False, "bf16_terms": int(dtype == torch.bfloat16)}
     forward = [{**options, "stats": True, "kept": 0, **arguments}.get(name) for name in names]
     torch.library.opcheck(op, tuple(forward))
     detached = [x.detach() if isinstance(x, torch.Tensor) else x for x in forward]
@@ -119,7 +119,7 @@ def test_what_is_kept_changes_nothing(device):
         pytest.skip("only the kernels keep anything")
     for sample in (nt_xent("", pairs(150, 7), 0.2), nt_xent("", pairs(150, 7), 0.01)):
         z = sample.inputs(torch.float32, device)
-        rest = (torch.tensor(sample.temperature, device=device), None, True, False)
+        rest = (torch.tensor(sample.temperature, device=device), None, True, 0)
         grad = torch.linspace(1, 2, 300, device=device)
         results = []
         for kept in (0, 96 * 96, 5 * 96 * 96 + 1, 100000):  # of 10 tiles none, one, five, all

@@ -241,14 +241,26 @@ def test_many_tiles_are_the_reference(op: str, N: int, temperature: float) -> No
     torch.testing.assert_close(got[2], grads[-1], rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("sample", PLAIN, ids=str)
-def test_float32_under_medium_precision_is_float32_or_rounds_to_bfloat16(sample: Sample) -> None:
+def losses_under(precision: str, sample: Sample, device: str = "cpu") -> torch.Tensor:
     before = torch.get_float32_matmul_precision()
     try:
-        torch.set_float32_matmul_precision("medium")
-        got = sample.losses(sample.inputs(torch.float32), 0.1)
+        torch.set_float32_matmul_precision(precision)
+        return sample.losses(sample.inputs(torch.float32, device), 0.1)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_float32_under_high_precision_may_be_the_sum_of_two_bfloat16(sample, device) -> None:
+    got, exact = (losses_under(how, sample, device) for how in ("high", "highest"))
+    # A loss has two similarities, each off by 2^-16, and 1 / temperature is 10. A CPU ignores it.
+    error = 2 * 2**-16 * 10 if device == "cuda" else 0
+    torch.testing.assert_close(got, exact, rtol=0, atol=error)
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=str)
+def test_float32_under_medium_precision_is_float32_or_rounds_to_bfloat16(sample: Sample) -> None:
+    got = losses_under("medium", sample)
     exact = sample.losses(sample.inputs(torch.float32), 0.1)
     rounded = sample.losses(
         {name: z.bfloat16().float() for name, z in sample.inputs(torch.float32).items()}, 0.1

@@ -145,7 +145,7 @@ def test_temperature_must_be_one_finite_number():
 def test_where_the_temperature_is_not_looked_at_a_wrong_one_gives_nan(temperature, N, device):
     z1, z2 = (z.to(device) for z in pairs(N, 4))
     tau = torch.tensor(temperature, device=device)
-    losses, *_ = torch.ops.lelkern.nt_xent(z1, z2, tau, None, True, False, False, 0)
+    losses, *_ = torch.ops.lelkern.nt_xent(z1, z2, tau, None, True, 0, False, 0)
     assert losses.isnan().all()
 
 
