@@ -4,33 +4,18 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+from small_runs import FLOAT32, SMALL, same
 
 from lelkern.config import ConfigError
-from lelkern.data import load
 from lelkern.methods import METHODS, moco, simclr
 from lelkern.methods.moco import MoCoConfig, train
 from lelkern.methods.pretraining import Training
 from lelkern.methods.runtime import RuntimeConfig
 from lelkern.models import SplitBatchNorm
 
-SMALL = {
-    "encoder": {"width": 4, "depth": 1},
-    "head": {"width": 16, "out": 8},
-    "batch_size": 32,
-    "steps": 6,
-    "queue_size": 50,
-    "momentum": 0.9,
-}
-FLOAT32 = RuntimeConfig(device="cpu", precision="float32")
-
 
 def small(**changes):
-    return MoCoConfig.parse(SMALL | changes, "test")
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load("color-digits")
+    return MoCoConfig.parse(SMALL | {"queue_size": 50, "momentum": 0.9} | changes, "test")
 
 
 @pytest.fixture
@@ -48,10 +33,6 @@ def model_of(config, seed=0):
 def filled(model, n=70):
     model.queue.enqueue(torch.randn(n, model.queue.rows.shape[1]))
     return model
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 # --- the key encoder ------------------------------------------------------------------------

@@ -3,37 +3,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_runs import FLOAT32, SMALL, same
 
-from lelkern.data import load
 from lelkern.methods import METHODS, simclr
 from lelkern.methods.evaluation import evaluate_contrastive
 from lelkern.methods.runtime import RuntimeConfig
 from lelkern.methods.simclr import SimCLRConfig, train
-
-SMALL = {
-    "encoder": {"width": 4, "depth": 1},
-    "head": {"width": 16, "out": 8},
-    "batch_size": 32,
-    "steps": 6,
-}
-FLOAT32 = RuntimeConfig(device="cpu", precision="float32")
 
 
 def small(**changes):
     return SimCLRConfig.parse(SMALL | changes, "test")
 
 
-@pytest.fixture(scope="module")
-def data():
-    return load("color-digits")
-
-
 def digest(module):
     return {key: value.clone() for key, value in module.state_dict().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_the_seed_decides_everything_and_the_callers_generator_nothing(data):
