@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torchvision
-from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -140,10 +139,10 @@ class Case:
         """The number of tensors."""
         return len(list(self.model.parameters()))
 
-    def time(self) -> dict[str, list[float] | AssertionError]:
-        """Verify, then time: return the seconds of each round, or what was wrong."""
+    def time(self) -> timing.Outcomes:
+        """Verify, then time."""
         samplers: dict[str, timing.Sampler] = {}
-        outcomes: dict[str, list[float] | AssertionError] = {}
+        outcomes: timing.Outcomes = {}
         repeats = REPEATS.get(self.op, 1)
         for provider, build in self.builders:
             if build is None:
@@ -242,7 +241,7 @@ CASES = (
 
 
 @functools.lru_cache(maxsize=1)
-def group(case: Case) -> dict[str, list[float] | AssertionError]:
+def group(case: Case) -> timing.Outcomes:
     return case.time()
 
 
@@ -254,16 +253,8 @@ def group(case: Case) -> dict[str, list[float] | AssertionError]:
         for provider, _ in case.builders
     ],
 )
-def test_time(
-    benchmark: BenchmarkFixture, record: Callable[..., None], case: Case, provider: Provider
-) -> None:
+def test_time(report_time: Callable[..., None], case: Case, provider: Provider) -> None:
     if reason := provider.why_not(0):
         pytest.skip(reason)
-    outcome = group(case)[str(provider)]
-    if isinstance(outcome, AssertionError):
-        raise outcome
-    record(case, provider, MODE, "seconds", outcome)
-    benchmark.group = f"{case.op}, {case.size} parameters, {provider.dtype}"
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        timing.CLOCK.advance, setup=timing.in_order(outcome), rounds=len(outcome)
-    )
+    title = f"{case.op}, {case.size} parameters, {provider.dtype}"
+    report_time(case, provider, MODE, group(case), title)

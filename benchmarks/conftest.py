@@ -37,26 +37,39 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def time_in_group(benchmark: BenchmarkFixture, record: Record) -> Callable[..., None]:
+def report_time(benchmark: BenchmarkFixture, record: Record) -> Callable[..., None]:
+    """Report the seconds of one provider of a group that was timed in turn."""
+
+    def report(
+        case: Case, provider: Provider, mode: str, outcomes: timing.Outcomes, group: str
+    ) -> None:
+        outcome = outcomes[str(provider)]
+        if isinstance(outcome, AssertionError):
+            raise outcome
+        record(case, provider, mode, "seconds", outcome)
+        benchmark.group = group
+        benchmark.pedantic(  # type: ignore[no-untyped-call]
+            timing.CLOCK.advance, setup=timing.in_order(outcome), rounds=len(outcome)
+        )
+
+    return report
+
+
+@pytest.fixture
+def time_in_group(report_time: Callable[..., None]) -> Callable[..., None]:
     """Time one provider of a case; the first test of a case and mode measures all of them."""
 
     def time(case: Case, provider: Provider, mode: str) -> None:
         if reason := provider.why_not(case.size):
             pytest.skip(reason)
-        outcome = _group(case, mode)[str(provider)]
-        if isinstance(outcome, AssertionError):
-            raise outcome
-        record(case, provider, mode, "seconds", outcome)
-        benchmark.group = f"{case.op}, {case.size} rows, {mode}"
-        benchmark.pedantic(  # type: ignore[no-untyped-call]
-            timing.CLOCK.advance, setup=timing.in_order(outcome), rounds=len(outcome)
-        )
+        group = f"{case.op}, {case.size} rows, {mode}"
+        report_time(case, provider, mode, _group(case, mode), group)
 
     return time
 
 
 @functools.lru_cache(maxsize=1)
-def _group(case: Case, mode: str) -> dict[str, list[float] | AssertionError]:
+def _group(case: Case, mode: str) -> timing.Outcomes:
     runnable = [p for p in case.providers[mode] if not p.why_not(case.size)]
     return timing.time_case(case, mode, runnable)
 

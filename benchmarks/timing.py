@@ -17,6 +17,8 @@ MAX_ROUNDS = 50
 K = TypeVar("K")
 Sampler = Callable[[], float]
 """Measures once, and returns seconds."""
+Outcomes = dict[str, list[float] | AssertionError]
+"""By provider the seconds of each round, or what was wrong."""
 
 SGEMM = Provider("sgemm", lambda *inputs: inputs[0])  # no loss: the time of the products alone
 
@@ -43,11 +45,9 @@ def in_order(samples: Sequence[float]) -> Callable[[], tuple[tuple[float], dict[
     return lambda: ((next(remaining),), {})
 
 
-def time_case(
-    case: Case, mode: str, providers: Sequence[Provider]
-) -> dict[str, list[float] | AssertionError]:
-    """Verify, then time: return the seconds of each round, or what was wrong, of each provider."""
-    outcomes: dict[str, list[float] | AssertionError] = {}
+def time_case(case: Case, mode: str, providers: Sequence[Provider]) -> Outcomes:
+    """Verify, then time."""
+    outcomes: Outcomes = {}
     samplers: dict[str, Sampler] = {}
     for provider in providers:
         name = str(provider)
