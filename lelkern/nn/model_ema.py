@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lelkern.ops import ema_update_
+from lelkern.ops._ema import check_decay
 
 Decay = float | Tensor
 Buffers = Literal["copy", "average", "skip"]
@@ -69,8 +70,8 @@ class ModelEMA(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(decay, float | int) and not 0 <= decay <= 1:
-            raise ValueError(f"decay must be in [0, 1], got {decay}")
+        if isinstance(decay, float | int):
+            check_decay(decay)
         if buffers not in ("copy", "average", "skip"):
             raise ValueError(f"buffers must be 'copy', 'average' or 'skip', got {buffers!r}")
         if dtype is not None and not dtype.is_floating_point:
@@ -328,8 +329,8 @@ def get_ema_multi_avg_fn(
     Raises:
         ValueError: decay is a number outside [0, 1].
     """
-    if isinstance(decay, float | int) and not 0 <= decay <= 1:
-        raise ValueError(f"decay must be in [0, 1], got {decay}")
+    if isinstance(decay, float | int):
+        check_decay(decay)
 
     def update(ema: Sequence[Tensor], params: Sequence[Tensor], num_averaged: Tensor | int) -> None:
         if ema and not ema[0].is_floating_point():  # a list has one dtype

@@ -2,6 +2,8 @@
 
 import math
 
+from lelkern.ops._ema import check_decay
+
 
 def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: float = 1.0) -> float:
     r"""Return the momentum of update number ``step``, which goes from ``start`` to ``end``.
@@ -27,7 +29,6 @@ def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: floa
         raise ValueError(f"total_steps must be at least 1, got {total_steps}")
     if not 0 <= step <= total_steps:
         raise ValueError(f"step must be in [0, total_steps] = [0, {total_steps}], got {step}")
-    for name, value in (("start", start), ("end", end)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be in [0, 1], got {value}")
+    check_decay(start, "start")
+    check_decay(end, "end")
     return end - (end - start) * (math.cos(math.pi * step / total_steps) + 1) / 2

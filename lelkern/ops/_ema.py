@@ -39,6 +39,12 @@ def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
             )
 
 
+def check_decay(value: float, name: str = "decay") -> None:
+    """Raise ValueError for a decay, or momentum, that is not in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
 def local_shards(
     ema: Sequence[Tensor], params: Sequence[Tensor]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._define import declare, define
-from lelkern.ops._ema import DTYPES, check_lists, check_memory, local_shards
+from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
 from lelkern.ops._ema_plan import plan_if_worthwhile, update_as_planned
 from lelkern.reference import ema as reference
 
@@ -126,8 +126,7 @@ def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Te
         decay = decay.item()
     elif not isinstance(decay, (int, float)):
         raise TypeError(f"decay must be a number or a tensor, got {type(decay).__name__}")
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay must be in [0, 1], got {decay}")
+    check_decay(decay)
     return float(decay), None
 
 
