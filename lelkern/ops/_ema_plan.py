@@ -67,7 +67,7 @@ def update_as_planned(
         if plan.is_of(ema, params):
             if plan.update(decay, seed):
                 return True
-            _plans.remove(plan)
+            _plans[:] = [other for other in _plans if other is not plan]
             return False
     return False
 
