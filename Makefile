@@ -27,8 +27,7 @@ sanitize: $(VENV)/installed-dev
 	PYTHONPATH=build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	$(BIN)/python -P -m pytest -p no:cacheprovider -m "not slow" tests/ops \
-	    --ignore-glob '*_torch.py' --ignore tests/ops/test_ema_torch.py \
-	    --ignore tests/ops/test_backends.py $(ARGS)
+	    --ignore-glob '*_torch.py' --ignore tests/ops/test_backends.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
