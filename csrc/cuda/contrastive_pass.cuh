@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "cuda/contrastive.h"
-#include "cuda/device.cuh"
+#include "cuda/number.cuh"
 
 namespace lelkern::cuda {
 
@@ -66,19 +66,6 @@ struct Pass {
     const void* temperature;
     Element temperature_element;
 };
-
-__device__ inline double read_number(const void* from, Element element) {
-    switch (element) {
-        case Element::float64:
-            return *static_cast<const double*>(from);
-        case Element::float32:
-            return *static_cast<const float*>(from);
-        case Element::float16:
-            return __half2float(*static_cast<const __half*>(from));
-        default:
-            return __bfloat162float(*static_cast<const __nv_bfloat16*>(from));
-    }
-}
 
 // 1 / (temperature ln 2), so that exp(s / temperature) = exp2(scale s); nan if it is invalid.
 template <typename Number>

@@ -6,6 +6,7 @@
 
 #include "cuda/ema_rounding.cuh"
 #include "cuda/ema_table.cuh"
+#include "cuda/number.cuh"
 
 namespace lelkern::cuda {
 
@@ -47,11 +48,7 @@ struct EmaDecay {
     Element element;
 
     __device__ double get() const {
-        if (tensor == nullptr) return value;
-        return with_element(element, [&](auto* type) {
-            return converted<double>(
-                *static_cast<const std::remove_pointer_t<decltype(type)>*>(tensor));
-        });
+        return tensor == nullptr ? value : read_number(tensor, element);
     }
 };
 
