@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all sanitize lint format bench build cuda-table clean
+.PHONY: ablate test test-all sanitize lint format bench gpu build cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
@@ -42,6 +42,14 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m pytest benchmarks/bench_*.py --benchmark-group-by=group $(ARGS)
+
+# The ops' tests and the benchmarks on a GPU, with the kernels built for it.
+gpu: $(VENV)/installed-dev
+	$(BIN)/python -c "import torch; torch.empty(0, device='cuda')"
+	LELKERN_EXT=1 LELKERN_CUDA=1 \
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,peers]"
+	$(BIN)/python -m pytest -m "not slow" tests/ops
+	$(BIN)/python -m pytest benchmarks/bench_*.py --benchmark-group-by=group --device cuda --csv $(ARGS)
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build --no-isolation

@@ -8,7 +8,6 @@ The providers of a group are measured in turn.
 import copy
 import functools
 import importlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +20,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import lelkern
 import timing
 from cases import Provider
+from stopwatch import Stopwatch
 
 pytestmark = pytest.mark.benchmark(timer=timing.CLOCK)
 
 DECAY = 0.999
 MODE = "update"
-REPEATS = {"ema small": 50}  # updates that are timed together, where one is too short for a clock
 
 Step = Callable[[], None]
 Build = Callable[[nn.Module, torch.dtype], tuple[Step, list[Tensor]]]
@@ -139,25 +138,25 @@ class Case:
         """The number of tensors."""
         return len(list(self.model.parameters()))
 
-    def time(self) -> timing.Outcomes:
+    def time(self, device: torch.device) -> timing.Outcomes:
         """Verify, then time."""
+        model = copy.deepcopy(self.model).to(device)
         samplers: dict[str, timing.Sampler] = {}
         outcomes: timing.Outcomes = {}
-        repeats = REPEATS.get(self.op, 1)
         for provider, build in self.builders:
             if build is None:
                 bytes_each = 2 * self.average.itemsize + self.parameter.itemsize
-                samplers[str(provider)] = Floor(self.size, bytes_each, repeats)
+                samplers[str(provider)] = Floor(self.size, bytes_each, device)
                 continue
-            if provider.why_not(0):
+            if provider.why_not(0, device):
                 continue
-            step, averages = build(copy.deepcopy(self.model), self.average)
+            step, averages = build(copy.deepcopy(model), self.average)
             try:
                 self.verify(provider, step, averages)
             except AssertionError as error:
                 outcomes[str(provider)] = error
             else:
-                samplers[str(provider)] = _timed(step, repeats)
+                samplers[str(provider)] = Stopwatch(step, device)
         return outcomes | timing.in_turn(samplers, min_rounds=5)
 
     def verify(self, provider: Provider, step: Step, averages: Sequence[Tensor]) -> None:
@@ -174,19 +173,10 @@ class Case:
         step()
         eps = torch.finfo(self.average).eps
         for x, old, p in zip(averages, before, self.model.parameters(), strict=True):
-            want = DECAY * old + (1 - DECAY) * p.detach().double()
-            bound = 4 * eps * (old.abs() + p.detach().abs())
+            new = p.detach().double().to(x.device)
+            want = DECAY * old + (1 - DECAY) * new
+            bound = 4 * eps * (old.abs() + new.abs())
             assert ((x.double() - want).abs() <= bound).all(), f"{self.op}: {provider} errs"
-
-
-def _timed(step: Step, repeats: int) -> timing.Sampler:
-    def sample() -> float:
-        start = time.perf_counter()
-        for _ in range(repeats):
-            step()
-        return (time.perf_counter() - start) / repeats
-
-    return sample
 
 
 class Floor:
@@ -195,10 +185,10 @@ class Floor:
     It reads both vectors and writes one of them, as an update does, and all in one piece.
     """
 
-    def __init__(self, size: int, bytes_each: int, repeats: int) -> None:
+    def __init__(self, size: int, bytes_each: int, device: torch.device) -> None:
         self.share = bytes_each / 12
-        self.a, self.b = torch.randn(2, size).unbind()
-        self.sample = _timed(lambda: (self.a.add_(self.b, alpha=1e-3), None)[1], repeats)
+        a, b = torch.randn(2, size, device=device).unbind()
+        self.sample = Stopwatch(lambda: a.add_(b, alpha=1e-3), device)
 
     def __call__(self) -> float:
         return self.share * self.sample()
@@ -241,8 +231,8 @@ CASES = (
 
 
 @functools.lru_cache(maxsize=1)
-def group(case: Case) -> timing.Outcomes:
-    return case.time()
+def group(case: Case, device: torch.device) -> timing.Outcomes:
+    return case.time(device)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +243,10 @@ def group(case: Case) -> timing.Outcomes:
         for provider, _ in case.builders
     ],
 )
-def test_time(report_time: Callable[..., None], case: Case, provider: Provider) -> None:
-    if reason := provider.why_not(0):
+def test_time(
+    report_time: Callable[..., None], device: torch.device, case: Case, provider: Provider
+) -> None:
+    if reason := provider.why_not(0, device):
         pytest.skip(reason)
     title = f"{case.op}, {case.size} parameters, {provider.dtype}"
-    report_time(case, provider, MODE, group(case), title)
+    report_time(case, provider, MODE, group(case, device), title)

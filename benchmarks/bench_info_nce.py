@@ -35,13 +35,13 @@ def fused_symmetric(query: Tensor, positive: Tensor) -> Tensor:
 
 def plain(query: Tensor, positive: Tensor) -> Tensor:
     logits = F.normalize(query) @ F.normalize(positive).T / TEMPERATURE
-    return F.cross_entropy(logits, torch.arange(len(logits)))
+    return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
 
 
 def plain_symmetric(query: Tensor, positive: Tensor) -> Tensor:
     """As in Figure 3 of the paper of CLIP."""
     logits = F.normalize(query) @ F.normalize(positive).T / TEMPERATURE
-    own = torch.arange(len(logits))
+    own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
@@ -50,7 +50,7 @@ def plain_queue(query: Tensor, positive: Tensor, queue: Tensor) -> Tensor:
     q = F.normalize(query)
     own = (q * F.normalize(positive)).sum(1, keepdim=True)
     logits = torch.cat([own, q @ queue.T], 1) / TEMPERATURE
-    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
 
 
 def lightly_queue(query: Tensor, positive: Tensor, queue: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def plain_pytorch(z1: Tensor, z2: Tensor) -> Tensor:
     """What one writes without a package: normalise, multiply, mask, cross entropy."""
     z = F.normalize(torch.cat([z1, z2]))
     similarity = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
-    return F.cross_entropy(similarity, torch.arange(len(z)).roll(len(z1)))
+    return F.cross_entropy(similarity, torch.arange(len(z), device=z.device).roll(len(z1)))
 
 
 def fused(z1: Tensor, z2: Tensor) -> Tensor:
@@ -60,7 +60,8 @@ def metric_learning(z1: Tensor, z2: Tensor) -> Tensor:
 
 LELKERN = Provider("lelkern", fused)
 LELKERN_BFLOAT16 = Provider("lelkern", fused, dtype="bfloat16")
-TILES = Provider("mkl-tiles", tiles)
+LELKERN_HIGH = Provider("lelkern", fused, dtype="float32-high", devices=("cuda",))  # CPUs: float32
+TILES = Provider("mkl-tiles", tiles, devices=("cpu",))
 PLAIN = Provider("pytorch", plain_pytorch, needs=matrices(4))
 RIVALS = (
     Provider("torch.compile", plain_pytorch, needs=matrices(3), compiled=True),
@@ -77,20 +78,23 @@ PROVIDERS = (
     LELKERN,
     LELKERN_BFLOAT16,
     Provider("lelkern", fused, dtype="float32-medium"),
+    LELKERN_HIGH,
     Provider("lelkern-stats", fused_with_stats),
     Provider("lelkern-reference", specification, needs=matrices(8)),
     TILES,
     PLAIN,
     Provider("pytorch", plain_pytorch, dtype="float32-medium", needs=matrices(4)),
+    Provider("pytorch", plain_pytorch, dtype="float32-high", needs=matrices(4), devices=("cuda",)),
     *RIVALS,
     SGEMM,
 )
-ONE_THREAD = Provider("lelkern", fused, threads=1)
+ONE_THREAD = Provider("lelkern", fused, threads=1, devices=("cpu",))
 
 
 def providers(size: int, mode: str) -> tuple[Provider, ...]:
     if size == LARGE:  # where all others would take minutes, or more memory than there is
-        return (LELKERN, PLAIN, *RIVALS, SGEMM) if mode == BOTH else ()
+        ours = (LELKERN, LELKERN_BFLOAT16, LELKERN_HIGH)
+        return (*ours, PLAIN, *RIVALS, SGEMM) if mode == BOTH else ()
     return (*PROVIDERS, ONE_THREAD) if (size, mode) == (8192, BOTH) else PROVIDERS
 
 
@@ -109,7 +113,7 @@ def build(op: str, size: int) -> Case:
         # Forward half a product; backward that again, and a whole one for the gradients.
         flops={FORWARD: product, BOTH: 4 * product},
         min_rounds=5 if size < LARGE else 2,
-        expect=functools.partial(_verified_by_rows, z1, z2) if size >= LARGE else None,
+        expect=_verified_by_rows if size >= LARGE else None,
     )
 
 
@@ -118,10 +122,10 @@ def _verified_by_rows(z1: Tensor, z2: Tensor) -> tuple[Tensor, ...]:
 
     Gradients have the code, and the tiles, of the sizes at which they are verified.
     """
-    some = torch.arange(0, len(z1), len(z1) // 64)
+    some = torch.arange(0, len(z1), len(z1) // 64, device=z1.device)
     z = F.normalize(torch.cat([z1, z2]).double())
     similarity = z[some] @ z.T / TEMPERATURE
-    similarity[torch.arange(len(some)), some] = -torch.inf
+    similarity.scatter_(1, some[:, None], -torch.inf)
     want = F.cross_entropy(similarity, some + len(z1), reduction="none")
     losses = lelkern.nt_xent(z1, z2, TEMPERATURE, reduction="none").double()
     torch.testing.assert_close(losses[some], want, rtol=1e-5, atol=0)

@@ -4,7 +4,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ TEMPERATURE = 0.1
 
 FORWARD, BOTH = "forward", "forward+backward"
 MODES = (BOTH, FORWARD)
+PRECISIONS = ("medium", "high")  # of float32 products, less than "highest"
 
 Loss = Callable[..., Tensor]
 """Takes the leaves and the constants of its case, and returns the mean loss."""
@@ -38,11 +39,12 @@ class Provider:
     Attributes:
         name: as in the CSV file.
         loss: called as the case says; for a peer it imports the peer.
-        dtype: ``float32``, ``bfloat16`` or ``float32-medium``, as in the CSV file.
+        dtype: ``float32``, ``bfloat16``, ``float32-medium``, ``float32-high``, as in the CSV file.
         peer: distribution and module, of what has to be installed for it.
         needs: bytes beyond the inputs for a size, roughly: enough to see what cannot run.
         compiled: put through ``torch.compile``.
-        threads: by default as many as PyTorch chooses.
+        threads: of the CPU, by default as many as PyTorch chooses.
+        devices: types of devices that it is for.
     """
 
     name: str
@@ -52,17 +54,20 @@ class Provider:
     needs: Callable[[int], float] = nothing
     compiled: bool = False
     threads: int | None = None
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
     def __str__(self) -> str:
         dtype = "" if self.dtype == "float32" else f" {self.dtype}"
         threads = "" if self.threads is None else f" threads={self.threads}"
         return f"{self.name}{dtype}{threads}"
 
-    def why_not(self, size: int) -> str:
-        """Return why it cannot run at this size, or nothing."""
+    def why_not(self, size: int, device: torch.device) -> str:
+        """Return why it cannot run at this size on this device, or nothing."""
+        if device.type not in self.devices:
+            return f"{self} is for {' and '.join(self.devices)}"
         if self.peer and importlib.util.find_spec(self.peer[1]) is None:
             return f"{self.peer[0]} is not installed"
-        needed, free = self.needs(size), memory_available()
+        needed, free = self.needs(size), memory_available(device)
         if needed > free:
             return f"{self} needs about {needed / 1e9:.0f} GB here, {free / 1e9:.0f} GB are free"
         return ""
@@ -77,8 +82,8 @@ class Provider:
         threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        if self.dtype == "float32-medium":
-            torch.set_float32_matmul_precision("medium")
+        if (asked := self.dtype.removeprefix("float32-")) in PRECISIONS:
+            torch.set_float32_matmul_precision(asked)
         try:
             yield
         finally:
@@ -87,8 +92,10 @@ class Provider:
                 torch.set_num_threads(threads)
 
 
-def memory_available() -> float:
+def memory_available(device: torch.device) -> float:
     """Return the bytes that can be allocated; unlimited where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     path = Path("/proc/meminfo")
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         if line.startswith("MemAvailable:"):
@@ -109,7 +116,8 @@ class Case:
         providers: those compared in each mode.
         flops: of each mode, for an algorithm in O(rows x features) memory.
         min_rounds: rounds that have to be however long they take.
-        expect: overrides what is right: the loss and, if known, the gradients, in float64.
+        expect: overrides what is right: from the leaves the loss and, if known, the gradients,
+            in float64.
     """
 
     op: str
@@ -120,15 +128,29 @@ class Case:
     providers: Mapping[str, tuple[Provider, ...]]
     flops: Mapping[str, float]
     min_rounds: int = 5
-    expect: Callable[[], tuple[Tensor, ...]] | None = None
+    expect: Callable[..., tuple[Tensor, ...]] | None = None
 
     @property
     def features(self) -> int:
         return self.leaves[0].shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        return self.leaves[0].device
+
+    def on(self, device: torch.device) -> "Case":
+        """Return the same case on a device."""
+        return replace(
+            self,
+            leaves=tuple(leaf.to(device) for leaf in self.leaves),
+            constants=tuple(constant.to(device) for constant in self.constants),
+        )
+
     @cached_property
     def expected(self) -> tuple[Tensor, ...]:
-        return self.expect() if self.expect else self.step(self.plain, BOTH, torch.float64)()
+        if self.expect:
+            return self.expect(*self.leaves)
+        return self.step(self.plain, BOTH, torch.float64)()
 
     def step(
         self, loss: Loss, mode: str, dtype: torch.dtype = torch.float32
@@ -150,7 +172,7 @@ class Case:
     def step_of(self, provider: Provider, mode: str) -> Callable[[], tuple[Tensor, ...]]:
         # Shapes are fixed: the compiler's best case.
         loss = torch.compile(provider.loss, dynamic=False) if provider.compiled else provider.loss
-        return self.step(loss, mode, getattr(torch, provider.dtype.removesuffix("-medium")))
+        return self.step(loss, mode, getattr(torch, provider.dtype.partition("-")[0]))
 
     def verify(self, provider: Provider, got: tuple[Tensor, ...]) -> None:
         """Raise AssertionError unless what a provider returned is right.
@@ -165,7 +187,7 @@ class Case:
         # Forward alone returns fewer tensors than there are expectations.
         names = ("loss", "first gradient", "second gradient")
         for name, value, want in zip(names, got, self.expected, strict=False):
-            error = float((value.double() - want).norm() / want.norm())
+            error = float((value.detach().double() - want).norm() / want.norm())
             assert error <= tolerance, (
                 f"{self.op} {self.size}: the {name} of {provider} errs by {error:.1e}"
             )

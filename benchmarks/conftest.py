@@ -18,6 +18,7 @@ from cases import BOTH, Case, Provider
 Record = Callable[[Case, Provider, str, str, Sequence[float]], None]
 
 _ROWS = pytest.StashKey[list[results.Row]]()
+_DEVICE = pytest.StashKey[torch.device]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,9 +32,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "benchmarks/results",
     )
 
+    parser.addoption("--device", default="cpu", help="what is measured: cpu (the default) or cuda")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ROWS] = []
+    name = config.getoption("device")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise pytest.UsageError(f"--device {name}: {reason}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise pytest.UsageError(f"--device {name}: only cpu and cuda are measured")
+    config.stash[_DEVICE] = device
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """What is measured."""
+    return request.config.stash[_DEVICE]
 
 
 @pytest.fixture
@@ -56,38 +75,38 @@ def report_time(benchmark: BenchmarkFixture, record: Record) -> Callable[..., No
 
 
 @pytest.fixture
-def time_in_group(report_time: Callable[..., None]) -> Callable[..., None]:
+def time_in_group(report_time: Callable[..., None], device: torch.device) -> Callable[..., None]:
     """Time one provider of a case; the first test of a case and mode measures all of them."""
 
     def time(case: Case, provider: Provider, mode: str) -> None:
-        if reason := provider.why_not(case.size):
+        if reason := provider.why_not(case.size, device):
             pytest.skip(reason)
         group = f"{case.op}, {case.size} rows, {mode}"
-        report_time(case, provider, mode, _group(case, mode), group)
+        report_time(case, provider, mode, _group(case, mode, device), group)
 
     return time
 
 
 @functools.lru_cache(maxsize=1)
-def _group(case: Case, mode: str) -> timing.Outcomes:
-    runnable = [p for p in case.providers[mode] if not p.why_not(case.size)]
-    return timing.time_case(case, mode, runnable)
+def _group(case: Case, mode: str, device: torch.device) -> timing.Outcomes:
+    runnable = [p for p in case.providers[mode] if not p.why_not(case.size, device)]
+    return timing.time_case(case.on(device), mode, runnable)
 
 
 @pytest.fixture
-def measure_memory(record: Record) -> Callable[[Case, Provider], None]:
+def measure_memory(record: Record, device: torch.device) -> Callable[[Case, Provider], None]:
     """Measure the peak memory of one provider of a case, forward and backward."""
 
     def measure(case: Case, provider: Provider) -> None:
-        if reason := provider.why_not(case.size):
+        if reason := provider.why_not(case.size, device):
             pytest.skip(reason)
-        record(case, provider, BOTH, "bytes", [memory.peak_bytes(case, provider)])
+        record(case, provider, BOTH, "bytes", [memory.peak_bytes(case, provider, device)])
 
     return measure
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest) -> Record:
+def record(request: pytest.FixtureRequest, device: torch.device) -> Record:
     """Keep a result for the closing table and, with ``--csv``, in the file at once."""
 
     def record(
@@ -108,8 +127,8 @@ def record(request: pytest.FixtureRequest) -> Record:
             p50=p50,
             p80=p80,
             rounds=len(values),
-            threads=provider.threads or torch.get_num_threads(),
-            machine=results.machine(),
+            threads=0 if device.type == "cuda" else provider.threads or torch.get_num_threads(),
+            machine=results.machine(device),
             torch=torch.__version__,
             lelkern=lelkern.__version__,
             peer=provider.peer_version,
@@ -130,5 +149,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         plain = [r.p50 for r in members if (r.provider, r.dtype) in results.PLAIN]
         for row in members:
             ratio = f"{row.p50 / plain[0]:10.3f}" if plain and plain[0] else ""
-            name = f"{row.provider} {row.dtype} threads={row.threads}"
+            threads = f"threads={row.threads}" if row.threads else ""
+            name = f"{row.provider} {row.dtype} {threads}"
             terminalreporter.write_line(f"{name:50} {row.p50:12.5g}{ratio}")

@@ -1,11 +1,14 @@
 """The physical limit: how long the matrix products of a loss take at the best rate of torch.mm."""
 
-import time
+from functools import partial
 from typing import ClassVar
 
 import torch
 
-TILES = (256, 512, 1024)  # rows of a tile: small enough for the cache, large enough for threads
+from stopwatch import seconds
+
+# Rows of a tile: on a CPU small enough for the cache, large enough for threads; many on a GPU.
+TILES = {"cpu": (256, 512, 1024), "cuda": (4096, 8192)}
 REPEATS = 5
 
 
@@ -19,13 +22,14 @@ class Gemm:
 
     best_rate: ClassVar[dict[int, float]] = {}  # flops a second, by features
 
-    def __init__(self, features: int, flops: float) -> None:
+    def __init__(self, features: int, flops: float, device: torch.device) -> None:
         self.features = features
         self.flops = flops
+        self.device = device
         self.products = []
-        for tile in TILES:
-            z, grad = torch.randn(2, tile, features).unbind()
-            similarity = torch.randn(tile, tile)
+        for tile in TILES[device.type]:
+            z, grad = torch.randn(2, tile, features, device=device).unbind()
+            similarity = torch.randn(tile, tile, device=device)
             self.products += [
                 (z, z.T, similarity),
                 (similarity, z, grad),
@@ -33,16 +37,12 @@ class Gemm:
             ]
 
     def __call__(self) -> float:
-        rate = max(_rate(*product) for product in self.products)
+        rate = max(self._rate(*product) for product in self.products)
         self.best_rate[self.features] = max(rate, self.best_rate.get(self.features, 0))
         return self.flops / self.best_rate[self.features]
 
-
-def _rate(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> float:
-    """Return the flops a second of one product."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        torch.mm(a, b, out=out)
-        best = min(best, time.perf_counter() - start)
-    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / best
+    def _rate(self, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> float:
+        """Return the flops a second of one product."""
+        product = partial(torch.mm, a, b, out=out)
+        best = min(seconds(product, self.device) for _ in range(REPEATS))
+        return 2 * a.shape[0] * a.shape[1] * b.shape[1] / best

@@ -6,7 +6,6 @@ reads contrastive.csv and ema.csv of benchmarks/results by default.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +58,7 @@ def draw(rows: Sequence[results.Row]) -> Figure:
     rows = [r for r in rows if (r.op, r.mode) == ("nt_xent", BOTH)]
     if not rows:
         raise SystemExit("no rows of nt_xent, forward+backward")
-    setups = Counter((r.machine, r.threads) for r in rows)
-    machine, threads = max(sorted(setups), key=lambda setup: setups[setup])
-    rows = [r for r in rows if (r.machine, r.threads) == (machine, threads)]
+    setup, rows = results.setup(rows)
     with style.context(STYLE):
         figure = Figure(figsize=(10, 4.9), layout="constrained")
         FigureCanvasAgg(figure)
@@ -69,9 +66,7 @@ def draw(rows: Sequence[results.Row]) -> Figure:
         _panel(time, rows, "seconds", "time of forward and backward (s)", _seconds)
         _panel(memory, rows, "bytes", "peak memory beyond the inputs (bytes)", _bytes)
         features = ", ".join(str(n) for n in sorted({r.features for r in rows}))
-        figure.suptitle(
-            f"NT-Xent, D = {features}: {machine}, {threads} threads", fontsize=11, weight="bold"
-        )
+        figure.suptitle(f"NT-Xent, D = {features}: {setup}", fontsize=11, weight="bold")
         handles, labels = time.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure

@@ -1,6 +1,5 @@
 """The times of moving averages as bars, one panel for each model and pair of dtypes."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -29,19 +28,13 @@ LABELS = {
 
 def draw(rows: Sequence[results.Row]) -> Figure:
     """Draw the rows of averages that belong together: the machine and threads with most of them."""
-    setups = Counter((r.machine, r.threads) for r in rows)
-    machine, threads = max(sorted(setups), key=lambda setup: setups[setup])
-    rows = [r for r in rows if (r.machine, r.threads) == (machine, threads)]
+    setup, rows = results.setup(rows)
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (op, dtype, title) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         _panel(axes, [r for r in rows if (r.op, r.dtype) == (op, dtype)])
         axes.set_title(title, fontsize=10)
-    figure.suptitle(
-        f"One update of a moving average: {machine}, {threads} threads",
-        fontsize=11,
-        weight="bold",
-    )
+    figure.suptitle(f"One update of a moving average: {setup}", fontsize=11, weight="bold")
     return figure
 
 

@@ -7,9 +7,12 @@ machines and sizes over many runs.
 import csv
 import io
 import platform
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
+
+import torch
 
 from lelkern.files import write_text_atomically
 
@@ -41,10 +44,12 @@ class Row(NamedTuple):
         size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements.
         features: of a row; of an average, its tensors.
         dtype: of the embeddings or averages; ``float32-medium`` is
-            ``torch.set_float32_matmul_precision("medium")``, ``float32-of-bfloat16`` a float32
-            average of bfloat16 parameters.
+            ``torch.set_float32_matmul_precision("medium")``, ``float32-high`` likewise,
+            ``float32-of-bfloat16`` a float32 average of bfloat16 parameters.
         metric: ``seconds`` of one call, or peak ``bytes`` beyond the inputs.
         p20: percentiles over the rounds.
+        threads: of the CPU; 0 on a GPU.
+        machine: the CPU's name and instruction sets, or the GPU's name and compute capability.
         peer: version of the peer that was measured, empty for the others.
     """
 
@@ -100,8 +105,19 @@ def merge(path: Path, rows: Iterable[Row]) -> None:
     write_text_atomically(path, text.getvalue())
 
 
-def machine() -> str:
-    """Return the CPU's name and those of its instruction sets that matter here."""
+def setup(rows: Sequence[Row]) -> tuple[str, list[Row]]:
+    """Return the machine and threads that have most rows, as text, and these rows."""
+    counts = Counter((r.machine, r.threads) for r in rows)
+    machine, threads = max(sorted(counts), key=lambda key: counts[key])
+    text = f"{machine}, {threads} threads" if threads else machine
+    return text, [r for r in rows if (r.machine, r.threads) == (machine, threads)]
+
+
+def machine(device: torch.device) -> str:
+    """Return the name of a CPU and those of its instruction sets that matter here, or of a GPU."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} sm_{major}{minor}"
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     facts = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}

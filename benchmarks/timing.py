@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from cases import Case, Provider
 from gemm import Gemm
+from stopwatch import Stopwatch
 
 BUDGET_SECONDS = 5.0  # of a group, beyond its first rounds
 SLOW_SECONDS = 6.0  # after so much a provider sits out what rounds remain
@@ -52,7 +53,7 @@ def time_case(case: Case, mode: str, providers: Sequence[Provider]) -> Outcomes:
     for provider in providers:
         name = str(provider)
         if provider is SGEMM:
-            samplers[name] = Gemm(case.leaves[0].shape[1], case.flops[mode])
+            samplers[name] = Gemm(case.features, case.flops[mode], case.device)
             continue
         step = case.step_of(provider, mode)
         try:
@@ -61,7 +62,7 @@ def time_case(case: Case, mode: str, providers: Sequence[Provider]) -> Outcomes:
         except AssertionError as error:
             outcomes[name] = error
         else:
-            samplers[name] = _timed(step, provider)
+            samplers[name] = Stopwatch(step, case.device, provider.settings)
     return outcomes | in_turn(samplers, case.min_rounds)
 
 
@@ -85,13 +86,3 @@ def in_turn(samplers: Mapping[K, Sampler], min_rounds: int) -> dict[K, list[floa
     finally:
         gc.enable()
     return samples
-
-
-def _timed(step: Callable[[], object], provider: Provider) -> Sampler:
-    def sample() -> float:
-        with provider.settings():
-            start = time.perf_counter()
-            step()
-            return time.perf_counter() - start
-
-    return sample
