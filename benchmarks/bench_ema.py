@@ -28,8 +28,8 @@ DECAY = 0.999
 MODE = "update"
 
 Step = Callable[[], None]
-Build = Callable[[nn.Module, torch.dtype], tuple[Step, list[Tensor]]]
-"""From a model and the averages' dtype to an update and the averages."""
+Build = Callable[[nn.Module, list[Tensor]], tuple[Step, list[Tensor]]]
+"""From a model and averages of its parameters to an update and its averages, these or its own."""
 
 
 def resnet50() -> nn.Module:
@@ -45,11 +45,10 @@ MODELS: dict[str, Callable[[], nn.Module]] = {"ema resnet50": resnet50, "ema sma
 
 
 def lists(update: Callable[[list[Tensor], list[Tensor]], object]) -> Build:
-    """Return how to update the parameters of a copy of a model by a function of two lists."""
+    """Return how to update averages by a function of two lists."""
 
-    def build(model: nn.Module, dtype: torch.dtype) -> tuple[Step, list[Tensor]]:
+    def build(model: nn.Module, ema: list[Tensor]) -> tuple[Step, list[Tensor]]:
         parameters = [p.detach() for p in model.parameters()]
-        ema = [p.clone().to(dtype) for p in parameters]
         return lambda: (update(ema, parameters), None)[1], ema
 
     return build
@@ -82,23 +81,23 @@ def of(module: nn.Module, step: Step) -> tuple[Step, list[Tensor]]:
     return step, [p.detach() for p in module.parameters()]
 
 
-def model_ema(model: nn.Module, dtype: torch.dtype) -> tuple[Step, list[Tensor]]:
-    ema = lelkern.nn.ModelEMA(model, DECAY, dtype=dtype)
+def model_ema(model: nn.Module, averages: list[Tensor]) -> tuple[Step, list[Tensor]]:
+    ema = lelkern.nn.ModelEMA(model, DECAY, dtype=averages[0].dtype)
     return of(ema.module, lambda: ema.update(model))
 
 
-def averaged_model(model: nn.Module, dtype: torch.dtype) -> tuple[Step, list[Tensor]]:
+def averaged_model(model: nn.Module, averages: list[Tensor]) -> tuple[Step, list[Tensor]]:
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
     ema.update_parameters(model)  # which copies
     return of(ema.module, lambda: ema.update_parameters(model))
 
 
-def timm(model: nn.Module, dtype: torch.dtype) -> tuple[Step, list[Tensor]]:
+def timm(model: nn.Module, averages: list[Tensor]) -> tuple[Step, list[Tensor]]:
     ema = importlib.import_module("timm.utils").ModelEmaV3(model, DECAY)
     return of(ema.module, lambda: ema.update(model))
 
 
-def ema_pytorch(model: nn.Module, dtype: torch.dtype) -> tuple[Step, list[Tensor]]:
+def ema_pytorch(model: nn.Module, averages: list[Tensor]) -> tuple[Step, list[Tensor]]:
     module = importlib.import_module("ema_pytorch")
     # At once, always, and without warm-up, as all others.
     ema = module.EMA(model, beta=DECAY, min_value=DECAY, update_after_step=-1, update_every=1,
@@ -115,8 +114,8 @@ class Case:
         op: as in the CSV file, a key of MODELS.
         average: dtype of the averages.
         parameter: of the parameters.
-        builders: by provider, how to build an update of a model and its averages; None for the
-            bytes of an update alone.
+        builders: by provider, how to build an update of averages; None for the bytes of an update
+            alone.
     """
 
     op: str
@@ -139,18 +138,25 @@ class Case:
         return len(list(self.model.parameters()))
 
     def time(self, device: torch.device) -> timing.Outcomes:
-        """Verify, then time."""
+        """Verify, then time, all on the same parameters and, where that can be, averages.
+
+        With where in memory they happen to be, copies of a model differ by a tenth in speed. So the
+        bytes alone are those of the same memory, too.
+        """
         model = copy.deepcopy(self.model).to(device)
+        flat_parameters, places = flat(list(model.parameters()), self.parameter)
+        for parameter, place in zip(model.parameters(), places, strict=True):
+            parameter.data = place
+        flat_averages, shared = flat(places, self.average)
         samplers: dict[str, timing.Sampler] = {}
         outcomes: timing.Outcomes = {}
         for provider, build in self.builders:
             if build is None:
-                bytes_each = 2 * self.average.itemsize + self.parameter.itemsize
-                samplers[str(provider)] = Floor(self.size, bytes_each, device)
+                samplers[str(provider)] = Floor(flat_averages, flat_parameters)
                 continue
             if provider.why_not(0, device):
                 continue
-            step, averages = build(copy.deepcopy(model), self.average)
+            step, averages = build(model, shared)
             try:
                 self.verify(provider, step, averages)
             except AssertionError as error:
@@ -179,16 +185,30 @@ class Case:
             assert ((x.double() - want).abs() <= bound).all(), f"{self.op}: {provider} errs"
 
 
+def flat(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    """Return a vector, and the tensors copied into it one after the other, as aligned as it is."""
+    steps = [-(-x.numel() // 64) * 64 for x in tensors]  # elements: 128 bytes or more
+    vector = torch.zeros(sum(steps), dtype=dtype, device=tensors[0].device)
+    copies = []
+    for x, part in zip(tensors, vector.split(steps), strict=True):
+        copies.append(part[: x.numel()].view_as(x).copy_(x.detach()))
+    return vector, copies
+
+
 class Floor:
     """Measures the seconds of the bytes of an update at the rate of a triad, a += c b, in float32.
 
     It reads both vectors and writes one of them, as an update does, and all in one piece.
     """
 
-    def __init__(self, size: int, bytes_each: int, device: torch.device) -> None:
-        self.share = bytes_each / 12
-        a, b = torch.randn(2, size, device=device).unbind()
-        self.sample = Stopwatch(lambda: a.add_(b, alpha=1e-3), device)
+    def __init__(self, averages: Tensor, parameters: Tensor) -> None:
+        a, b = averages.view(torch.float32), parameters.view(torch.float32)
+        bytes_each = 2 * averages.itemsize + parameters.itemsize
+        if len(a) != len(b):
+            b = torch.ones_like(a)
+        self.share = len(averages) * bytes_each / (len(a) * 12)
+        # Times 0: the averages stay what they are.
+        self.sample = Stopwatch(lambda: a.add_(b, alpha=0), a.device)
 
     def __call__(self) -> float:
         return self.share * self.sample()

@@ -1,11 +1,13 @@
 #include "common/ema_lists.h"
 
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/c/shim.h>
 #include <torch/csrc/stable/device.h>
 #include <torch/headeronly/util/Exception.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
+#include <numeric>
 
 #include "common/rows.h"
 
@@ -26,28 +28,31 @@ int64_t bytes_of(ScalarType dtype) {
     return bytes;
 }
 
-void check_pair(const Tensor& average, const Tensor& param, const Tensor& first, std::size_t i) {
+void check_pair(const Facts& average, const Facts& param, const Facts& first, std::size_t i) {
     for (const auto& [name, tensor] : {std::pair{"ema", &average}, {"params", &param}}) {
-        STD_TORCH_CHECK(tensor->device() == first.device(), name, "[", i,
-                        "] must be on the device of ema[0]");
-        int32_t layout = 0;
-        TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(tensor->get(), &layout));
-        STD_TORCH_CHECK(layout == aoti_torch_layout_strided(), name, "[", i, "] must be dense");
-        bytes_of(tensor->scalar_type());  // which raises
+        STD_TORCH_CHECK(
+            tensor->device_type == first.device_type && tensor->device_index == first.device_index,
+            name, "[", i, "] must be on the device of ema[0]");
+        STD_TORCH_CHECK(tensor->layout == aoti_torch_layout_strided(), name, "[", i,
+                        "] must be dense");
     }
-    STD_TORCH_CHECK(
-        average.dim() == param.dim() &&
-            std::equal(average.sizes().begin(), average.sizes().end(), param.sizes().begin()),
-        "params[", i, "] must have the shape of ema[", i, "]");
+    STD_TORCH_CHECK(average.dimensions == param.dimensions &&
+                        std::equal(average.sizes, average.sizes + average.dimensions, param.sizes),
+                    "params[", i, "] must have the shape of ema[", i, "]");
+}
+
+int64_t elements_of(const Facts& tensor) {
+    return std::accumulate(tensor.sizes, tensor.sizes + tensor.dimensions, int64_t{1},
+                           std::multiplies<>());
 }
 
 // Appends the dimensions of a pair to `all`, in the order of the average's memory, as few as will
 // do. Returns their number, 0 if the elements of both lie side by side.
-int64_t add_dimensions(const Tensor& average, const Tensor& param, std::vector<Dimension>& all) {
+int64_t add_dimensions(const Facts& average, const Facts& param, std::vector<Dimension>& all) {
     const auto first = static_cast<std::ptrdiff_t>(all.size());
-    const auto sizes = average.sizes(), ema = average.strides(), params = param.strides();
-    for (std::size_t d = sizes.size(); d-- > 0;) {
-        if (sizes[d] != 1) all.push_back({sizes[d], ema[d], params[d]});
+    for (int64_t d = average.dimensions; d-- > 0;) {
+        if (average.sizes[d] == 1) continue;
+        all.push_back({average.sizes[d], average.strides[d], param.strides[d]});
     }
     std::stable_sort(all.begin() + first, all.end(), [](const auto& a, const auto& b) {
         return std::pair(a.ema_stride, a.param_stride) < std::pair(b.ema_stride, b.param_stride);
@@ -182,6 +187,34 @@ void check_memory(const Pairs& lists) {
 
 }  // namespace
 
+Facts facts_of(AtenTensorHandle tensor) {
+    Facts facts{};
+    int64_t *sizes = nullptr, *strides = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor, &facts.device_type));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor, &facts.device_index));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(tensor, &facts.layout));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &facts.dtype));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(tensor, &facts.dimensions));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(tensor, &sizes));
+    if (facts.layout == aoti_torch_layout_strided()) {
+        TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor, &strides));
+    }
+    facts.sizes = sizes;
+    facts.strides = strides;
+    return facts;
+}
+
+void* memory_of(AtenTensorHandle tensor, bool to_write) {
+    void* memory = nullptr;
+    if (to_write) {
+        TORCH_ERROR_CODE_CHECK(torch_get_mutable_data_ptr(tensor, &memory));
+        return memory;
+    }
+    const void* to_read = nullptr;
+    TORCH_ERROR_CODE_CHECK(torch_get_const_data_ptr(tensor, &to_read));
+    return const_cast<void*>(to_read);
+}
+
 Pairs unpack(const std::vector<Tensor>& ema, const std::vector<Tensor>& params) {
     STD_TORCH_CHECK(ema.size() == params.size(), "ema and params must have the same length, got ",
                     ema.size(), " and ", params.size());
@@ -189,19 +222,23 @@ Pairs unpack(const std::vector<Tensor>& ema, const std::vector<Tensor>& params) 
     lists.pairs.reserve(ema.size());
     lists.starts.reserve(ema.size() + 1);
     int64_t total = 0;
+    Facts first{};
     for (std::size_t i = 0; i < ema.size(); ++i) {
-        check_pair(ema[i], params[i], ema[0], i);
-        Pair pair{ema[i].mutable_data_ptr(),  // which makes a lazy clone a real one
-                  params[i].const_data_ptr(),
-                  ema[i].scalar_type(),
-                  params[i].scalar_type(),
-                  bytes_of(ema[i].scalar_type()),
-                  bytes_of(params[i].scalar_type()),
-                  ema[i].numel(),
+        const Facts average = facts_of(ema[i].get()), param = facts_of(params[i].get());
+        if (i == 0) first = average;
+        check_pair(average, param, first, i);
+        const ScalarType ema_dtype = ema[i].scalar_type(), param_dtype = params[i].scalar_type();
+        Pair pair{memory_of(ema[i].get(), true),
+                  memory_of(params[i].get(), false),
+                  ema_dtype,
+                  param_dtype,
+                  bytes_of(ema_dtype),  // which raises
+                  bytes_of(param_dtype),
+                  elements_of(average),
                   static_cast<int64_t>(lists.dimensions.size()),
                   0};
         if (pair.count > 0) {
-            pair.dimensions = add_dimensions(ema[i], params[i], lists.dimensions);
+            pair.dimensions = add_dimensions(average, param, lists.dimensions);
         }
         lists.pairs.push_back(pair);
         lists.starts.push_back(total);

@@ -1,6 +1,7 @@
 // Two lists of tensors, unpacked and checked: what ema_update_ updates, on every device.
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
@@ -13,6 +14,19 @@ namespace lelkern::ema {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
+
+// What a tensor says of itself, asked for once: the questions are most of the time of an update of
+// small tensors.
+struct Facts {
+    int32_t device_type, device_index, layout, dtype;
+    int64_t dimensions;
+    const int64_t *sizes, *strides;  // valid until the tensor changes
+};
+
+Facts facts_of(AtenTensorHandle tensor);
+
+// Where its first element is; for writing, after which a lazy clone is a real one.
+void* memory_of(AtenTensorHandle tensor, bool to_write);
 
 // An average and its parameter.
 struct Pair {

@@ -201,8 +201,8 @@ class Job {
     const std::optional<uint64_t> seed_;
 };
 
-void ema_update(std::vector<Tensor> ema, std::vector<Tensor> params, double decay,
-                std::optional<Tensor> decay_tensor, std::optional<Tensor> seed) {
+void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& params, double decay,
+                const std::optional<Tensor>& decay_tensor, const std::optional<Tensor>& seed) {
     if (decay_tensor) {
         STD_TORCH_CHECK(decay_tensor->dim() == 0 && decay_tensor->is_cpu(),
                         "decay must have no dimensions and be on the CPU");

@@ -1,12 +1,14 @@
 // Two lists that are updated again and again, unpacked once.
 //
-// To hand a list of tensors to an op costs 0.15 us a tensor in PyTorch, to look at a tensor that
-// one has already 0.01 us. So small lists, whose update takes less than that, are kept; and they
-// are updated through two plain C functions, which Python calls by ctypes.
+// PyTorch takes 0.15 us to hand one tensor of a list to an op, and ten times as long when an update
+// of a large model has just swept the caches. To look at a tensor where Python has it takes 0.03
+// us. So what an op found out is kept, though no tensor is: the next update comes with Python's
+// objects, through plain C functions that Python calls by ctypes, and they are compared with what
+// they were.
 
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -14,63 +16,86 @@
 #include "common/ema_lists.h"
 #include "cpu/ema_update.h"
 
+// Of Python's stable ABI. Weak, so that the library also loads where there is no Python.
+extern "C" __attribute__((weak)) void* PyTuple_GetItem(void* tuple, std::ptrdiff_t i);
+
 namespace lelkern::ema {
 namespace {
 
 class Plan {
   public:
-    Plan(std::vector<Tensor> ema, std::vector<Tensor> params)
-        : ema_(std::move(ema)), params_(std::move(params)), lists_(unpack(ema_, params_)) {
-        for_each_fact([this](int64_t fact) {
+    Plan(const std::vector<Tensor>& ema, const std::vector<Tensor>& params)
+        : lists_(unpack(ema, params)) {}
+
+    // Notes what the averages and then the parameters are. `type_at` and `tensor_at`: bytes from
+    // the start of an object to the pointer to its type and to its at::Tensor. Returns whether they
+    // are the tensors that were unpacked.
+    bool remember(void* objects, std::ptrdiff_t type_at, std::ptrdiff_t tensor_at) {
+        type_at_ = type_at;
+        tensor_at_ = tensor_at;
+        facts_.clear();
+        return for_each_fact(objects, [this](int64_t fact) {
             facts_.push_back(fact);
             return true;
         });
     }
 
-    // Updates the averages, unless one of the tensors is not what it was.
-    bool update(double decay, std::optional<uint64_t> seed) const {
+    // Whether other objects, as many, are the same tensors, unchanged but for their values.
+    bool is_of(void* objects) const {
         auto known = facts_.begin();
-        const bool same =
-            for_each_fact([&](int64_t fact) { return known != facts_.end() && *known++ == fact; });
-        if (!same || known != facts_.end()) return false;
-        ema::update(lists_, decay, seed);
-        return true;
+        return for_each_fact(
+            objects, [&](int64_t fact) { return known != facts_.end() && *known++ == fact; });
     }
 
+    const Pairs& lists() const { return lists_; }
+
   private:
-    // Calls f with all that the plan depends on, until it returns false; returns the last result.
+    // Calls f with all that the plan depends on, until it returns false; returns the last result,
+    // or false where the memory is not that of the pairs.
     template <typename F>
-    bool for_each_fact(const F& f) const {
-        for (const auto* list : {&ema_, &params_}) {
-            for (const Tensor& tensor : *list) {
-                // Writing to a lazy clone would move it.
-                const void* at =
-                    list == &ema_ ? tensor.mutable_data_ptr() : tensor.const_data_ptr();
-                if (!f(reinterpret_cast<int64_t>(at))) return false;
-                // The plain functions: this is most of the time of an update of small tensors.
-                int32_t device = 0, dtype = 0;
-                int64_t dimensions = 0, *sizes = nullptr, *strides = nullptr;
-                TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &device));
-                TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor.get(), &dtype));
-                TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(tensor.get(), &dimensions));
-                TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(tensor.get(), &sizes));
-                TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor.get(), &strides));
-                if (!f(device) || !f(dtype) || !f(dimensions)) return false;
-                for (int64_t d = 0; d < dimensions; ++d) {
-                    if (!f(sizes[d]) || !f(strides[d])) return false;
-                }
+    bool for_each_fact(void* objects, const F& f) const {
+        const auto count = static_cast<std::ptrdiff_t>(lists_.pairs.size());
+        for (std::ptrdiff_t i = 0; i < 2 * count; ++i) {
+            char* object = static_cast<char*>(PyTuple_GetItem(objects, i));
+            // The type comes first: what is no tensor has nothing there.
+            if (!f(*reinterpret_cast<int64_t*>(object + type_at_))) return false;
+            // An at::Tensor is a pointer.
+            if (!f(*reinterpret_cast<int64_t*>(object + tensor_at_))) return false;
+            const auto tensor = reinterpret_cast<AtenTensorHandle>(object + tensor_at_);
+            const Facts facts = facts_of(tensor);
+            if (!f(facts.device_type) || !f(facts.layout) || !f(facts.dtype) ||
+                !f(facts.dimensions)) {
+                return false;
             }
+            if (facts.strides == nullptr && facts.dimensions > 0) return false;
+            for (int64_t d = 0; d < facts.dimensions; ++d) {
+                if (!f(facts.sizes[d]) || !f(facts.strides[d])) return false;
+            }
+            // Writing to a lazy clone would move it.
+            const bool is_average = i < count;
+            const Pair& pair = lists_.pairs[is_average ? i : i - count];
+            if (memory_of(tensor, is_average) != (is_average ? pair.ema : pair.param)) return false;
         }
         return true;
     }
 
-    const std::vector<Tensor> ema_, params_;
     const Pairs lists_;
+    std::ptrdiff_t type_at_ = 0, tensor_at_ = 0;
     std::vector<int64_t> facts_;
 };
 
-int64_t ema_plan(std::vector<Tensor> ema, std::vector<Tensor> params) {
-    return reinterpret_cast<int64_t>(new Plan(std::move(ema), std::move(params)));
+int64_t ema_plan(const std::vector<Tensor>& ema, const std::vector<Tensor>& params) {
+    return reinterpret_cast<int64_t>(new Plan(ema, params));
+}
+
+// Returns what f does, or 0 if it raises: then the op will say what is wrong.
+template <typename F>
+int guarded(const F& f) {
+    try {
+        return f();
+    } catch (...) {
+        return 0;
+    }
 }
 
 }  // namespace
@@ -78,19 +103,30 @@ int64_t ema_plan(std::vector<Tensor> ema, std::vector<Tensor> params) {
 
 #define LELKERN_EXPORT extern "C" __attribute__((visibility("default")))
 
-// Whether the averages of a plan have been updated: not if it is out of date. `seed` may be null.
-LELKERN_EXPORT int lelkern_ema_plan_update(const void* plan, double decay, const uint64_t* seed) {
-    try {
-        return static_cast<const lelkern::ema::Plan*>(plan)->update(
-            decay, seed != nullptr ? std::optional(*seed) : std::nullopt);
-    } catch (...) {
-        return 0;  // the op will say what is wrong
-    }
+using lelkern::ema::guarded;
+using lelkern::ema::Plan;
+
+// `objects`: a tuple of the averages and then the parameters. Python's lock must be held.
+LELKERN_EXPORT int lelkern_ema_plan_remember(Plan* plan, void* objects, std::ptrdiff_t type_at,
+                                             std::ptrdiff_t tensor_at) {
+    return guarded([&] { return plan->remember(objects, type_at, tensor_at); });
 }
 
-LELKERN_EXPORT void lelkern_ema_plan_release(const void* plan) {
-    delete static_cast<const lelkern::ema::Plan*>(plan);
+// As above, for a tuple of as many objects.
+LELKERN_EXPORT int lelkern_ema_plan_is_of(const Plan* plan, void* objects) {
+    return guarded([&] { return plan->is_of(objects); });
 }
+
+// Updates the averages; `seed` may be null. Somebody must hold on to the tensors.
+LELKERN_EXPORT int lelkern_ema_plan_update(const Plan* plan, double decay, const uint64_t* seed) {
+    return guarded([&] {
+        lelkern::ema::update(plan->lists(), decay,
+                             seed != nullptr ? std::optional(*seed) : std::nullopt);
+        return 1;
+    });
+}
+
+LELKERN_EXPORT void lelkern_ema_plan_release(const Plan* plan) { delete plan; }
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
     m.impl("ema_plan", TORCH_BOX(&lelkern::ema::ema_plan));

@@ -29,8 +29,8 @@ const void* data_of(const char* name, const Tensor& scalar, const Tensor& on_dev
     return data(scalar);
 }
 
-void ema_update(std::vector<Tensor> ema, std::vector<Tensor> params, double decay,
-                std::optional<Tensor> decay_tensor, std::optional<Tensor> seed) {
+void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& params, double decay,
+                const std::optional<Tensor>& decay_tensor, const std::optional<Tensor>& seed) {
     const ema::Pairs lists = ema::unpack(ema, params);
     if (ema.empty()) return;
     STD_TORCH_CHECK(ema[0].is_cuda(), "ema[0] must be on a GPU, as the rest is");

@@ -1,16 +1,17 @@
-"""Small lists of tensors on the CPU that are updated again and again are unpacked once.
+"""Lists of tensors on the CPU that are updated again and again are unpacked once.
 
 PyTorch takes 0.15 µs to hand one tensor of a list to an op, which for 160 small tensors is several
-times as long as to update them. So of the last few pairs of lists that came twice the tensors are
-kept, 32 MiB of them at most: what holds them looks at each one's memory, shape, strides and dtype
-in every update, and gives way to the op where one has changed.
+times as long as to update them, and more than 1 µs where an update of a large model has just swept
+all caches. So what an op found out about the last few pairs of lists is kept, though none of their
+tensors is: in every update each one's memory, shape, strides and dtype are compared with what they
+were, and where one has changed the lists are unpacked again.
 """
 
 import ctypes
 import functools
-import operator
 import weakref
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,78 +20,92 @@ from torch._C._functorch import peek_interpreter_stack
 from lelkern.ops._backend import library_path
 
 MOST_PLANS = 4
-MOST_BYTES = 8 * 2**20  # of a plan: beyond, handing over tensors is a small part of an update
 
 _PLAIN = {Tensor, torch.nn.Parameter}
 
 
+class _Layout(NamedTuple):
+    """At which bytes of the Python object of a tensor its type and its ``at::Tensor`` are."""
+
+    type_at: int
+    tensor_at: int
+
+
 class _Plan:
-    """Two lists, and what the kernels know about them."""
+    """What the kernels know about two lists."""
 
     def __init__(self, ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
-        self.ema, self.params = tuple(ema), tuple(params)
-        self._at = torch.ops.lelkern.ema_plan(list(ema), list(params))
+        self.lengths = len(ema), len(params)
+        self._at = torch.ops.lelkern.ema_plan(ema, params)
         release = _library().lelkern_ema_plan_release
         weakref.finalize(self, release, ctypes.c_void_p(self._at)).atexit = False
 
-    def is_of(self, ema: Sequence[Tensor], params: Sequence[Tensor]) -> bool:
-        """Whether the lists hold the same tensors."""
-        return (
-            len(self.ema) == len(ema)
-            and len(self.params) == len(params)
-            and all(map(operator.is_, self.ema, ema))
-            and all(map(operator.is_, self.params, params))
-        )
+    def remember(self, tensors: tuple[Tensor, ...], layout: _Layout) -> bool:
+        """Note what the tensors are, and return whether their memory is what was unpacked."""
+        return bool(_under_lock().lelkern_ema_plan_remember(self._at, tensors, *layout))
+
+    def is_of(self, tensors: tuple[Tensor, ...]) -> bool:
+        """Whether these are the tensors of the plan and have not changed but for their values."""
+        return bool(_under_lock().lelkern_ema_plan_is_of(self._at, tensors))
 
     def update(self, decay: float, seed: Tensor | None) -> bool:
-        """Update the averages, unless a tensor is not what it was when the plan was made."""
+        """Update the averages, and return whether that was possible."""
         number = None if seed is None else ctypes.byref(ctypes.c_uint64(int(seed)))
         return bool(_library().lelkern_ema_plan_update(self._at, decay, number))
 
 
 _plans: list[_Plan] = []  # the latest last
-_seen: list[int] = []  # the identities of the latest tensors that have no plan
 
 
 def update_as_planned(
     ema: Sequence[Tensor], params: Sequence[Tensor], decay: float, seed: Tensor | None
 ) -> bool:
-    """Update averages if there is a plan for these lists, and return whether there is."""
+    """Update averages by a plan, an old one or a new one, and return whether that was possible.
+
+    It is not where something watches what ops are called, nor for other devices than the CPU, and
+    subclasses of tensors.
+
+    Raises:
+        RuntimeError: where ``ema_update_`` would.
+    """
     if (
-        not _plans
+        ema[0].device.type != "cpu"
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
+        or torch._C._autograd._profiler_enabled()
         or peek_interpreter_stack() is not None
+        or (layout := _layout()) is None
     ):
         return False
+    tensors, lengths = (*ema, *params), (len(ema), len(params))
     for plan in reversed(_plans):
-        if plan.is_of(ema, params):
-            if plan.update(decay, seed):
-                return True
-            _plans[:] = [other for other in _plans if other is not plan]
-            return False
-    return False
-
-
-def plan_if_worthwhile(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
-    """Make a plan for lists that have been updated, if they are small and came twice in a row."""
-    global _seen
-    if ema[0].device.type != "cpu" or library_path("cpu") is None:
-        return
-    total = 0
-    for tensor in (*ema, *params):
-        if type(tensor) not in _PLAIN:
-            return
-        total += tensor.untyped_storage().nbytes()
-        if total > MOST_BYTES:
-            return
-    identities = [*map(id, ema), *map(id, params)]
-    if identities != _seen:
-        _seen = identities
-        return
-    _seen = []
-    _plans.append(_Plan(ema, params))
+        if plan.lengths == lengths and plan.is_of(tensors):
+            return plan.update(decay, seed)
+    if not _PLAIN.issuperset(map(type, tensors)):
+        return False
+    plan = _Plan(ema, params)
+    if not plan.remember(tensors, layout):
+        return False
+    _plans.append(plan)
     del _plans[:-MOST_PLANS]
+    return plan.update(decay, seed)
+
+
+@functools.cache
+def _layout() -> _Layout | None:
+    """Look where it is; None where that is not to be seen, or there are no kernels."""
+    if library_path("cpu") is None:
+        return None
+    found = set()
+    for tensor in (torch.empty(0), torch.nn.Parameter(torch.empty(0))):
+        size = ctypes.sizeof(ctypes.c_size_t)
+        words = (ctypes.c_size_t * (Tensor.__basicsize__ // size)).from_address(id(tensor))
+        places = [[size * i for i, word in enumerate(words) if word == wanted]
+                  for wanted in (id(type(tensor)), tensor._cdata)]  # fmt: skip
+        if [len(place) for place in places] != [1, 1]:
+            return None
+        found.add(_Layout(places[0][0], places[1][0]))
+    return found.pop() if len(found) == 1 else None
 
 
 @functools.cache
@@ -99,4 +114,14 @@ def _library() -> ctypes.CDLL:
     library.lelkern_ema_plan_update.argtypes = (ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p)
     library.lelkern_ema_plan_release.argtypes = (ctypes.c_void_p,)
     library.lelkern_ema_plan_release.restype = None
+    return library
+
+
+@functools.cache
+def _under_lock() -> ctypes.PyDLL:
+    """Return the functions that look at Python's objects, and so hold its lock."""
+    library = ctypes.PyDLL(str(library_path("cpu")))
+    size = ctypes.c_ssize_t
+    library.lelkern_ema_plan_remember.argtypes = (ctypes.c_void_p, ctypes.py_object, size, size)
+    library.lelkern_ema_plan_is_of.argtypes = (ctypes.c_void_p, ctypes.py_object)
     return library

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from lelkern.ops._define import declare, define
 from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
-from lelkern.ops._ema_plan import plan_if_worthwhile, update_as_planned
+from lelkern.ops._ema_plan import update_as_planned
 from lelkern.reference import ema as reference
 
 
@@ -85,10 +85,11 @@ def ema_update_(
         averages, parameters = local_shards(averages, parameters)
         _update(averages, parameters, number, tensor, seed)
         return
-    if tensor is None and update_as_planned(averages, parameters, number, seed):
-        torch.autograd.graph.increment_version(averages)
-        return
     try:
+        # Before the update: after that of a large model nothing of a tensor is left in the caches.
+        torch.autograd.graph.increment_version(averages)
+        if tensor is None and update_as_planned(averages, parameters, number, seed):
+            return
         _update(averages, parameters, number, tensor, seed)
     except RuntimeError:
         # What is wrong is looked for only now: looking at every tensor costs as much as the update.
@@ -98,9 +99,6 @@ def ema_update_(
         if shards is averages:
             raise
         _update(shards, parameter_shards, number, tensor, seed)
-    else:
-        plan_if_worthwhile(averages, parameters)
-    torch.autograd.graph.increment_version(averages)
 
 
 def _update(
