@@ -252,7 +252,7 @@ class Engine {
         // Tensor cores truncate, which adds up with the number of their steps.
         const double steps =
             Tile::tensor_cores ? static_cast<double>(kTerms<Word> * loss_.D) / 4 : 0;
-        const double left_out = kTerms<Word> == 1 ? 0 : 1.0 / (1 << 18);
+        const double left_out = kTerms<Word> == 1 ? 0 : 1.0 / (1 << 16);  // see MmaTile
         const double rounding =
             given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon + left_out : 0;
         launch(still.count, kFinishThreads, [&](dim3 grid) {

@@ -186,7 +186,7 @@ struct FmaTile {
 };
 
 // Numbers of 16 bits, or sums of two: of their products all are taken but that of both second
-// terms, which is 2^-18 of the whole. A warp has 16 rows of a tile and all of its columns.
+// terms, which is at most 2^-16 of the whole. A warp has 16 rows of a tile and all of its columns.
 template <typename W>
 struct MmaTile {
     using Word = W;

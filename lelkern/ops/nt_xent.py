@@ -67,7 +67,7 @@ def nt_xent(
     in float32 where the CPU has such an instruction (then the gradient's weights are rounded to
     bfloat16), and so is float32 under ``torch.set_float32_matmul_precision("medium")``, as if the
     embeddings had been rounded to bfloat16. Under ``"high"`` a GPU multiplies each float32 number
-    as the sum of two in bfloat16, which moves similarities by less than 2^-16. Under autocast the
+    as the sum of two in bfloat16, which moves similarities by less than 2^-15. Under autocast the
     embeddings count as float32, as for PyTorch's own losses.
 
     A row with a norm below 1e-12 has similarity 0 to every row, and gradient 0. A nan or an

@@ -30,8 +30,9 @@ PATHS = {
     "float16 in float32": (torch.float16, 0, torch.float16),
 }
 MAIN_PATHS = ["float32", "bfloat16", "float16", "float32 as two bfloat16"]
-# Two bfloat16 numbers hold 2^-18 of one, and of a product the smallest of four is left out.
-TWO_TERMS = 3 * 2**-18
+# Two bfloat16 numbers are a number to 2^-17 of it, and of a product the smallest of four, at most
+# 2^-16 of it, is left out.
+TWO_TERMS = 2**-15
 
 
 def draw(op: str, N: int, D: int, dtype: torch.dtype, seed: int, *, ids: bool = False) -> Case:
@@ -311,6 +312,15 @@ def test_sums_in_fixed_point_are_nan_where_they_have_to_be(value) -> None:
     case.rows[1][2, 1] = value
     _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
     assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+
+
+@pytest.mark.parametrize("path", MAIN_PATHS)
+def test_a_positive_that_equals_a_negative_is_not_the_best_candidate(path) -> None:
+    dtype, terms, _ = PATHS[path]
+    for D in (2, 3, 4, 16, 64):
+        keys = draw("nt_xent", 64, D, dtype, D).rows[0]
+        case = Case([keys], keys, given=keys)
+        assert (emulated.forward(case, temperature_of(0.5), terms).stats[0] == 0).all()
 
 
 @pytest.mark.parametrize("path", MAIN_PATHS)
