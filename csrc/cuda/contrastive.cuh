@@ -81,16 +81,7 @@ class Engine {
 
     void backward(const void* grad, int64_t grad_stride, const void* losses,
                   const double* log_sum_exp, const Gradients& to, bool column_gradients) {
-        Number* scale = nullptr;
-        if (sizeof(Word) == 2 || symmetric()) {
-            scale = arena_.template take<Number>(1);
-            if (!arena_.counts() && error_ == cudaSuccess) {
-                error_ = LELKERN_LAUNCH(contrastive_scale<Number>, dim3(1), dim3(kScaleThreads), 0,
-                                        stream_, static_cast<const Number*>(grad), grad_stride,
-                                        symmetric() ? log_sum_exp : nullptr,
-                                        static_cast<int>(loss_.losses()), scale);
-            }
-        }
+        const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
             found.padded = side.padded;
@@ -175,6 +166,25 @@ class Engine {
         return {{static_cast<T*>(first.data), static_cast<T*>(second.data)},
                 {first.stride, second.stride},
                 static_cast<int>(first.count)};
+    }
+
+    // Where weights have one, which is where they are rounded to 16 bits or summed in fixed point.
+    const Number* scale_of_weights(const void* grad, int64_t grad_stride,
+                                   const double* log_sum_exp) {
+        if constexpr (std::is_same_v<Number, float>) {
+            const bool fixed = symmetric();
+            if (!Tile::tensor_cores && !fixed) return nullptr;
+            float* const scale = arena_.template take<float>(1);
+            if (!arena_.counts() && error_ == cudaSuccess) {
+                error_ = LELKERN_LAUNCH(
+                    contrastive_scale, dim3(1), dim3(kScaleThreads), 0, stream_,
+                    static_cast<const float*>(grad), grad_stride, fixed ? log_sum_exp : nullptr,
+                    fixed ? rows_.factors : nullptr, static_cast<int>(loss_.losses()), scale);
+            }
+            return scale;
+        } else {
+            return nullptr;
+        }
     }
 
     // Half of the similarities serve where they are a third of the work, and nothing is gained by

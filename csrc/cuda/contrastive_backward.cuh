@@ -37,19 +37,20 @@ constexpr int kScaleThreads = 256;
 
 // Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
 // gradients are then at most 2^12, and weights below 2^14, where float16 still holds 2^-38 of it.
-// log_sum_exp: for fixed point, which has no nan, or null; if one of it is nan, or a gradient is no
-// finite number, the scale is nan.
-template <typename T>
+// log_sum_exp and factors (see contrastive_prepare): for fixed point, which has no nan, or null; if
+// one of either is nan, or a gradient is no finite number, the scale is nan. (A row that is nan and
+// no candidate of any other is so only in its factor.)
 __global__ void __launch_bounds__(kScaleThreads)
-    contrastive_scale(const T* grad, int64_t grad_stride, const double* log_sum_exp, int count,
-                      T* scale) {
-    __shared__ T largest[kScaleThreads];
-    T own = 0;
+    contrastive_scale(const float* grad, int64_t grad_stride, const double* log_sum_exp,
+                      const double* factors, int count, float* scale) {
+    __shared__ float largest[kScaleThreads];
+    float own = 0;
     for (int i = threadIdx.x; i < count; i += kScaleThreads) {
-        const T size = fabs(grad[i * grad_stride]);
+        const float size = fabsf(grad[i * grad_stride]);
         own = larger(own, size);
         const bool is_nan =
-            std::isnan(size) || (log_sum_exp != nullptr && std::isnan(log_sum_exp[i]));
+            std::isnan(size) ||
+            (log_sum_exp != nullptr && (std::isnan(log_sum_exp[i]) || std::isnan(factors[i])));
         if (is_nan) own = INFINITY;
     }
     largest[threadIdx.x] = own;
@@ -61,11 +62,11 @@ __global__ void __launch_bounds__(kScaleThreads)
         __syncthreads();
     }
     if (threadIdx.x == 0) {
-        const T most = largest[0];
-        // At most 2^100: far from infinity for the tiniest gradients.
+        const float most = largest[0];
+        // At most 2^126: finite for the tiniest gradients.
         const bool usual = most > 0 && std::isfinite(most);
-        *scale = usual ? exp2(-larger(T(-100), ceil(log2(most) - 12))) : T(1);
-        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = static_cast<T>(nan(""));
+        *scale = usual ? exp2f(-larger(-126.0f, ceilf(log2f(most) - 12))) : 1;
+        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = nanf("");
     }
 }
 

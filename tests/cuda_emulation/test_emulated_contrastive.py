@@ -312,6 +312,25 @@ def test_sums_in_fixed_point_are_nan_where_they_have_to_be(value) -> None:
     case.rows[1][2, 1] = value
     _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
     assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+    # As a row without a loss, which is no candidate of any other: its weights are 0.
+    case = draw("sup_con", 260, 8, torch.float32, 0)
+    case = case._replace(ids=torch.zeros(260, dtype=torch.int64))
+    case.labels[2] = 260
+    case.rows[0][2, 1] = value
+    _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
+    assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+
+
+# The norms of rows keep their gradients far from the ends of what float32 holds.
+@pytest.mark.parametrize(("size", "norm"), [(1e-38, 1e-6), (3e38, 1e6)])
+@pytest.mark.parametrize("path", ["float32", "float32 as two bfloat16"])
+def test_upstream_gradients_at_the_ends_of_float32(path, size, norm) -> None:
+    case = draw("nt_xent", 130, 8, torch.float32, 0)
+    case = case._replace(rows=[norm * z for z in case.rows])
+    grad = torch.full((260,), size)
+    temperature = temperature_of(0.5, torch.float64)
+    found, gradients = run(case, temperature, PATHS[path][1], grad, **SYMMETRIC)
+    check(case, temperature, path, found, gradients, grad)
 
 
 @pytest.mark.parametrize("path", MAIN_PATHS)
