@@ -93,6 +93,8 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
     const int first = blockIdx.y * own / pass.splits, last = (blockIdx.y + 1) * own / pass.splits;
     const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * features;
     const int there = min(features, stride - d0);
+    // Its own features once more in the end, for the gradients, unless they are the last ones.
+    const int steps = slabs + (d0 + features < stride);
     const float scale = scale_of<float>(pass.temperature, pass.temperature_element);
     Tile::Product product;
     if (stride % features != 0) {
@@ -102,17 +104,20 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
     for (int t = first; t < last; ++t) {
         const int j0 = (blockIdx.x + t) % tiles * kTile;
         float s[Tile::R][Tile::C] = {};
-        // The slab of its own features last: the gradients need it once more.
-        for (int step = 1; step <= slabs; ++step) {
-            const int d = (blockIdx.z + step) % slabs * features;
+        // In the order of the forward pass, so that similarities have its bits: their probabilities
+        // add up to 1 at any temperature.
+        for (int step = 0; step < steps; ++step) {
+            const int d = step < slabs ? step * features : d0;
             __syncthreads();
             if (slabs > 1 || t == first) still.load<threads>(words, stride, i0, d);
             moving.load<threads>(words, stride, j0, d);
             cp_async_commit();
             cp_async_wait<0>();
             __syncthreads();
-            Tile::multiply<SymmetricSlab::pitch>(still.memory, moving.memory, s,
-                                                 min(features, stride - d) * 4);
+            if (step < slabs) {
+                Tile::multiply<SymmetricSlab::pitch>(still.memory, moving.memory, s,
+                                                     min(features, stride - d) * 4);
+            }
         }
         int i = i0;  // of which the compiler must not keep in registers what follows from it
         asm volatile("" : "+r"(i));

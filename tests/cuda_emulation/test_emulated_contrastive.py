@@ -289,6 +289,19 @@ def test_half_of_the_similarities_give_the_same_bits_in_every_order(op, N, D) ->
     emulation.in_every_order(everything, seeds=1)
 
 
+def test_half_of_the_similarities_are_the_bits_of_all() -> None:
+    # In three slabs of features, at temperatures where a last bit of a similarity is a tenth of a
+    # weight, and the whole of it.
+    case = draw("sup_con", 130, 300, torch.float32, 0)
+    grad = upstream(case, 0)
+    for value in (1e-6, 1e-8):
+        half, full = (
+            run(case, temperature_of(value), 0, grad, multiprocessors=count)[1].rows[0]
+            for count in (1, 100)
+        )
+        torch.testing.assert_close(half, full, rtol=0, atol=1e-6 * full.abs().max().item())
+
+
 def test_sums_in_fixed_point_have_room_for_a_row_that_all_are_similar_to() -> None:
     # The others are less similar to each other: their whole probability is on the first row, whose
     # gradient before normalisation, which that of the temperature shows, is the sum of all.
