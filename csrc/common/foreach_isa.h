@@ -40,10 +40,10 @@ namespace lelkern::baseline {
 #define LELKERN_TILE_ROWS 4
 #define LELKERN_TILE_VECTORS 3
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 namespace lelkern::avx2 {
 #include "common/simd.h"
@@ -64,11 +64,12 @@ namespace lelkern::avx2 {
 #define LELKERN_TILE_ROWS 8
 #define LELKERN_HAS_AVX512
 #if defined(__clang__)
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(                                                    \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
+    apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
 namespace lelkern::avx512 {
 #include "common/simd.h"
@@ -81,13 +82,13 @@ namespace lelkern::avx512 {
 #define LELKERN_HAS_BF16
 #if defined(__clang__)
 #pragma clang attribute pop
-#pragma clang attribute push(                                                          \
-    __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+#pragma clang attribute push(                                                               \
+    __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
     apply_to = function)
 #else
 #pragma GCC pop_options
 #pragma GCC push_options
-#pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
 namespace lelkern::avx512_bf16 {
 #include "common/simd.h"

@@ -24,6 +24,29 @@ inline void store_several(void* to, const typename Several<T, n>::Type& value) {
     *static_cast<typename Several<T, n>::Loose*>(to) = value;
 }
 
+#if defined(__x86_64__)
+constexpr int kToNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+#endif
+
+// n numbers of 16 bits, in 32 bits each. Without being told GCC widens halves of a vector one by
+// one.
+template <int n>
+inline typename Several<uint32_t, n>::Type load_halves(const void* from) {
+#if defined(LELKERN_HAS_AVX512)
+    if constexpr (n == 16) {
+        const __m256i halves = _mm256_loadu_si256(static_cast<const __m256i*>(from));
+        return (typename Several<uint32_t, n>::Type)_mm512_maskz_cvtepu16_epi32(0xffff, halves);
+    }
+#endif
+#if defined(__x86_64__) && LELKERN_VECTOR_BYTES >= 32
+    if constexpr (n == 8) {
+        const __m128i halves = _mm_loadu_si128(static_cast<const __m128i*>(from));
+        return (typename Several<uint32_t, n>::Type)_mm256_cvtepu16_epi32(halves);
+    }
+#endif
+    return converted<uint32_t, n>(load_several<uint16_t, n>(from));
+}
+
 // Keeps the compiler from fusing a multiplication with what follows: every implementation rounds
 // the product.
 template <typename V>
@@ -111,6 +134,42 @@ struct Halves {
     }
 };
 
+// Exact. The instructions take numbers below 2^-14 as they are, whatever the process flushes to
+// zero.
+template <int n>
+inline typename Several<float, n>::Type load_float16(const void* from) {
+#if defined(LELKERN_HAS_AVX512)
+    if constexpr (n == 16) {
+        const __m256i halves = _mm256_loadu_si256(static_cast<const __m256i*>(from));
+        return (typename Several<float, n>::Type)_mm512_maskz_cvtph_ps(0xffff, halves);
+    }
+#endif
+#if defined(__x86_64__) && LELKERN_VECTOR_BYTES >= 32
+    if constexpr (n == 8) {
+        const __m128i halves = _mm_loadu_si128(static_cast<const __m128i*>(from));
+        return (typename Several<float, n>::Type)_mm256_cvtph_ps(halves);
+    }
+#endif
+    return Halves<n>::widen_float16(load_halves<n>(from));
+}
+
+// To the nearest, ties to even.
+template <int n>
+inline void store_float16(void* to, const typename Several<float, n>::Type& value) {
+#if defined(LELKERN_HAS_AVX512)
+    if constexpr (n == 16) {
+        const __m256i halves = _mm512_maskz_cvtps_ph(0xffff, (__m512)value, kToNearest);
+        return _mm256_storeu_si256(static_cast<__m256i*>(to), halves);
+    }
+#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
+    if constexpr (n == 8) {
+        const __m128i halves = _mm256_cvtps_ph((__m256)value, kToNearest);
+        return _mm_storeu_si128(static_cast<__m128i*>(to), halves);
+    }
+#endif
+    store_several<uint16_t, n>(to, converted<uint16_t, n>(Halves<n>::round_float16(value)));
+}
+
 // n numbers of a dtype as vectors of T.
 template <typename T, typename Element, int n>
 inline typename Several<T, n>::Type read(const void* from) {
@@ -118,13 +177,10 @@ inline typename Several<T, n>::Type read(const void* from) {
         return load_several<T, n>(from);
     } else if constexpr (sizeof(Element) > 2) {
         return converted<T, n>(load_several<Element, n>(from));
+    } else if constexpr (std::is_same_v<Element, c10::Half>) {
+        return converted<T, n>(load_float16<n>(from));
     } else {
-        const auto half = converted<uint32_t, n>(load_several<uint16_t, n>(from));
-        if constexpr (std::is_same_v<Element, c10::Half>) {
-            return converted<T, n>(Halves<n>::widen_float16(half));
-        } else {
-            return converted<T, n>(Halves<n>::widen_bfloat16(half));
-        }
+        return converted<T, n>(Halves<n>::widen_bfloat16(load_halves<n>(from)));
     }
 }
 
@@ -132,15 +188,17 @@ template <typename T, typename Element, int n, bool stochastic>
 inline void write(void* to, const typename Several<T, n>::Type& value, const uint16_t* noise) {
     if constexpr (std::is_same_v<Element, T>) {
         store_several<T, n>(to, value);
+    } else if constexpr (std::is_same_v<Element, c10::Half> && !stochastic) {
+        store_float16<n>(to, value);
     } else {
         using H = Halves<n>;
         constexpr bool is_float16 = std::is_same_v<Element, c10::Half>;
         typename H::Bits half;
         if constexpr (stochastic) {
-            const auto bits = converted<uint32_t, n>(load_several<uint16_t, n>(noise));
+            const auto bits = load_halves<n>(noise);
             half = is_float16 ? H::round_float16(value, bits) : H::round_bfloat16(value, bits);
         } else {
-            half = is_float16 ? H::round_float16(value) : H::round_bfloat16(value);
+            half = H::round_bfloat16(value);
         }
         store_several<uint16_t, n>(to, converted<uint16_t, n>(half));
     }
