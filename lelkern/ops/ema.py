@@ -70,8 +70,8 @@ def ema_update_(
             average has two elements in one place, or one in common with another average or a
             parameter. Nothing has been changed then. Tensors may share storage otherwise.
     """
-    averages: Sequence[Tensor] = ema if isinstance(ema, list | tuple) else list(ema)
-    parameters: Sequence[Tensor] = params if isinstance(params, list | tuple) else list(params)
+    # Tuples: what another thread does to a list must not show in the middle of an update.
+    averages, parameters = tuple(ema), tuple(params)
     if not averages and not parameters:
         return
     if not (averages and isinstance(averages[0], Tensor)):
@@ -82,8 +82,7 @@ def ema_update_(
     if stochastic_rounding:
         seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
     if torch.compiler.is_compiling():
-        averages, parameters = local_shards(averages, parameters)
-        _update(averages, parameters, number, tensor, seed)
+        _update(*local_shards(averages, parameters), number, tensor, seed)
         return
     try:
         # Before the update: after that of a large model nothing of a tensor is left in the caches.

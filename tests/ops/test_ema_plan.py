@@ -1,6 +1,10 @@
 """Lists that come again are unpacked once: that must show in nothing but the time."""
 
+import contextlib
 import gc
+import sys
+import threading
+import time
 import weakref
 
 import pytest
@@ -213,6 +217,42 @@ def test_a_view_of_the_negative():
     update_and_check(ema, [x._neg_view()])
     with pytest.raises(RuntimeError, match="negation"):  # PyTorch's own word: it passes none on
         lelkern.ema_update_([ema[0]._neg_view()], params, 0.75)
+
+
+def test_a_list_that_is_shorter_than_it_says():
+    class First(list):
+        def __iter__(self):
+            return iter(self[:1])
+
+    ema, params = planned([normals(5), normals(5)], [normals(5, seed=1), normals(5, seed=1)])
+    lelkern.ema_update_(First(ema), First(params), 0)
+    assert torch.equal(ema[0], params[0])
+    assert not torch.equal(ema[1], params[1])
+
+
+@pytest.mark.slow
+def test_lists_may_change_in_another_thread():
+    ema, params = planned(*small_lists())
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for lists in (ema, params):
+                lists.append(lists.pop())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            with contextlib.suppress(ValueError):  # of different lengths
+                lelkern.ema_update_(ema, params, 0.75)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("place", [0, 1])
