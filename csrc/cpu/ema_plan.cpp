@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/ema_lists.h"
+#include "cpu/ema.h"
 #include "cpu/ema_update.h"
 
 // Of Python's stable ABI. Weak, so that the library also loads where there is no Python.
@@ -25,14 +26,19 @@ namespace {
 class Plan {
   public:
     Plan(const std::vector<Tensor>& ema, const std::vector<Tensor>& params)
-        : lists_(unpack(ema, params)) {}
+        : lists_(unpack(ema, params)) {
+        kernels();  // raises here what is wrong with them, so that no update does
+    }
 
     // Notes what the averages and then the parameters are. `type_at` and `tensor_at`: bytes from
-    // the start of an object to the pointer to its type and to its at::Tensor. Returns whether they
-    // are the tensors that were unpacked.
-    bool remember(void* objects, std::ptrdiff_t type_at, std::ptrdiff_t tensor_at) {
+    // the start of an object to the pointer to its type and to its at::Tensor; `keys_at`: from
+    // where that points to, to the dispatch keys. Returns whether they are the tensors that were
+    // unpacked.
+    bool remember(void* objects, std::ptrdiff_t type_at, std::ptrdiff_t tensor_at,
+                  std::ptrdiff_t keys_at) {
         type_at_ = type_at;
         tensor_at_ = tensor_at;
+        keys_at_ = keys_at;
         facts_.clear();
         return for_each_fact(objects, [this](int64_t fact) {
             facts_.push_back(fact);
@@ -60,7 +66,10 @@ class Plan {
             // The type comes first: what is no tensor has nothing there.
             if (!f(*reinterpret_cast<int64_t*>(object + type_at_))) return false;
             // An at::Tensor is a pointer.
-            if (!f(*reinterpret_cast<int64_t*>(object + tensor_at_))) return false;
+            const int64_t pointer = *reinterpret_cast<int64_t*>(object + tensor_at_);
+            if (!f(pointer)) return false;
+            // What is there may be another tensor that came later.
+            if (!f(*reinterpret_cast<int64_t*>(pointer + keys_at_))) return false;
             const auto tensor = reinterpret_cast<AtenTensorHandle>(object + tensor_at_);
             const Facts facts = facts_of(tensor);
             if (!f(facts.device_type) || !f(facts.layout) || !f(facts.dtype) ||
@@ -80,7 +89,7 @@ class Plan {
     }
 
     const Pairs lists_;
-    std::ptrdiff_t type_at_ = 0, tensor_at_ = 0;
+    std::ptrdiff_t type_at_ = 0, tensor_at_ = 0, keys_at_ = 0;
     std::vector<int64_t> facts_;
 };
 
@@ -88,7 +97,7 @@ int64_t ema_plan(const std::vector<Tensor>& ema, const std::vector<Tensor>& para
     return reinterpret_cast<int64_t>(new Plan(ema, params));
 }
 
-// Returns what f does, or 0 if it raises: then the op will say what is wrong.
+// Returns what f does, or 0 if it raises.
 template <typename F>
 int guarded(const F& f) {
     try {
@@ -108,8 +117,8 @@ using lelkern::ema::Plan;
 
 // `objects`: a tuple of the averages and then the parameters. Python's lock must be held.
 LELKERN_EXPORT int lelkern_ema_plan_remember(Plan* plan, void* objects, std::ptrdiff_t type_at,
-                                             std::ptrdiff_t tensor_at) {
-    return guarded([&] { return plan->remember(objects, type_at, tensor_at); });
+                                             std::ptrdiff_t tensor_at, std::ptrdiff_t keys_at) {
+    return guarded([&] { return plan->remember(objects, type_at, tensor_at, keys_at); });
 }
 
 // As above, for a tuple of as many objects.
@@ -117,7 +126,8 @@ LELKERN_EXPORT int lelkern_ema_plan_is_of(const Plan* plan, void* objects) {
     return guarded([&] { return plan->is_of(objects); });
 }
 
-// Updates the averages; `seed` may be null. Somebody must hold on to the tensors.
+// Updates the averages; `seed` may be null. Somebody must hold on to the tensors. Returns 0 if
+// memory runs out on the way.
 LELKERN_EXPORT int lelkern_ema_plan_update(const Plan* plan, double decay, const uint64_t* seed) {
     return guarded([&] {
         lelkern::ema::update(plan->lists(), decay,

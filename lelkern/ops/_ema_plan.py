@@ -3,14 +3,13 @@
 PyTorch takes 0.15 µs to hand one tensor of a list to an op, which for 160 small tensors is several
 times as long as to update them, and more than 1 µs where an update of a large model has just swept
 all caches. So what an op found out about the last few pairs of lists is kept, though none of their
-tensors is: in every update each one's memory, shape, strides and dtype are compared with what they
-were, and where one has changed the lists are unpacked again.
+tensors is: in every update each one's memory, shape, strides, dtype and dispatch keys are compared
+with what they were, and where one has changed the lists are unpacked again.
 """
 
 import ctypes
 import functools
 import weakref
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,16 +24,24 @@ _PLAIN = {Tensor, torch.nn.Parameter}
 
 
 class _Layout(NamedTuple):
-    """At which bytes of the Python object of a tensor its type and its ``at::Tensor`` are."""
+    """Where in memory to see what a tensor is.
+
+    Attributes:
+        type_at: bytes from the start of its Python object to the pointer to its type.
+        tensor_at: and to its ``at::Tensor``.
+        keys_at: from where that points to, to the dispatch keys, one of which says that a view is
+            the negative of what is in memory.
+    """
 
     type_at: int
     tensor_at: int
+    keys_at: int
 
 
 class _Plan:
     """What the kernels know about two lists."""
 
-    def __init__(self, ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
+    def __init__(self, ema: tuple[Tensor, ...], params: tuple[Tensor, ...]) -> None:
         self.lengths = len(ema), len(params)
         self._at = torch.ops.lelkern.ema_plan(ema, params)
         release = _library().lelkern_ema_plan_release
@@ -48,17 +55,19 @@ class _Plan:
         """Whether these are the tensors of the plan and have not changed but for their values."""
         return bool(_under_lock().lelkern_ema_plan_is_of(self._at, tensors))
 
-    def update(self, decay: float, seed: Tensor | None) -> bool:
-        """Update the averages, and return whether that was possible."""
+    def update(self, decay: float, seed: Tensor | None) -> None:
+        """Update the averages."""
         number = None if seed is None else ctypes.byref(ctypes.c_uint64(int(seed)))
-        return bool(_library().lelkern_ema_plan_update(self._at, decay, number))
+        if not _library().lelkern_ema_plan_update(self._at, decay, number):
+            # Not to be tried again: some averages may have been updated.
+            raise MemoryError("there is too little memory to update averages")
 
 
 _plans: list[_Plan] = []  # the latest last
 
 
 def update_as_planned(
-    ema: Sequence[Tensor], params: Sequence[Tensor], decay: float, seed: Tensor | None
+    ema: tuple[Tensor, ...], params: tuple[Tensor, ...], decay: float, seed: Tensor | None
 ) -> bool:
     """Update averages by a plan, an old one or a new one, and return whether that was possible.
 
@@ -75,20 +84,28 @@ def update_as_planned(
         or torch._C._autograd._profiler_enabled()
         or peek_interpreter_stack() is not None
         or (layout := _layout()) is None
+        or (plan := _plan_of(ema, params, layout)) is None
     ):
         return False
-    tensors, lengths = (*ema, *params), (len(ema), len(params))
+    # Before the update: after that of a large model nothing of a tensor is left in the caches.
+    torch.autograd.graph.increment_version(ema)
+    plan.update(decay, seed)
+    return True
+
+
+def _plan_of(ema: tuple[Tensor, ...], params: tuple[Tensor, ...], layout: _Layout) -> _Plan | None:
+    tensors, lengths = ema + params, (len(ema), len(params))
     for plan in reversed(_plans):
         if plan.lengths == lengths and plan.is_of(tensors):
-            return plan.update(decay, seed)
+            return plan
     if not _PLAIN.issuperset(map(type, tensors)):
-        return False
+        return None
     plan = _Plan(ema, params)
     if not plan.remember(tensors, layout):
-        return False
+        return None
     _plans.append(plan)
     del _plans[:-MOST_PLANS]
-    return plan.update(decay, seed)
+    return plan
 
 
 @functools.cache
@@ -97,15 +114,24 @@ def _layout() -> _Layout | None:
     if library_path("cpu") is None:
         return None
     found = set()
-    for tensor in (torch.empty(0), torch.nn.Parameter(torch.empty(0))):
+    for tensor in (torch.empty(0), torch.nn.Parameter(torch.empty(0)), torch.empty(1)._neg_view()):
         size = ctypes.sizeof(ctypes.c_size_t)
         words = (ctypes.c_size_t * (Tensor.__basicsize__ // size)).from_address(id(tensor))
         places = [[size * i for i, word in enumerate(words) if word == wanted]
                   for wanted in (id(type(tensor)), tensor._cdata)]  # fmt: skip
         if [len(place) for place in places] != [1, 1]:
             return None
-        found.add(_Layout(places[0][0], places[1][0]))
+        keys = torch._C._dispatch_keys(tensor).raw_repr()
+        # One word after the other, as the keys are among the last of so many.
+        at = next((at for at in range(0, 256, 8) if _word(tensor._cdata + at) == keys), None)
+        if at is None:
+            return None
+        found.add(_Layout(places[0][0], places[1][0], at))
     return found.pop() if len(found) == 1 else None
+
+
+def _word(address: int) -> int:
+    return ctypes.c_uint64.from_address(address).value
 
 
 @functools.cache
@@ -122,6 +148,6 @@ def _under_lock() -> ctypes.PyDLL:
     """Return the functions that look at Python's objects, and so hold its lock."""
     library = ctypes.PyDLL(str(library_path("cpu")))
     size = ctypes.c_ssize_t
-    library.lelkern_ema_plan_remember.argtypes = (ctypes.c_void_p, ctypes.py_object, size, size)
+    library.lelkern_ema_plan_remember.argtypes = (ctypes.c_void_p, ctypes.py_object, *3 * [size])
     library.lelkern_ema_plan_is_of.argtypes = (ctypes.c_void_p, ctypes.py_object)
     return library

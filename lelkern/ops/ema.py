@@ -85,8 +85,6 @@ def ema_update_(
         _update(*local_shards(averages, parameters), number, tensor, seed)
         return
     try:
-        # Before the update: after that of a large model nothing of a tensor is left in the caches.
-        torch.autograd.graph.increment_version(averages)
         if tensor is None and update_as_planned(averages, parameters, number, seed):
             return
         _update(averages, parameters, number, tensor, seed)
@@ -98,6 +96,7 @@ def ema_update_(
         if shards is averages:
             raise
         _update(shards, parameter_shards, number, tensor, seed)
+    torch.autograd.graph.increment_version(averages)
 
 
 def _update(

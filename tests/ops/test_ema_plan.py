@@ -158,6 +158,16 @@ def test_autograd_sees_planned_updates():
         loss.backward()
 
 
+def test_autograd_sees_no_update_that_is_refused():
+    ema, params = planned([torch.ones(3), torch.ones(3)], [torch.zeros(3), torch.zeros(3)])
+    x = torch.ones(3, requires_grad=True)
+    loss = (ema[0] * x).sum()
+    with pytest.raises(ValueError, match="must have the same length"):
+        lelkern.ema_update_(ema, params[:1], 0.5)
+    loss.backward()
+    assert torch.equal(x.grad, ema[0])
+
+
 def test_wrong_momentum_is_refused_with_a_plan():
     ema, params = planned(*small_lists())
     with pytest.raises(ValueError, match="decay must be in"):
@@ -219,6 +229,15 @@ def test_a_view_of_the_negative():
         lelkern.ema_update_([ema[0]._neg_view()], params, 0.75)
 
 
+def test_a_view_of_the_negative_in_the_place_of_one_that_is_gone():
+    ema, x = [torch.zeros(4)], torch.ones(4)
+    for _ in range(20):
+        view = x.view(4)
+        lelkern.ema_update_(ema, [view], 0.75)
+        del view
+        update_and_check(ema, [x._neg_view()])
+
+
 def test_a_list_that_is_shorter_than_it_says():
     class First(list):
         def __iter__(self):
@@ -253,6 +272,20 @@ def test_lists_may_change_in_another_thread():
         done.set()
         thread.join()
         sys.setswitchinterval(interval)
+
+
+def test_an_update_that_fails_is_not_done_again(monkeypatch):
+    class Failing:
+        @staticmethod
+        def lelkern_ema_plan_update(at, decay, seed):
+            return 0
+
+    ema, params = planned(*small_lists())
+    before = [x.clone() for x in ema]
+    monkeypatch.setattr(_ema_plan, "_library", Failing)
+    with pytest.raises(MemoryError, match="too little memory"):
+        lelkern.ema_update_(ema, params, 0.5)
+    assert all(torch.equal(x, y) for x, y in zip(ema, before, strict=True))
 
 
 @pytest.mark.parametrize("place", [0, 1])
