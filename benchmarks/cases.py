@@ -95,6 +95,8 @@ class Provider:
 def memory_available(device: torch.device) -> float:
     """Return the bytes that can be allocated; unlimited where the system does not say."""
     if device.type == "cuda":
+        # PyTorch keeps what earlier cases needed, and no other process could have it.
+        torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(device)[0]
     path = Path("/proc/meminfo")
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:

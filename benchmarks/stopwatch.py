@@ -47,7 +47,7 @@ class Stopwatch:
     def __call__(self) -> float:
         with self.settings():
             elapsed = seconds(self.call, self.device, self.repeats)
-            if self.repeats * elapsed < SHORT_SECONDS:
+            while self.repeats * elapsed < SHORT_SECONDS:
                 self.repeats = math.ceil(1.25 * SHORT_SECONDS / elapsed)
                 elapsed = seconds(self.call, self.device, self.repeats)
         return elapsed

@@ -69,6 +69,7 @@ def time_case(case: Case, mode: str, providers: Sequence[Provider]) -> Outcomes:
 def in_turn(samplers: Mapping[K, Sampler], min_rounds: int) -> dict[K, list[float]]:
     """Return what each sampler measured in each of several rounds."""
     samples: dict[K, list[float]] = {name: [] for name in samplers}
+    first_rounds = min(MIN_SLOW_ROUNDS, min_rounds)
     rounds, end = 0, 0.0
     order = list(samplers)
     shuffle = random.Random(0).shuffle
@@ -78,10 +79,10 @@ def in_turn(samplers: Mapping[K, Sampler], min_rounds: int) -> dict[K, list[floa
         while rounds < min_rounds or (rounds < MAX_ROUNDS and time.perf_counter() < end):
             shuffle(order)  # so that nobody always follows the one that empties the cache
             for name in order:
-                if rounds < MIN_SLOW_ROUNDS or sum(samples[name]) < SLOW_SECONDS:
+                if rounds < first_rounds or sum(samples[name]) < SLOW_SECONDS:
                     samples[name].append(samplers[name]())
             rounds += 1
-            if rounds == MIN_SLOW_ROUNDS:
+            if rounds == first_rounds:
                 end = time.perf_counter() + BUDGET_SECONDS
     finally:
         gc.enable()

@@ -1,6 +1,7 @@
 """The benchmarks as a user runs them; what they measure is not looked at."""
 
 import csv
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def bench(*args: str) -> subprocess.CompletedProcess[str]:
         ("meta", "only cpu and cuda are measured"),
         pytest.param(
             "cuda",
-            "NVIDIA",
+            "NVIDIA" if torch.version.cuda else "not compiled with CUDA",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
     ],
@@ -34,6 +35,39 @@ def test_a_device_that_cannot_be_measured_is_an_error_of_one_line(device, reason
     (line,) = done.stderr.split("\n\n")[0].splitlines()
     assert line.startswith(f"ERROR: --device {device}: ")
     assert reason in line
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+def test_what_the_allocator_keeps_is_available(module, monkeypatch) -> None:
+    kept = [60e9]
+    monkeypatch.setattr(torch.cuda, "empty_cache", kept.clear)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (80e9 - sum(kept), 80e9))
+    assert module("cases").memory_available(torch.device("cuda")) == 80e9
+
+
+def test_calls_in_a_row_take_a_millisecond(module, monkeypatch) -> None:
+    stopwatch = module("stopwatch")
+    rows = []
+
+    def seconds(call, device, repeats):
+        rows.append(30e-6 + repeats * 2e-6)  # of which the wait at the end is 30 us
+        return rows[-1] / repeats
+
+    monkeypatch.setattr(stopwatch, "seconds", seconds)
+    stopwatch.Stopwatch(lambda: None, torch.device("cpu"))()
+    assert rows[-1] >= 1e-3
+
+
+@pytest.mark.parametrize("min_rounds", [2, 5])
+def test_rounds_go_on_for_what_is_fast(min_rounds, module) -> None:
+    samplers = {"fast": lambda: 1e-3, "slow": lambda: 100.0}
+    rounds = {k: len(v) for k, v in module("timing").in_turn(samplers, min_rounds).items()}
+    assert rounds == {"fast": 50, "slow": min(min_rounds, 3)}
 
 
 @pytest.mark.slow
