@@ -159,8 +159,8 @@ class Case:
             step, averages = build(model, shared)
             try:
                 self.verify(provider, step, averages)
-            except AssertionError as error:
-                outcomes[str(provider)] = error
+            except timing.FAILURES as error:
+                outcomes[str(provider)] = error.with_traceback(None)
             else:
                 samplers[str(provider)] = Stopwatch(step, device)
         return outcomes | timing.in_turn(samplers, min_rounds=5)

@@ -63,7 +63,7 @@ def report_time(benchmark: BenchmarkFixture, record: Record) -> Callable[..., No
         case: Case, provider: Provider, mode: str, outcomes: timing.Outcomes, group: str
     ) -> None:
         outcome = outcomes[str(provider)]
-        if isinstance(outcome, AssertionError):
+        if isinstance(outcome, Exception):
             raise outcome
         record(case, provider, mode, "seconds", outcome)
         benchmark.group = group

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import torch
+
 from cases import Case, Provider
 from gemm import Gemm
 from stopwatch import Stopwatch
@@ -18,7 +20,8 @@ MAX_ROUNDS = 50
 K = TypeVar("K")
 Sampler = Callable[[], float]
 """Measures once, and returns seconds."""
-Outcomes = dict[str, list[float] | AssertionError]
+FAILURES = (AssertionError, torch.OutOfMemoryError)
+Outcomes = dict[str, list[float] | Exception]
 """By provider the seconds of each round, or what was wrong."""
 
 SGEMM = Provider("sgemm", lambda *inputs: inputs[0])  # no loss: the time of the products alone
@@ -59,8 +62,8 @@ def time_case(case: Case, mode: str, providers: Sequence[Provider]) -> Outcomes:
         try:
             with provider.settings():
                 case.verify(provider, step())  # which also compiles, and warms up
-        except AssertionError as error:
-            outcomes[name] = error
+        except FAILURES as error:
+            outcomes[name] = error.with_traceback(None)  # whose frames keep tensors
         else:
             samplers[name] = Stopwatch(step, case.device, provider.settings)
     return outcomes | in_turn(samplers, case.min_rounds)

@@ -70,6 +70,25 @@ def test_rounds_go_on_for_what_is_fast(min_rounds, module) -> None:
     assert rounds == {"fast": 50, "slow": min(min_rounds, 3)}
 
 
+def test_others_are_timed_if_one_runs_out_of_memory(module) -> None:
+    cases, timing = module("cases"), module("timing")
+
+    def too_large(x):
+        raise torch.OutOfMemoryError("too large")
+
+    def mean(x):
+        return x.mean()
+
+    providers = cases.Provider("fits", mean), cases.Provider("does not", too_large)
+    leaves = (torch.ones(4, 1),)
+    case = cases.Case("mean", 4, leaves, (), mean, {}, {}, expect=lambda x: (x.double().mean(),))
+    outcomes = timing.time_case(case, cases.BOTH, providers)
+    assert len(outcomes["fits"]) >= 5
+    error = outcomes["does not"]
+    assert isinstance(error, torch.OutOfMemoryError)
+    assert error.__traceback__ is None  # whose frames would keep the tensors
+
+
 @pytest.mark.slow
 def test_every_provider_of_a_group_gets_a_row(tmp_path) -> None:
     path = tmp_path / "new.csv"
