@@ -22,7 +22,7 @@ TINY = 64
 def peak_bytes(case: Case, provider: Provider, device: torch.device) -> int:
     """Return by how many bytes one call raises the peak of a fresh process."""
     command = [sys.executable, __file__, case.op, str(provider), str(case.size), str(device)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout)
 
 
