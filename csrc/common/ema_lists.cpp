@@ -28,27 +28,22 @@ int64_t bytes_of(ScalarType dtype) {
     return bytes;
 }
 
-void check_pair(const Facts& average, const Facts& param, const Facts& first, std::size_t i) {
-    for (const auto& [name, tensor] : {std::pair{"ema", &average}, {"params", &param}}) {
-        STD_TORCH_CHECK(
-            tensor->device_type == first.device_type && tensor->device_index == first.device_index,
-            name, "[", i, "] must be on the device of ema[0]");
-        STD_TORCH_CHECK(tensor->layout == aoti_torch_layout_strided(), name, "[", i,
-                        "] must be dense");
-    }
-    STD_TORCH_CHECK(average.dimensions == param.dimensions &&
-                        std::equal(average.sizes, average.sizes + average.dimensions, param.sizes),
-                    "params[", i, "] must have the shape of ema[", i, "]");
+void check_alike(const char* name, std::size_t i, const Tensor& tensor, const Tensor& first) {
+    STD_TORCH_CHECK(tensor.device() == first.device(), name, "[", i,
+                    "] must be on the device of ema[0]");
+    int32_t layout = 0;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(tensor.get(), &layout));
+    STD_TORCH_CHECK(layout == aoti_torch_layout_strided(), name, "[", i, "] must be dense");
 }
 
-int64_t elements_of(const Facts& tensor) {
-    return std::accumulate(tensor.sizes, tensor.sizes + tensor.dimensions, int64_t{1},
+int64_t elements_of(const Shape& shape) {
+    return std::accumulate(shape.sizes, shape.sizes + shape.dimensions, int64_t{1},
                            std::multiplies<>());
 }
 
 // Appends the dimensions of a pair to `all`, in the order of the average's memory, as few as will
 // do. Returns their number, 0 if the elements of both lie side by side.
-int64_t add_dimensions(const Facts& average, const Facts& param, std::vector<Dimension>& all) {
+int64_t add_dimensions(const Shape& average, const Shape& param, std::vector<Dimension>& all) {
     const auto first = static_cast<std::ptrdiff_t>(all.size());
     for (int64_t d = average.dimensions; d-- > 0;) {
         if (average.sizes[d] == 1) continue;
@@ -187,21 +182,12 @@ void check_memory(const Pairs& lists) {
 
 }  // namespace
 
-Facts facts_of(AtenTensorHandle tensor) {
-    Facts facts{};
-    int64_t *sizes = nullptr, *strides = nullptr;
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor, &facts.device_type));
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor, &facts.device_index));
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_layout(tensor, &facts.layout));
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &facts.dtype));
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(tensor, &facts.dimensions));
+Shape shape_of(AtenTensorHandle tensor) {
+    int64_t dimensions = 0, *sizes = nullptr, *strides = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(tensor, &dimensions));
     TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(tensor, &sizes));
-    if (facts.layout == aoti_torch_layout_strided()) {
-        TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor, &strides));
-    }
-    facts.sizes = sizes;
-    facts.strides = strides;
-    return facts;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(tensor, &strides));
+    return {dimensions, sizes, strides};
 }
 
 void* memory_of(AtenTensorHandle tensor, bool to_write) {
@@ -222,11 +208,14 @@ Pairs unpack(const std::vector<Tensor>& ema, const std::vector<Tensor>& params) 
     lists.pairs.reserve(ema.size());
     lists.starts.reserve(ema.size() + 1);
     int64_t total = 0;
-    Facts first{};
     for (std::size_t i = 0; i < ema.size(); ++i) {
-        const Facts average = facts_of(ema[i].get()), param = facts_of(params[i].get());
-        if (i == 0) first = average;
-        check_pair(average, param, first, i);
+        check_alike("ema", i, ema[i], ema[0]);
+        check_alike("params", i, params[i], ema[0]);
+        const Shape average = shape_of(ema[i].get()), param = shape_of(params[i].get());
+        STD_TORCH_CHECK(
+            average.dimensions == param.dimensions &&
+                std::equal(average.sizes, average.sizes + average.dimensions, param.sizes),
+            "params[", i, "] must have the shape of ema[", i, "]");
         const ScalarType ema_dtype = ema[i].scalar_type(), param_dtype = params[i].scalar_type();
         Pair pair{memory_of(ema[i].get(), true),
                   memory_of(params[i].get(), false),

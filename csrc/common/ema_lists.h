@@ -15,15 +15,13 @@ namespace lelkern::ema {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// What a tensor says of itself, asked for once: the questions are most of the time of an update of
-// small tensors.
-struct Facts {
-    int32_t device_type, device_index, layout, dtype;
+// Of a dense tensor; asked for once: the questions are most of the time of an update of small ones.
+struct Shape {
     int64_t dimensions;
     const int64_t *sizes, *strides;  // valid until the tensor changes
 };
 
-Facts facts_of(AtenTensorHandle tensor);
+Shape shape_of(AtenTensorHandle tensor);
 
 // Where its first element is; for writing, after which a lazy clone is a real one.
 void* memory_of(AtenTensorHandle tensor, bool to_write);

@@ -71,16 +71,13 @@ class Plan {
             // What is there may be another tensor that came later.
             if (!f(*reinterpret_cast<int64_t*>(pointer + keys_at_))) return false;
             const auto tensor = reinterpret_cast<AtenTensorHandle>(object + tensor_at_);
-            const Facts facts = facts_of(tensor);
-            if (!f(facts.device_type) || !f(facts.layout) || !f(facts.dtype) ||
-                !f(facts.dimensions)) {
-                return false;
+            int32_t dtype = 0;
+            TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &dtype));
+            const Shape shape = shape_of(tensor);  // the keys say that it is dense, as it was
+            if (!f(dtype) || !f(shape.dimensions)) return false;
+            for (int64_t d = 0; d < shape.dimensions; ++d) {
+                if (!f(shape.sizes[d]) || !f(shape.strides[d])) return false;
             }
-            if (facts.strides == nullptr && facts.dimensions > 0) return false;
-            for (int64_t d = 0; d < facts.dimensions; ++d) {
-                if (!f(facts.sizes[d]) || !f(facts.strides[d])) return false;
-            }
-            // Writing to a lazy clone would move it.
             const bool is_average = i < count;
             const Pair& pair = lists_.pairs[is_average ? i : i - count];
             if (memory_of(tensor, is_average) != (is_average ? pair.ema : pair.param)) return false;

@@ -21,6 +21,7 @@ from lelkern.ops._backend import library_path
 MOST_PLANS = 4
 
 _PLAIN = {Tensor, torch.nn.Parameter}
+_IMPL_BYTES = 192  # of what an at::Tensor points to, on 64 bits: beyond is other memory
 
 
 class _Layout(NamedTuple):
@@ -71,8 +72,8 @@ def update_as_planned(
 ) -> bool:
     """Update averages by a plan, an old one or a new one, and return whether that was possible.
 
-    It is not where something watches what ops are called, nor for other devices than the CPU, and
-    subclasses of tensors.
+    It is not where something watches which ops are called, on other devices than the CPU, and for
+    subclasses of tensors: all these are for the op.
 
     Raises:
         RuntimeError: where ``ema_update_`` would.
@@ -122,8 +123,8 @@ def _layout() -> _Layout | None:
         if [len(place) for place in places] != [1, 1]:
             return None
         keys = torch._C._dispatch_keys(tensor).raw_repr()
-        # One word after the other, as the keys are among the last of so many.
-        at = next((at for at in range(0, 256, 8) if _word(tensor._cdata + at) == keys), None)
+        offsets = range(0, _IMPL_BYTES, ctypes.sizeof(ctypes.c_uint64))
+        at = next((at for at in offsets if _word(tensor._cdata + at) == keys), None)
         if at is None:
             return None
         found.add(_Layout(places[0][0], places[1][0], at))
