@@ -31,7 +31,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="put the results into this CSV file, or into those of a folder, by default "
         "benchmarks/results",
     )
-
     parser.addoption("--device", default="cpu", help="what is measured: cpu (the default) or cuda")
 
 
