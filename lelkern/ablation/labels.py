@@ -1,0 +1,53 @@
+"""How values of a factor are written in tables and on axes, so that no two look alike."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def format_value(value: Any) -> str:
+    """Write a value: ``0.1``, ``1e-05``, ``nonlinear``, ``crop+color``.
+
+    A number has as many digits as tell it from every other. A table is written by its ``name``.
+    """
+    if isinstance(value, list | tuple):
+        return "+".join(format_value(part) for part in value)
+    if isinstance(value, Mapping):
+        return str(value["name"]) if "name" in value else json.dumps(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def distinct_labels(values: Sequence[Any]) -> list[str]:
+    """Write every value; tables of one name get the keys in which they differ.
+
+    ``[{name = "conv", width = 8}, {name = "conv", width = 16}]`` are ``conv(width=8)`` and
+    ``conv(width=16)``. Values that are equal keep equal labels.
+    """
+    labels = [format_value(value) for value in values]
+    for i, value in enumerate(values):
+        alike = [
+            other
+            for j, other in enumerate(values)
+            if j != i and format_value(other) == format_value(value) and other != value
+        ]
+        if alike and isinstance(value, Mapping):
+            labels[i] = f"{labels[i]}({_differences(value, alike)})"
+        elif alike:
+            labels[i] = json.dumps(value, default=str)
+    return labels
+
+
+def _differences(value: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+    keys = dict.fromkeys(key for table in (value, *others) for key in table)
+    differing = [key for key in keys if any(o.get(key) != value.get(key) for o in others)]
+    return ", ".join(
+        f"{key}={format_value(value[key]) if key in value else 'default'}" for key in differing
+    )
+
+
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """Shorten dotted keys to their last part where that tells them apart."""
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    return last if len(set(last)) == len(last) else list(keys)

@@ -1,0 +1,21 @@
+"""What a study says: its arms, factors and baselines, its claims, and the plots of it.
+
+Reading a study imports neither PyTorch nor any method, so that ``lelkern studies`` is quick.
+"""
+
+from lelkern.ablation.study.factor import Factor
+from lelkern.ablation.study.files import load_study, shipped_studies, studies_folder
+from lelkern.ablation.study.plot import Plot, Published
+from lelkern.ablation.study.study import Baseline, NamedArm, Study
+
+__all__ = [
+    "Baseline",
+    "Factor",
+    "NamedArm",
+    "Plot",
+    "Published",
+    "Study",
+    "load_study",
+    "shipped_studies",
+    "studies_folder",
+]

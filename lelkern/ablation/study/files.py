@@ -1,0 +1,58 @@
+"""Where studies lie, and reading them."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from lelkern.ablation.study.study import Study
+from lelkern.config import ConfigError, nearest
+
+
+def studies_folder() -> Path:
+    """Return the folder of the shipped studies, in an installed wheel or a source tree."""
+    package = Path(str(resources.files("lelkern")))
+    installed = package / "studies"
+    return installed if installed.is_dir() else package.parent / "ablations"
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Return the shipped studies, name to file, by chapter and name."""
+    return {path.stem: path for path in sorted(studies_folder().glob("*/*.toml"))}
+
+
+def study_path(name_or_file: str) -> Path:
+    """Return the file of a shipped study, by its name, or of any study.
+
+    Raises:
+        ConfigError: there is no such study.
+    """
+    shipped = shipped_studies()
+    path = shipped.get(name_or_file) or Path(name_or_file)
+    if path.suffix != ".toml":
+        raise ConfigError(f"no study {name_or_file!r}; {nearest(name_or_file, shipped)}")
+    return path
+
+
+def load_study(name_or_file: str) -> Study:
+    """Read a shipped study by name, or any study from its ``.toml`` file.
+
+    Raises:
+        ConfigError: no such study or file, not TOML, or not a valid study.
+    """
+    path = study_path(name_or_file)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    if isinstance(data.get("plot"), dict):
+        data["plot"] = [data["plot"]]
+    if isinstance(data.get("claim"), dict):
+        data["claim"] = [data["claim"]]
+    study = Study.parse(data, str(path))
+    try:
+        study.quickened()
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return study

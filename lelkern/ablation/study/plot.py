@@ -1,0 +1,57 @@
+"""What a plot of a study shows."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lelkern.config import Config
+
+
+class Published(Config):
+    """Figures that the authors of the method published for the same question.
+
+    Attributes:
+        source: paper, table or figure.
+        label: name of the published quantity, with its unit.
+        x: positions: numbers, or labels of the levels along the plot's x.
+        y: one value a position.
+        note: what differs from the setting of the study.
+    """
+
+    source: str
+    label: str
+    x: tuple[float | str, ...]
+    y: tuple[float, ...]
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _one_y_per_x(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"published x has {len(self.x)} entries but y has {len(self.y)}")
+        return self
+
+
+class Plot(Config):
+    """One plot of a study.
+
+    Attributes:
+        kind: ``line``: means joined by a line. ``points``: means beside each other. ``heatmap``: a
+            matrix of means, of a factor's pairs or of two axes.
+        x: what lies along it: an axis (``arm`` or a factor's key), a metric (each arm at the mean
+            of its own values), or a curve; by default the last axis.
+        y: the metric; by default the study's. A curve has its own.
+        lines: the axis with one line a level; by default the other axis, if there are two.
+        scale: of a metric or a curve along x; an axis has its own.
+        band: draw intervals as a band instead of bars; a curve always has a band.
+        reference: levels of ``y`` to draw as lines, by label.
+        published: the authors' figures, on an axis of their own.
+    """
+
+    kind: Literal["line", "points", "heatmap"] = "line"
+    x: str | None = None
+    y: str | None = None
+    lines: str | None = None
+    scale: Literal["linear", "log"] = "linear"
+    band: bool = False
+    reference: dict[str, float] = Field(default_factory=dict)
+    published: Published | None = None

@@ -1,0 +1,254 @@
+"""A study: one TOML file that says what is varied, how often, and what the slide claims.
+
+The file is data, not code. Its arms are a grid: of one or two factors, or of named arms along one
+factor or none. Every arm is a method with settings of its own, and all of them share seeds.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
+from lelkern.ablation.judge.claims import AnyClaim
+from lelkern.ablation.study.factor import Factor
+from lelkern.ablation.study.plot import Plot
+from lelkern.config import Config, merge, nearest, nest
+
+BUDGET_KEYS = ("data.labels_per_class", "data.labels")
+"""What of the data arms may differ in: which labels they see."""
+
+
+class NamedArm(Config):
+    """An arm with a name and, where it says so, a method and settings of its own.
+
+    Attributes:
+        label: its name in tables, plots and claims.
+        method: name of the recipe; by default the study's.
+        set: settings over those of the study's ``base``.
+        only: settings instead of those of ``base``, for a method with other keys.
+    """
+
+    label: str
+    method: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    only: dict[str, Any] | None = None
+
+
+class Baseline(NamedArm):
+    """What arms are compared with, outside the grid: it has no level of any factor.
+
+    Attributes:
+        seeds: how many of the study's seeds it runs; one is enough where nothing is random.
+    """
+
+    seeds: int | None = Field(default=None, ge=1)
+
+
+class Quick(Config):
+    """What ``--quick`` changes: fewer seeds, other base values, fewer values of a factor.
+
+    Attributes:
+        minutes: what it takes on two CPU cores.
+    """
+
+    seeds: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    base: dict[str, Any] = Field(default_factory=dict)
+    values: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+
+
+class Study(Config):
+    """A whole study, as its TOML file states it.
+
+    Attributes:
+        title: heading of table and plot.
+        method: name of the recipe of all arms that name none, or a ``.py`` file beside the study.
+        metric: the metric that claims and plots are about, unless they name another.
+        metrics: further metrics in the table.
+        seeds: number of seeds; all arms share them.
+        minutes: what the study takes on two CPU cores, as measured.
+        base: settings over the methods' defaults, for all arms.
+        factor: what is varied; with ``arm`` at most one, without one or two.
+        arm: named arms.
+        baseline: what arms are compared with.
+        claim: what the slide says, as statements that data can support or contradict.
+        plot: what is drawn, one picture each.
+        quick: the short form.
+    """
+
+    title: str
+    method: str | None = None
+    metric: str
+    metrics: tuple[str, ...] = ()
+    seeds: int = Field(default=3, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    base: dict[str, Any] = Field(default_factory=dict)
+    factor: tuple[Factor, ...] = ()
+    arm: tuple[NamedArm, ...] = ()
+    baseline: tuple[Baseline, ...] = ()
+    claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = Field(min_length=1)
+    plot: tuple[Plot, ...] = Field(min_length=1)
+    quick: Quick = Quick()
+
+    @model_validator(mode="after")
+    def _grid_is_one(self) -> Self:
+        axes = len(self.factor) + bool(self.arm)
+        if not 1 <= axes <= 2:
+            raise ValueError(
+                "a study has one or two factors, or named arms and at most one factor, "
+                f"got {len(self.factor)} factors" + (" and named arms" if self.arm else "")
+            )
+        if len(self.arm) == 1:
+            raise ValueError("arm: needs at least two named arms")
+        for kind, names in (
+            ("factor", [factor.key for factor in self.factor]),
+            ("arm", [arm.label for arm in self.arm]),
+            ("baseline", [baseline.label for baseline in self.baseline]),
+        ):
+            if twice := _twice(names):
+                raise ValueError(f"{kind} {twice!r} is there twice")
+        for baseline in self.baseline:
+            if baseline.label in {name for axis in self.axes() for name in axis.names}:
+                raise ValueError(f"baseline {baseline.label!r} is an arm's label as well")
+        return self
+
+    @model_validator(mode="after")
+    def _factors_may_vary(self) -> Self:
+        for factor in self.factor:
+            group = factor.key.split(".")[0]
+            if group == "runtime" or (group == "data" and factor.key not in BUDGET_KEYS):
+                raise ValueError(f"factor {factor.key!r}: all arms share data and runtime")
+        keys = [factor.key for factor in self.factor]
+        for key in keys:
+            for other in keys:
+                if other.startswith(f"{key}."):
+                    raise ValueError(f"factor {other!r} is part of factor {key!r}")
+        for arm in (*self.arm, *self.baseline):
+            for key in keys:
+                if arm in self.arm and _has(arm.set, key):
+                    raise ValueError(f"arm {arm.label!r} sets {key!r}, which is a factor")
+        varied = any(factor.key == "method" for factor in self.factor)
+        if varied and any(arm.method for arm in self.arm):
+            raise ValueError("factor 'method': the named arms have methods of their own")
+        unnamed = [a.label for a in (*self.arm, *self.baseline) if a.method is None]
+        if self.method is None and not varied and (unnamed or not self.arm):
+            raise ValueError("method: is missing" + (f" for {unnamed[0]!r}" if unnamed else ""))
+        for key in self.quick.values:
+            if key not in keys:
+                raise ValueError(f"quick.values: unknown factor {key!r}; {nearest(key, keys)}")
+        return self
+
+    @model_validator(mode="after")
+    def _claims_and_plots_fit(self) -> Self:
+        axes = self.axes()
+        baselines = [baseline.label for baseline in self.baseline]
+        for i, claim in enumerate(self.claim):
+            try:
+                claim.check(axes, baselines)
+            except ValueError as error:
+                raise ValueError(f"claim.{i}: {error}") from None
+        for i, plot in enumerate(self.plot):
+            try:
+                check_plot(plot, axes, self.factor)
+            except ValueError as error:
+                raise ValueError(f"plot.{i}: {error}") from None
+        return self
+
+    def axes(self) -> tuple[Axis, ...]:
+        """Return the axes of the grid: named arms first, then factors in their order."""
+        names = tuple(arm.label for arm in self.arm)
+        named = [Axis(ARM, "arm", names, names, "category")] if self.arm else []
+        return (
+            *named,
+            *(Axis(f.key, f.label, f.levels(), f.labels(), f.scale) for f in self.factor),
+        )
+
+    def arms(self) -> tuple[Arm, ...]:
+        """Return the cells of the grid, the last axis varying fastest."""
+        axes = self.axes()
+        return tuple(
+            self._cell(label, place, {a.key: a.levels[i] for a, i in zip(axes, place, strict=True)})
+            for place, label in cell_labels(axes).items()
+        )
+
+    def baseline_arms(self) -> tuple[Arm, ...]:
+        """Return the baselines as arms without a place on the grid."""
+        return tuple(
+            Arm(b.label, (), b.method or self.method or "", self._settings(b), {})
+            for b in self.baseline
+        )
+
+    def quickened(self) -> "Study":
+        """Return the study as ``--quick`` runs it.
+
+        Raises:
+            ConfigError: the short form is no valid study.
+        """
+        plain = self.model_dump()
+        for factor in plain["factor"]:
+            if factor["key"] in self.quick.values:
+                kept = self.quick.values[factor["key"]]
+                names = dict(zip(map(str, factor["values"]), factor["names"], strict=False))
+                factor.update(
+                    values=kept,
+                    pairs_of=(),
+                    names=tuple(names[str(v)] for v in kept if str(v) in names),
+                )
+        plain["seeds"] = self.quick.seeds or self.seeds
+        plain["minutes"] = self.quick.minutes
+        plain["base"] = merge(self.base, self.quick.base)
+        return Study.parse({**plain, "quick": {}}, "quick")
+
+    def _cell(self, label: str, place: tuple[int, ...], values: Mapping[str, Any]) -> Arm:
+        named = self.arm[place[0]] if self.arm else None
+        settings = self._settings(named)
+        method = (named.method if named else None) or self.method
+        for key, value in values.items():
+            if key == "method":
+                method = value
+            elif key != ARM:
+                settings = merge(settings, nest(key, value))
+        assert method is not None
+        return Arm(label, place, method, settings, values)
+
+    def _settings(self, named: NamedArm | None) -> dict[str, Any]:
+        if named is None:
+            return dict(self.base)
+        if named.only is None:
+            return merge(self.base, named.set)
+        shared = {key: self.base[key] for key in ("data", "runtime") if key in self.base}
+        return merge(shared, named.only, named.set)
+
+
+def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) -> None:
+    """Raise ValueError if a plot does not fit the axes of a study."""
+    keys = [axis.key for axis in axes]
+    if plot.lines is not None and plot.lines not in keys:
+        raise ValueError(f"lines = {plot.lines!r} is no axis; {nearest(plot.lines, keys)}")
+    if plot.lines is not None and plot.lines == plot.x:
+        raise ValueError(f"x and lines must differ, got {plot.x!r} twice")
+    if plot.kind == "heatmap":
+        pairs = len(axes) == 1 and any(factor.pairs_of for factor in factors)
+        if not pairs and len(axes) != 2:
+            raise ValueError("kind = 'heatmap' needs two axes, or one factor with pairs_of")
+        return
+    x = next((axis for axis in axes if axis.key == (plot.x or keys[-1])), None)
+    if x is None and plot.published is not None or (x is not None and x.is_numeric):
+        for place in plot.published.x if plot.published else ():
+            if isinstance(place, str) or not math.isfinite(place):
+                raise ValueError(f"published.x must be numbers on a numeric axis, got {place!r}")
+
+
+def _twice(names: list[str]) -> str | None:
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
+
+
+def _has(settings: Mapping[str, Any], dotted: str) -> bool:
+    value: Any = settings
+    for key in dotted.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return False
+        value = value[key]
+    return True
