@@ -29,13 +29,14 @@ class Evidence(Protocol):
     def beyond(self) -> float:
         """Distance by which the observed means agree with the statement; below 0 if they do not."""
 
-    def power(self, seeds: Values, spread: float) -> Values:
-        """Return the probability that the p-value of so many seeds is at most 5 %.
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
+        """Return the probability that the p-value of so many seeds is at most the level.
 
         Args:
             seeds: numbers of seeds, of any shape.
             spread: true standard deviation between seeds, in units of the observed one; the true
                 mean is as observed.
+            level: of the test.
         """
 
 
@@ -63,13 +64,13 @@ class Paired:
     std: float
     p_value: float
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return the power with other numbers of seeds (see :class:`Evidence`)."""
         from scipy import special
 
         if self.std == 0:
-            return np.where((self.beyond > 0) & (0.5**seeds <= ALPHA), 1.0, 0.0)
-        critical = special.stdtrit(seeds - 1, 1 - ALPHA)
+            return np.where((self.beyond > 0) & (0.5**seeds <= level), 1.0, 0.0)
+        critical = special.stdtrit(seeds - 1, 1 - level)
         shift = self.beyond / (self.std * spread) * np.sqrt(seeds)
         return np.asarray(1 - special.nctdtr(seeds - 1, shift, critical))
 
@@ -119,9 +120,9 @@ class Both:
         """The smaller distance."""
         return min(self.first.beyond, self.second.beyond)
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return a lower bound of the power (see :class:`Evidence`)."""
-        both = self.first.power(seeds, spread) + self.second.power(seeds, spread) - 1
+        both = self.first.power(seeds, spread, level) + self.second.power(seeds, spread, level) - 1
         return np.maximum(0.0, both)
 
 
@@ -151,11 +152,11 @@ class PageTrend:
     std: float
     null_std: float
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return the power with other numbers of seeds (see :class:`Evidence`)."""
         from scipy import special
 
-        critical = special.ndtri(1 - ALPHA) * self.null_std
+        critical = special.ndtri(1 - level) * self.null_std
         margin = np.sqrt(seeds) * self.beyond - critical
         if self.std == 0:
             return np.where(margin >= 0, 1.0, 0.0)

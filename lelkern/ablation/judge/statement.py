@@ -39,6 +39,8 @@ class Statements:
         against: the claim is wrong if any of these holds; the most telling first.
         partly: what else speaks for the claim where something is against it; the most telling
             first.
+        doubt: one of ``against`` that looks real on its own, and leaves the claim open even if
+            Holm's correction for their number does not let it count.
         remark: a fact that belongs beside the comparisons.
         obstacle: why the claim is not shown even if each statement holds; empty if nothing is.
     """
@@ -47,6 +49,7 @@ class Statements:
     needed: tuple[Statement, ...]
     against: tuple[Statement, ...]
     partly: tuple[Statement, ...] = ()
+    doubt: Statement | None = None
     remark: str = ""
     obstacle: str = ""
 

@@ -77,7 +77,7 @@ class NotWorse(TwoSided):
         texts = []
         for pair in pairs:
             one, other, where = names(sample, pair)
-            texts.append(f"{one} is not worse than {other}{where} by {size}")
+            texts.append(f"{one} is less than {size} worse than {other}{where}")
         return Statements(
             test=f"paired one-sided t-test against a margin of {size}"
             + (" in every comparison; all must be significant" if len(pairs) > 1 else ""),
