@@ -8,11 +8,11 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-from lelkern.ablation.store import Store
-from lelkern.ablation.trial import Trial
-from lelkern.ablation.worker import Advanced, Done, Failed, work
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.store import Store
+from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.worker import Advanced, Done, Failed, work
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ Event = Started | Advanced | Done | Failed
 
 
 def run_trials(
-    trials: Sequence[Trial], data_file: Path, store: Store, workers: int
+    trials: Sequence[Trial], files: DataFiles, store: Store, workers: int
 ) -> Generator[tuple[Trial, Event], None, None]:
     """Run trials in worker processes and yield what happens to them, as it happens.
 
@@ -34,7 +34,7 @@ def run_trials(
 
     Args:
         trials: what to run, in order.
-        data_file: the images, as :meth:`lelkern.data.ImageData.save` wrote them.
+        files: the data, prepared for these trials.
         store: where the workers put results.
         workers: how many trials run at once.
     """
@@ -45,7 +45,7 @@ def run_trials(
         while waiting or running:
             while waiting and len(running) < workers:
                 trial = waiting.pop()
-                messages, process = _start(context, trial, data_file, store)
+                messages, process = _start(context, trial, files, store)
                 running[messages] = (trial, process)
                 yield trial, Started()
             for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
@@ -82,11 +82,11 @@ def _context() -> BaseContext:
 
 
 def _start(
-    context: BaseContext, trial: Trial, data_file: Path, store: Store
+    context: BaseContext, trial: Trial, files: DataFiles, store: Store
 ) -> tuple[Connection, BaseProcess]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
-        target=work, args=(trial, data_file, store, sender), name=f"trial-{trial.identity}"
+        target=work, args=(trial, files, store, sender), name=f"trial-{trial.identity}"
     )
     process.start()
     # Only the worker holds the sending end now, so its death ends the stream.
@@ -99,9 +99,9 @@ def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: St
         event: Event = messages.recv()
     except (EOFError, OSError):  # the worker is gone, perhaps in the middle of a message
         process.join()
-        result = store.result(trial)
-        if result is not None:
-            return Done(result["metrics"], result["seconds"])
+        row, result = store.row(trial), store.result(trial)
+        if row is not None and result is not None:
+            return Done(row.metrics, result["seconds"])
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))
     return event

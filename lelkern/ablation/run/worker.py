@@ -1,4 +1,4 @@
-"""What a worker process does: one trial, from the images to ``result.json``.
+"""What a worker process does: one trial, from the data to ``result.json``.
 
 The runner's fork server imports this module once, with torch, kornia and scikit-learn, so that a
 fresh process for every trial costs milliseconds instead of seconds.
@@ -17,9 +17,9 @@ import kornia.augmentation  # noqa: F401 (imported here once rather than in ever
 import sklearn.linear_model  # noqa: F401
 from threadpoolctl import threadpool_limits
 
-from lelkern.ablation.store import Store
-from lelkern.ablation.trial import Trial
-from lelkern.data import ImageData
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.store import Store
+from lelkern.ablation.run.trial import Trial
 
 _SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -48,7 +48,7 @@ class Failed:
     file: Path
 
 
-def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> None:
+def work(trial: Trial, files: DataFiles, store: Store, messages: Connection) -> None:
     """Run a trial in this process and report by ``messages``; the result is stored from here.
 
     The parent decides about interrupts, so Ctrl-C is ignored; when the parent is gone, the next
@@ -66,7 +66,7 @@ def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> N
     with contextlib.suppress(BrokenPipeError):
         try:
             with threadpool_limits(trial.runtime.threads):
-                metrics = trial.run(ImageData.load(data_file), report)
+                outcome = trial.run(files.load(trial), report)
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -75,5 +75,5 @@ def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> N
             messages.send(Failed(summary, file))
         else:
             seconds = time.monotonic() - started
-            store.save(trial, metrics, seconds)
-            messages.send(Done(metrics, seconds))
+            store.save(trial, outcome, seconds)
+            messages.send(Done(outcome.metrics, seconds))
