@@ -8,7 +8,7 @@ that calls ``torch.ops.lelkern``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lelkern import nn, optim
+    from lelkern import nn
     from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
 
     __version__: str
@@ -20,7 +20,6 @@ __all__ = [
     "info_nce",
     "nn",
     "nt_xent",
-    "optim",
     "sup_con",
 ]
 
@@ -34,8 +33,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("lelkern")
-    elif name in ("nn", "optim"):
-        value = import_module(f"lelkern.{name}")
+    elif name == "nn":
+        value = import_module("lelkern.nn")
     else:
         value = getattr(import_module("lelkern.ops"), name)
     globals()[name] = value
