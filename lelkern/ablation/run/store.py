@@ -22,6 +22,8 @@ from lelkern.methods.method import Outcome
 FORMAT = 2
 """Of a folder of results. Results of another format are of no use and are not mixed with these."""
 
+_MARKER = "format.json"
+
 
 @dataclass(frozen=True)
 class Store:
@@ -39,22 +41,15 @@ class Store:
         Raises:
             ConfigError: it holds results of another format.
         """
-        marker = self.folder / "format.json"
-        if marker.is_file():
-            try:
-                found = json.loads(marker.read_text(encoding="utf-8")).get("format")
-            except (OSError, ValueError, AttributeError):
-                found = None
-            if found != FORMAT:
-                raise ConfigError(f"{self.folder}: holds results in format {found}, not {FORMAT}; "
-                                  "choose another folder with --out")
-        elif (self.folder / "trials").is_dir():
+        found = folder_format(self.folder)
+        if found is None:
+            content = json.dumps({"format": FORMAT}) + "\n"
+            write_text_atomically(self.folder / _MARKER, content)
+        elif found != FORMAT:
             raise ConfigError(
-                f"{self.folder}: holds results of an earlier lelkern, which can't be compared with "
-                "these; move it away or choose another folder with --out"
+                f"{self.folder}: holds results of another version of lelkern, which can't be "
+                "compared with these; move it away, or choose another folder with --out"
             )
-        else:
-            write_text_atomically(marker, json.dumps({"format": FORMAT}) + "\n")
 
     def result(self, trial: Trial) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done."""
@@ -104,6 +99,20 @@ class Store:
 
     def _path(self, trial: Trial, name: str) -> Path:
         return self.folder / "trials" / trial.identity / name
+
+
+def folder_format(folder: Path) -> int | None:
+    """Return the format of the results in a folder; None if there are none.
+
+    The first format had no mark; 0 stands for what can't be read.
+    """
+    marker = folder / _MARKER
+    if not marker.exists():
+        return 1 if (folder / "trials").is_dir() else None
+    try:
+        return int(json.loads(marker.read_text(encoding="utf-8"))["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
