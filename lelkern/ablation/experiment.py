@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lelkern.ablation._methods import METHODS
 from lelkern.ablation.metrics import METRICS
 from lelkern.ablation.statistics import Baseline, Row
 from lelkern.ablation.store import Store
@@ -14,7 +15,6 @@ from lelkern.ablation.study import Study, load_study, shipped_studies
 from lelkern.ablation.trial import DataSource, Trial, parse_recipe
 from lelkern.config import ConfigError, lookup, merge, nearest
 from lelkern.data import ImageData
-from lelkern.methods import METHODS
 
 RAW_PIXELS = "raw pixels"
 RANDOM_ENCODER = "random encoder"

@@ -12,11 +12,11 @@ import torch
 from pydantic import Field
 
 import lelkern
+from lelkern.ablation._methods import METHODS
 from lelkern.config import Config, ConfigError, nearest
 from lelkern.data import ImageData, fingerprint, load
-from lelkern.methods import METHODS
-from lelkern.methods.runtime import Progress, RuntimeConfig
 from lelkern.ops import library_path
+from lelkern.runtime import Progress, RuntimeConfig
 
 
 class DataConfig(Config):
