@@ -27,10 +27,10 @@ from lelkern.methods.pretraining import (
     pretrain,
     train_and_evaluate,
 )
-from lelkern.methods.runtime import Progress, RuntimeConfig, silent
 from lelkern.models import split_batch_norms
 from lelkern.nn import cosine_momentum
 from lelkern.ops import ema_update_, info_nce
+from lelkern.runtime import Progress, RuntimeConfig, silent
 
 
 class MoCoConfig(PretrainingConfig):

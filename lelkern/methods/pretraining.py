@@ -15,9 +15,9 @@ from lelkern.augment import Augment, AugmentConfig, Color, Crop
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.methods.evaluation import evaluate_contrastive
-from lelkern.methods.runtime import Progress, RuntimeConfig
 from lelkern.models import ConvEncoderConfig, Encoder, EncoderConfig, HeadConfig, ProjectionHead
 from lelkern.optim import OptimizerConfig
+from lelkern.runtime import Progress, RuntimeConfig
 
 
 class PretrainingConfig(Config):

@@ -3,7 +3,7 @@
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate import knn, linear_probe
-from lelkern.methods.runtime import Progress, RuntimeConfig
+from lelkern.runtime import Progress, RuntimeConfig
 
 
 class RawPixelsConfig(Config):

@@ -16,8 +16,8 @@ from lelkern.methods.pretraining import (
     pretrain,
     train_and_evaluate,
 )
-from lelkern.methods.runtime import Progress, RuntimeConfig, silent
 from lelkern.nn import NTXentLoss
+from lelkern.runtime import Progress, RuntimeConfig, silent
 
 
 class SimCLRConfig(PretrainingConfig):

@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from lelkern.ablation._methods import METHODS, Method
 from lelkern.config import Config
-from lelkern.methods import METHODS, Method
 
 
 class FakeConfig(Config):

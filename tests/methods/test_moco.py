@@ -6,12 +6,13 @@ import torch
 import torch.nn.functional as F
 from small_runs import FLOAT32, SMALL, same
 
+from lelkern.ablation._methods import METHODS
 from lelkern.config import ConfigError
-from lelkern.methods import METHODS, moco, simclr
+from lelkern.methods import moco, simclr
 from lelkern.methods.moco import MoCoConfig, train
 from lelkern.methods.pretraining import Training
-from lelkern.methods.runtime import RuntimeConfig
 from lelkern.models import SplitBatchNorm
+from lelkern.runtime import RuntimeConfig
 
 
 def small(**changes):

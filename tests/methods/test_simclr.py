@@ -5,10 +5,11 @@ import pytest
 import torch
 from small_runs import FLOAT32, SMALL, same
 
-from lelkern.methods import METHODS, simclr
+from lelkern.ablation._methods import METHODS
+from lelkern.methods import simclr
 from lelkern.methods.evaluation import evaluate_contrastive
-from lelkern.methods.runtime import RuntimeConfig
 from lelkern.methods.simclr import SimCLRConfig, train
+from lelkern.runtime import RuntimeConfig
 
 
 def small(**changes):

@@ -1,0 +1,66 @@
+"""What a method reports: how a metric or a curve is named and written, and which way is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a person reads one metric.
+
+    Attributes:
+        label: its name in tables and on axes.
+        better: which way is better; ``neither`` where that depends on the question.
+        unit: written after the number; a fraction, whose unit is ``%``, is shown in percent.
+        digits: decimals of the number as shown.
+    """
+
+    label: str
+    better: Literal["higher", "lower", "neither"] = "neither"
+    unit: str = ""
+    digits: int = 3
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether values lie in [0, 1] and are shown in percent."""
+        return self.unit == "%"
+
+    @property
+    def axis_label(self) -> str:
+        """The label with its unit: ``linear probe (%)``."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def shown(self, value: float) -> float:
+        """Return the value in the unit that is shown."""
+        return 100 * value if self.is_fraction else value
+
+    def number(self, value: float) -> str:
+        """Write a value without its unit: ``93.1``."""
+        return f"{self.shown(value):,.{self.digits}f}"
+
+    def format(self, value: float) -> str:
+        """Write a value with its unit: ``93.1 %``."""
+        return f"{self.number(value)} {self.unit}".rstrip()
+
+    def difference(self, value: float) -> str:
+        """Write a signed difference; of two percentages it is in points: ``+8.3 points``."""
+        unit = "points" if self.is_fraction else self.unit
+        return f"{self.shown(value):+,.{self.digits}f} {unit}".rstrip()
+
+
+def percentage(label: str) -> Metric:
+    """Return the metric of a share in [0, 1], such as an accuracy, of which more is better."""
+    return Metric(label, better="higher", unit="%", digits=1)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a person reads a series of points (x, y): accuracy against labels bought, for example.
+
+    Attributes:
+        x: what runs along the horizontal axis.
+        y: what is measured there.
+    """
+
+    x: Metric
+    y: Metric
