@@ -13,17 +13,10 @@ from pathlib import Path
 from sys import stdlib_module_names
 
 import lelkern
-from lelkern.methods import available
+from lelkern.methods import find
 
 _PACKAGE = Path(lelkern.__file__).parent
 _OPS = _PACKAGE / "ops"
-
-
-@cache
-def method_file(method: str) -> Path:
-    """Return the file of a method, given by its name or its path."""
-    found = available().get(method)
-    return found.path if found else Path(method)
 
 
 @cache
@@ -35,7 +28,7 @@ def code_fingerprint(method: str, device: str) -> str:
         device: ``cpu`` or ``cuda``, whose compiled library counts, if there is one in use and
             the method imports ops.
     """
-    files = imported_files(method_file(method))
+    files = imported_files(find(method).path)
     digest = hashlib.sha256()
     for path in sorted(files, key=_module_name):
         digest.update(_module_name(path).encode())
@@ -53,7 +46,7 @@ def package_versions(method: str) -> Mapping[str, str]:
     """Return the versions of the installed packages that a method's modules import."""
     names = {
         imported.split(".")[0]
-        for path in imported_files(method_file(method))
+        for path in imported_files(find(method).path)
         for imported, _ in _imports(path)
     }
     distributions = packages_distributions()

@@ -8,7 +8,7 @@ the data, read once for all trials, and beside it the labels that trials may see
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,12 @@ class Store:
         result = self.result(trial)
         if result is None:
             return None
-        return Row(trial.arm, trial.seed, _numbers(result["metrics"]), result["curves"])
+        metrics = {name: _from_json(value) for name, value in result["metrics"].items()}
+        curves = {
+            name: [(x, _from_json(y)) for x, y in points]
+            for name, points in result["curves"].items()
+        }
+        return Row(trial.arm, trial.seed, metrics, curves)
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that are not done, each identity once, in order."""
@@ -75,11 +80,11 @@ class Store:
 
         result = {
             **trial.describe(),
-            "metrics": {
-                name: value if math.isfinite(value) else None
-                for name, value in outcome.metrics.items()
+            "metrics": {name: _to_json(value) for name, value in outcome.metrics.items()},
+            "curves": {
+                name: [[x, _to_json(y)] for x, y in points]
+                for name, points in outcome.curves.items()
             },
-            "curves": {name: [list(p) for p in points] for name, points in outcome.curves.items()},
             "seconds": round(seconds, 3),
             "environment": {
                 "python": platform.python_version(),
@@ -125,5 +130,10 @@ def read_result(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: math.nan if value is None else value for name, value in metrics.items()}
+def _to_json(value: float) -> float | None:
+    """Return None for what JSON has no number for."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _from_json(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -3,17 +3,17 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lelkern.ablation.results import Points
-from lelkern.ablation.run.code import code_fingerprint, method_file, package_versions
+from lelkern.ablation.run.code import code_fingerprint, package_versions
 from lelkern.config import Config
 from lelkern.data.config import DataConfig
 from lelkern.data.kind import Data
-from lelkern.methods import get
+from lelkern.methods import find, get
 from lelkern.methods.method import Method, Outcome
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -68,7 +68,7 @@ class Trial:
         return {
             "code": code_fingerprint(self.method, self.runtime.device),
             "packages": dict(package_versions(self.method)),
-            "method": method_file(self.method).stem.replace("_", "-"),
+            "method": find(self.method).path.stem.replace("_", "-"),
             "config": json.loads(self.settings),
             "runtime": self.runtime.model_dump(mode="json"),
             "data": self.fingerprint,
@@ -96,21 +96,8 @@ class Trial:
             progress(step, loss)
 
         outcome = self.recipe.run(self.config, data, self.seed, self.runtime, record)
-        check_declared("metrics", outcome.metrics, self.recipe.metrics)
-        check_declared("curves", outcome.curves, self.recipe.curves)
+        self.recipe.confirm(outcome)
         return Outcome(outcome.metrics, {**outcome.curves, LOSS: thinned(losses)})
-
-
-def check_declared(
-    what: str, reported: Mapping[str, Any], declared: Mapping[str, Any]
-) -> None:
-    """Raise ValueError unless a recipe reported exactly what it declares."""
-    for name in reported:
-        if name not in declared:
-            raise ValueError(f"{what}: {name!r} is reported but not declared")
-    for name in declared:
-        if name not in reported:
-            raise ValueError(f"{what}: {name!r} is declared but not reported")
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> Points:
