@@ -34,6 +34,11 @@ class Key:
     default: str
     meaning: str
 
+    @property
+    def written(self) -> str:
+        """The key as a study or ``--set`` writes it: without kinds."""
+        return re.sub(r"\[.*?\]", "", self.name)
+
 
 def keys_of(config: type[Config], prefix: str = "") -> Iterator[Key]:
     """Yield the keys of a configuration in their order, those of its parts after the part."""

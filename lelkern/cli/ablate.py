@@ -17,6 +17,7 @@ from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
+from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
@@ -24,9 +25,11 @@ from lelkern.methods.metric import Metric
 
 
 @click.command("ablate")
-@click.argument("study", metavar="NAME_OR_FILE")
+@click.argument("study", metavar="NAME_OR_FILE", shell_complete=complete_study)
 @click.option(
-    "--data", help="A data set's name, a folder with a folder of images a class, or a table's file."
+    "--data",
+    shell_complete=complete_data,
+    help="A data set's name, a folder with a folder of images a class, or a table's file.",
 )
 @click.option(
     "--data-root",
@@ -40,6 +43,7 @@ from lelkern.methods.metric import Metric
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=complete_key,
     help="Replace a value of the study's base configuration; may be repeated.",
 )
 @click.option(

@@ -8,12 +8,13 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from lelkern.cli.completion import complete_method
 from lelkern.cli.output import out
 from lelkern.methods import available
 
 
 @click.command("methods")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_method)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(name: str | None, as_json: bool) -> None:
     """List the methods by chapter; with NAME, its keys with type, default and meaning.

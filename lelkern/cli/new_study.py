@@ -1,5 +1,6 @@
 """``lelkern new-study``: a commented study to start from."""
 
+import json
 from pathlib import Path
 
 import click
@@ -25,5 +26,6 @@ def command(name: str) -> None:
     if path.exists():
         raise ConfigError(f"{path}: is there already")
     template = (studies_folder() / "template.toml").read_text(encoding="utf-8")
-    write_text_atomically(path, template.replace("NAME", path.stem))
+    title = json.dumps(path.stem, ensure_ascii=False)  # a string of JSON is one of TOML
+    write_text_atomically(path, template.replace('"NAME"', title))
     out().print(f"Wrote {path}; lelkern ablate {path} --quick runs it.", markup=False)
