@@ -45,7 +45,7 @@ def complete_key(
     context: click.Context, option: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the keys of the study's methods, with their meanings."""
-    from lelkern.config_keys import keys_of
+    from lelkern.cli.config_keys import keys_of
     from lelkern.data.config import DataConfig
     from lelkern.methods import get
     from lelkern.runtime import RuntimeConfig

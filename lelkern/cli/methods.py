@@ -43,7 +43,7 @@ def _list(as_json: bool) -> None:
 
 
 def _show(name: str, as_json: bool) -> None:
-    from lelkern.config_keys import keys_of
+    from lelkern.cli.config_keys import keys_of
     from lelkern.data.config import DataConfig
     from lelkern.methods import get
     from lelkern.runtime import RuntimeConfig
