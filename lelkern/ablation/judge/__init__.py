@@ -1,0 +1,1 @@
+"""What the results of a study say about the claims of its slide."""
