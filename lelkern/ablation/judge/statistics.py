@@ -1,42 +1,14 @@
-"""What a study measured: trials as rows, means with their intervals, and blocks of common seeds."""
+"""Means over seeds with their intervals."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
+
+from lelkern.ablation.results import Row
 
 CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Row:
-    """One finished trial.
-
-    Attributes:
-        arm: label of the arm (see :class:`lelkern.ablation.study.Arm`).
-        seed: seed of the trial; arms with the same seed are compared in pairs.
-        metrics: name to value.
-    """
-
-    arm: str
-    seed: int
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A reference that the study does not vary, such as raw pixels.
-
-    Attributes:
-        name: how plots and tables call it.
-        rows: its finished trials; one is enough where nothing is random.
-    """
-
-    name: str
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -66,12 +38,14 @@ def estimate(values: Sequence[float]) -> Estimate:
     Args:
         values: one finite value a seed, at least one.
     """
+    from scipy import special
+
     n = len(values)
     mean = float(np.mean(values))
     if n == 1:
         return Estimate(mean, None, n, None)
     std = float(np.std(values, ddof=1))
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
+    quantile = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2))
     return Estimate(mean, quantile * std / math.sqrt(n), n, std)
 
 
@@ -119,46 +93,3 @@ def summarize(
         }
         for arm in arms
     }
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """The part of a study that can be compared in pairs: seeds that every arm finished.
-
-    Attributes:
-        arms: labels of the columns.
-        seeds: seeds of the rows.
-        values: (seeds, arms).
-        gaps: what is missing, one phrase an arm; empty when every arm has every seed.
-    """
-
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
-    values: NDArray[np.float64]
-    gaps: tuple[str, ...]
-
-
-def common_blocks(rows: Sequence[Row], arms: Sequence[str], metric: str) -> Blocks:
-    """Collect a metric on the seeds that all arms have in common."""
-    values = measured(rows, metric)
-    present = [values.get(arm, {}) for arm in arms]
-    every = sorted({row.seed for row in rows if row.arm in arms})
-    seeds = tuple(seed for seed in every if all(seed in value for value in present))
-    finished = {(row.arm, row.seed) for row in rows}
-    gaps = []
-    for arm, value in zip(arms, present, strict=True):
-        unfinished = [s for s in every if (arm, s) not in finished]
-        diverged = [s for s in every if s not in value and (arm, s) in finished]
-        if not every or len(unfinished) == len(every):
-            gaps.append(f"{arm} (no finished trial)")
-        elif unfinished or diverged:
-            parts = [_seeds(unfinished, "not finished"), _seeds(diverged, "not a finite number")]
-            gaps.append(f"{arm} ({', '.join(filter(None, parts))})")
-    table = np.array([[value[seed] for value in present] for seed in seeds], dtype=np.float64)
-    return Blocks(tuple(arms), seeds, table.reshape(len(seeds), len(arms)), tuple(gaps))
-
-
-def _seeds(seeds: Sequence[int], what: str) -> str:
-    if not seeds:
-        return ""
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} {what}"

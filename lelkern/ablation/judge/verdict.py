@@ -1,66 +1,276 @@
-"""Whether the data of a study support its claim."""
+"""Whether the data of a study support its claims."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from lelkern.ablation import claims
-from lelkern.ablation.comparison import Claim, Comparison, Verdict, decide
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.statistics import Blocks, Row, common_blocks
-from lelkern.ablation.study import Study
+from lelkern.ablation.judge.claims.claim import Claim
+from lelkern.ablation.judge.evidence import ALPHA, holm
+from lelkern.ablation.judge.names import Grid
+from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
+from lelkern.ablation.judge.sample import Sample, common_seeds
+from lelkern.ablation.judge.statement import Statement, Statements
+from lelkern.ablation.metrics import Metric
+from lelkern.ablation.results import Results, Row
 
-__all__ = ["Comparison", "Verdict", "verdict"]
+if TYPE_CHECKING:
+    from lelkern.ablation.study import Study
+
+Outcome = Literal["supported", "not supported", "inconclusive"]
 
 
-def verdict(study: Study, rows: Sequence[Row]) -> Verdict:
-    """Test a study's claim at the 5 % level, pairing arms by seed.
+@dataclass(frozen=True)
+class Comparison:
+    """One directed statement and the evidence for it.
 
-    A claim is about higher values unless lower values of its metric are better. Only seeds that
-    every arm finished with a finite value count; what is left out is said in the reason.
+    Attributes:
+        statement: what would be so, such as ``nonlinear beats linear``.
+        difference: mean over the seeds; positive when it points the way of the statement.
+        p_value: one-sided; how often noise alone would look at least this convincing.
+        p_adjusted: the same after Holm's correction for the number of statements beside it.
+    """
+
+    statement: str
+    difference: float
+    p_value: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the data support a claim.
+
+    Attributes:
+        says: the claim, as the slide has it.
+        shape: its shape.
+        outcome: ``inconclusive`` means that the data show neither the claim nor its opposite.
+        reason: a sentence with the numbers that decided.
+        test: name of the test and what it compares.
+        p_value: of the claim; where the outcome is ``not supported``, that of what contradicts it
+            most, after Holm's correction; None where nothing could be tested.
+        comparisons: the statements that the claim needs.
+        contradictions: what the data show against it.
+        outlook: what more seeds would do, where the outcome is ``inconclusive``; else empty.
+        more_seeds: how many would settle it; None where that cannot be said.
+    """
+
+    says: str
+    shape: str
+    outcome: Outcome
+    reason: str
+    test: str
+    p_value: float | None
+    comparisons: tuple[Comparison, ...] = ()
+    contradictions: tuple[Comparison, ...] = ()
+    outlook: str = ""
+    more_seeds: MoreSeeds | None = None
+
+
+def judge(study: "Study", results: Results, metrics: Mapping[str, Metric]) -> tuple[Verdict, ...]:
+    """Test the claims of a study at the 5 % level, pairing arms by seed.
+
+    A claim is about higher values unless lower values of its metric are better. Only seeds count
+    that every arm of the claim finished with a finite value; what is left out is said in the
+    reason. A baseline that ran one seed counts as a constant.
 
     Args:
-        study: as it was run; its arms are those that are compared.
-        rows: finished trials.
+        study: as it was run.
+        results: finished trials.
+        metrics: what the methods of the study report.
 
     Returns:
-        The outcome with its reason; the same for the same rows in any order.
+        One verdict a claim; the same for the same rows in any order.
+
+    Raises:
+        ValueError: a claim is about a metric that is not reported, or two rows have the same arm
+            and seed.
     """
-    arms = [arm.label for arm in study.arms()]
-    blocks = common_blocks(rows, arms, study.metric)
-    untestable = _untestable(study, blocks)
+    grid = Grid(study.axes(), [baseline.label for baseline in study.baseline])
+    rows: dict[str, list[Row]] = {}
+    for row in (*results.arms, *results.baselines):
+        rows.setdefault(row.arm, []).append(row)
+    planned = {b.label: min(b.seeds or study.seeds, study.seeds) for b in study.baseline}
+    return tuple(
+        _judge_one(claim, grid, study.metric, rows, planned, study.seeds, metrics)
+        for claim in study.claim
+    )
+
+
+def _judge_one(
+    claim: Claim,
+    grid: Grid,
+    default: str,
+    rows: Mapping[str, Sequence[Row]],
+    planned: Mapping[str, int],
+    seeds: int,
+    metrics: Mapping[str, Metric],
+) -> Verdict:
+    claim.check_metrics(metrics, default)
+    names = claim.metrics(default)
+    comparisons = claim.comparisons(grid, default)
+    cells = list(dict.fromkeys(cell for cells in comparisons for cell in cells))
+    once = {label for label, count in planned.items() if count == 1 < seeds}
+    constants = [arm for arm in dict.fromkeys(arm for arm, _ in cells) if arm in once]
+    common, values, gaps = common_seeds(rows, cells, constants, planned)
+    way = -1 if metrics[names[0]].better == "lower" else 1
+    sample = Sample(
+        grid=grid,
+        metric=metrics[names[0]],
+        over_metric=metrics[names[-1]],
+        name=names[0],
+        over_name=names[-1],
+        seeds=common,
+        values={cell: way * value for cell, value in values.items()},
+    )
+    missing = _missing(gaps)
+    untestable = [
+        " and ".join(dict.fromkeys(arm for arm, _ in cells))
+        for cells in comparisons
+        if all(arm in constants for arm, _ in cells)
+    ]
+    obstacle = ""
     if untestable:
-        reason = f"{untestable} {_gaps(blocks)}".strip()
-        return Verdict("inconclusive", reason, "none", None, ())
-    found = decide(_claim(study, blocks), METRICS[study.metric], len(blocks.seeds))
-    return replace(found, reason=f"{found.reason} {_gaps(blocks)}".strip())
+        obstacle = f"One seed of {untestable[0]} cannot be tested."
+    elif len(common) < 2:
+        have = "No seed" if not common else "Only 1 seed"
+        obstacle = f"{have} has a result in every arm; a test needs at least 2."
+    if obstacle:
+        return Verdict(
+            says=claim.says,
+            shape=claim.shape,
+            outcome="inconclusive",
+            reason=f"{obstacle} {missing}".strip(),
+            test="none",
+            p_value=None,
+            outlook="How many more seeds would settle it cannot be said from fewer than 2.",
+        )
+    return decide(claim, claim.statements(sample), len(common), constants, missing)
 
 
-def _untestable(study: Study, blocks: Blocks) -> str:
-    if study.expect.shape == "interior-maximum" and len(blocks.arms) < 3:
-        return "There is no value between the two ends."
-    if len(blocks.seeds) < 2:
-        have = "No seed" if not blocks.seeds else "Only 1 seed"
-        return f"{have} has a result in every arm; a test needs at least 2."
-    return ""
+def decide(
+    claim: Claim,
+    statements: Statements,
+    seeds: int,
+    constants: Sequence[str] = (),
+    missing: str = "",
+) -> Verdict:
+    """Judge a claim at the 5 % level.
+
+    The claim needs *every* statement, so its p-value is the largest of theirs (intersection-union
+    test: Berger 1982, "Multiparameter Hypothesis Testing and Acceptance Sampling",
+    Technometrics 24). It is contradicted by *any* statement of the other kind, so there p-values
+    are Holm's, and so are those of single statements that are said to be shown.
+
+    Args:
+        claim: what is judged.
+        statements: what it comes to.
+        seeds: how many there are, at least 2.
+        constants: arms that ran one seed.
+        missing: a sentence on what is missing; may be empty.
+    """
+    needed, against, partly = (
+        _compared(group) for group in (statements.needed, statements.against, statements.partly)
+    )
+    p_needed = max(c.p_value for _, c in needed)
+    contrary = [pair for pair in against if pair[1].p_adjusted <= ALPHA]
+    remark = f"; {statements.remark}" if statements.remark else ""
+    outlook, more = "", None
+    outcome: Outcome = "inconclusive"
+    p_value = p_needed
+    if contrary:
+        outcome, p_value = "not supported", min(c.p_adjusted for _, c in contrary)
+        shown = _shown(partly or needed)
+        although = f", although {_listed(shown, 1)}" if shown else ""
+        reason = f"Over {seeds} seeds, {_listed(contrary, 1)}, against the claim{although}{remark}."
+    elif p_needed > ALPHA:
+        shown = _shown(needed)
+        open_ = [pair for pair in needed if pair not in shown]
+        but = f"; they do show that {_least_certain(shown)}" if shown else ""
+        reason = f"{seeds} seeds do not show that {_least_certain(open_)}{but}{remark}."
+        more, outlook = look_ahead([s for s, c in needed if c.p_value > ALPHA], seeds)
+    elif statements.obstacle:
+        reason = (
+            f"Over {seeds} seeds, {_least_certain(needed, raw=True)}, but {statements.obstacle}."
+        )
+        outlook = (
+            "How many more seeds would settle it cannot be said: each statement is shown, "
+            f"but {statements.obstacle}."
+        )
+    else:
+        outcome = "supported"
+        reason = f"Over {seeds} seeds, {_least_certain(needed, raw=True)}{remark}."
+    return Verdict(
+        says=claim.says,
+        shape=claim.shape,
+        outcome=outcome,
+        reason=f"{reason} {missing}".strip(),
+        test=_test(statements, constants),
+        p_value=p_value,
+        comparisons=tuple(c for _, c in needed),
+        contradictions=tuple(c for _, c in contrary),
+        outlook=outlook,
+        more_seeds=more,
+    )
 
 
-def _claim(study: Study, blocks: Blocks) -> Claim:
-    metric = METRICS[study.metric]
-    values = -blocks.values if metric.better == "lower" else blocks.values
-    match study.expect.shape:
-        case "interior-maximum":
-            return claims.interior_maximum(blocks.arms, values, study.factor[0])
-        case "increasing":
-            return claims.increasing(values, study.factor, metric)
-        case "ordered":
-            return claims.ordered(blocks.arms, values)
-        case "best":
-            assert study.expect.arm is not None  # Expectation requires it
-            return claims.best(blocks.arms, values, study.expect.arm)
+Compared = tuple[Statement, Comparison]
 
 
-def _gaps(blocks: Blocks, most: int = 4) -> str:
-    if not blocks.gaps:
+def _compared(statements: Sequence[Statement]) -> list[Compared]:
+    adjusted = holm([s.p_value for s in statements])
+    return [
+        (s, Comparison(s.text, s.difference, s.p_value, p))
+        for s, p in zip(statements, adjusted, strict=True)
+    ]
+
+
+def _shown(pairs: Sequence[Compared]) -> list[Compared]:
+    return [pair for pair in pairs if pair[1].p_adjusted <= ALPHA]
+
+
+def _test(statements: Statements, constants: Sequence[str]) -> str:
+    parts = [statements.test]
+    if len(statements.against) > 1:
+        parts.append(f"Holm's correction over {len(statements.against)} contradictions")
+    if constants:
+        ran = "ran one seed and counts as a constant"
+        parts.append(f"{' and '.join(constants)} {ran}")
+    return "; ".join(parts)
+
+
+def _least_certain(pairs: Sequence[Compared], most: int = 3, raw: bool = False) -> str:
+    """Write comparisons, the least certain first if there are too many for a sentence."""
+    if len(pairs) > most:
+        pairs = sorted(pairs, key=lambda pair: -pair[1].p_value)
+    return _listed(pairs, most, raw)
+
+
+def _listed(pairs: Sequence[Compared], most: int, raw: bool = False) -> str:
+    """Write the first comparisons and the number of the others.
+
+    Args:
+        pairs: statements with their p-values.
+        most: how many are written out.
+        raw: give p-values as they are, for statements of which each has to hold.
+    """
+    parts = [f"{s.text} ({s.effect}, {_p_text(c, raw)})" for s, c in pairs[:most]]
+    if len(pairs) > most:
+        parts.append(f"{len(pairs) - most} more")
+    return " and ".join([", ".join(parts[:-1])] * (len(parts) > 1) + parts[-1:])
+
+
+def _p_text(comparison: Comparison, raw: bool) -> str:
+    """Write a p-value: Holm's, unless the uncorrected one is too large already."""
+    p = comparison.p_value
+    corrected = not raw and p <= ALPHA and comparison.p_adjusted > p
+    if corrected:
+        p = comparison.p_adjusted
+    text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{text} after Holm's correction" if corrected and p > ALPHA else text
+
+
+def _missing(gaps: Sequence[str], most: int = 4) -> str:
+    if not gaps:
         return ""
-    more = [f"{len(blocks.gaps) - most} more arms"] if len(blocks.gaps) > most else []
-    return f"Missing: {'; '.join([*blocks.gaps[:most], *more])}."
+    more = [f"{len(gaps) - most} more arms"] if len(gaps) > most else []
+    return f"Missing: {'; '.join([*gaps[:most], *more])}."

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from lelkern.ablation.judge.claims.claim import Claim
 from lelkern.ablation.judge.names import Grid, Level
+from lelkern.ablation.judge.sample import Cell, Sample
+from lelkern.ablation.judge.statement import Statements, differences, largest_first
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,28 @@ class Best(Claim):
             ]
         winner = next(contender for contender in all_ if contender.name == side.name)
         return winner, tuple(contender for contender in all_ if contender != winner)
+
+    def comparisons(self, grid: Grid, default: str) -> list[tuple[Cell, ...]]:
+        """Return the cells of the winner and of each other (see ``Claim``)."""
+        winner, others = self.resolve(grid)
+        name = self.metric or default
+        return [tuple((arm, name) for arm in (*winner.arms, *other.arms)) for other in others]
+
+    def statements(self, sample: Sample) -> Statements:
+        """Return that the winner beats each other, and that each other beats it."""
+        winner, others = self.resolve(sample.grid)
+        wins = np.stack([sample.arms(winner.arms).mean(axis=0)] * len(others))
+        rest = np.stack([sample.arms(other.arms).mean(axis=0) for other in others])
+        names = [other.name for other in others]
+        return Statements(
+            test=f"paired one-sided t-tests of {winner.name} against each other "
+            f"{'arm' if len(winner.arms) == 1 else 'level'}; all must be significant",
+            needed=differences(
+                [f"{winner.name} beats {name}" for name in names], wins, rest, sample.metric
+            ),
+            against=largest_first(
+                differences(
+                    [f"{name} beats {winner.name}" for name in names], rest, wins, sample.metric
+                )
+            ),
+        )

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
-from lelkern.ablation.judge.claims.two_sided import Sides
+from lelkern.ablation.judge.claims.two_sided import Sides, beats
 from lelkern.ablation.judge.names import Grid, Levels, Pair
+from lelkern.ablation.judge.sample import Cell, Sample
+from lelkern.ablation.judge.statement import Statements, largest_first
 
 
 class Crossing(Sides):
@@ -30,3 +32,18 @@ class Crossing(Sides):
                 f"wins_at = {self.wins_at!r}"
             )
         return wins, loses
+
+    def comparisons(self, grid: Grid, default: str) -> list[tuple[Cell, ...]]:
+        """Return the two cells of every pair (see ``Claim``)."""
+        return [self.cells(pair, default) for pairs in self.resolve(grid) for pair in pairs]
+
+    def statements(self, sample: Sample) -> Statements:
+        """Return who wins where, and the opposites."""
+        wins, loses = self.resolve(sample.grid)
+        return Statements(
+            test="paired one-sided t-tests where each side wins; all must be significant",
+            needed=(*beats(sample, wins, left=True), *beats(sample, loses, left=False)),
+            against=largest_first(
+                (*beats(sample, wins, left=False), *beats(sample, loses, left=True))
+            ),
+        )

@@ -1,13 +1,24 @@
 """``gap-shrinks`` and ``gap-grows``: a difference between arms falls or grows along a factor."""
 
+from dataclasses import replace
 from typing import Literal
 
-from lelkern.ablation.judge.claims.two_sided import Sides
+import numpy as np
+
+from lelkern.ablation.judge.claims.trend import trends
+from lelkern.ablation.judge.claims.two_sided import Sides, names, sides
+from lelkern.ablation.judge.evidence import Values
 from lelkern.ablation.judge.names import Grid, Series
+from lelkern.ablation.judge.path import Path
+from lelkern.ablation.judge.sample import Cell, Sample
+from lelkern.ablation.judge.statement import Statements
 
 
 class Gap(Sides):
     """The advantage of ``arm`` over ``over`` falls, or grows, along a factor: an interaction.
+
+    The difference is formed within each seed, and tested for a trend as by ``decreasing`` or
+    ``increasing``. It is negative where ``over`` is better; let ``arm`` be the better one.
 
     Attributes:
         along: the factor; it need not be named if it is all that varies, or the other axis is
@@ -25,6 +36,50 @@ class Gap(Sides):
             key = self._other_axis(grid)
         return grid.series(self.arm, self.over, grid.only_axis("along", key))
 
+    def comparisons(self, grid: Grid, default: str) -> list[tuple[Cell, ...]]:
+        """Return the cells of every series (see ``Claim``)."""
+        return [
+            tuple(cell for pair in series.pairs for cell in self.cells(pair, default))
+            for series in self.resolve(grid)
+        ]
+
+    def statements(self, sample: Sample) -> Statements:
+        """Return a trend of the gap for every series, and every step back against them."""
+        grows = self.shape == "gap-grows"
+        paths, remarks = [], []
+        for series in self.resolve(sample.grid):
+            left, right = sides(sample, series.pairs)
+            gap = left - right
+            subject = self._subject(sample, series)
+            up, down = ("grows", "shrinks") if grows else ("shrinks", "grows")
+            paths.append(
+                Path(
+                    values=_settled(gap if grows else -gap, left).T[:, None, :],
+                    key=series.key,
+                    levels=series.levels,
+                    rows=("",),
+                    up=f"{subject} {up}",
+                    down=f"{subject} {down}",
+                    metric=replace(sample.metric, better="higher"),
+                    falls=not grows,
+                )
+            )
+            ends = [sample.metric.difference(float(gap[i].mean())) for i in (0, -1)]
+            remarks.append(f"{subject} goes from {ends[0]} to {ends[1]}")
+        remark = remarks[0] if len(remarks) == 1 else ""
+        return replace(trends(paths), remark=remark)
+
+    def _subject(self, sample: Sample, series: Series) -> str:
+        """Name the gap: ``the gap of mixmatch over supervised``."""
+        first = series.pairs[0]
+        left, right, _ = names(sample, first)
+        if self.arm is None:
+            left, right = (
+                sample.metric.label,
+                first.names[1] if self.over else sample.over_metric.label,
+            )
+        return f"the gap of {left} over {right}"
+
     def _other_axis(self, grid: Grid) -> str | None:
         names = [
             name
@@ -36,3 +91,9 @@ class Gap(Sides):
         taken = {grid.side(fields, name).axis for name in names} - {None}
         free = [axis.key for i, axis in enumerate(grid.axes) if i not in taken]
         return free[0] if len(free) == 1 else None
+
+
+def _settled(gap: Values, values: Values) -> Values:
+    """Round off what subtraction leaves behind, so that equal gaps get equal ranks."""
+    scale = np.abs(values).max() or 1.0
+    return np.asarray(np.round(gap / scale, 12) * scale)

@@ -1,0 +1,88 @@
+"""Statements that are tested, and what a claim comes to in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lelkern.ablation.judge.evidence import Evidence, Values, paired
+from lelkern.ablation.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One directed statement and the evidence for it.
+
+    Attributes:
+        text: what would be so, such as ``nonlinear beats linear``.
+        difference: mean over the seeds; positive when it points the way of the statement.
+        effect: the same as a person reads it, in the direction of the metric: ``-3.1 points``.
+        evidence: of the seeds.
+    """
+
+    text: str
+    difference: float
+    effect: str
+    evidence: Evidence
+
+    @property
+    def p_value(self) -> float:
+        """One-sided p-value."""
+        return self.evidence.p_value
+
+
+@dataclass(frozen=True)
+class Statements:
+    """A claim as statements that can be tested.
+
+    Attributes:
+        test: name of the test and what it compares.
+        needed: the claim holds if each of these does.
+        against: the claim is wrong if any of these holds; the most telling first.
+        partly: what else speaks for the claim where something is against it; the most telling
+            first.
+        remark: a fact that belongs beside the comparisons.
+        obstacle: why the claim is not shown even if each statement holds; empty if nothing is.
+    """
+
+    test: str
+    needed: tuple[Statement, ...]
+    against: tuple[Statement, ...]
+    partly: tuple[Statement, ...] = ()
+    remark: str = ""
+    obstacle: str = ""
+
+
+def differences(
+    texts: Sequence[str],
+    better: Values,
+    worse: Values,
+    metric: Metric,
+    *,
+    above: float = 0.0,
+    reverse: bool = False,
+) -> tuple[Statement, ...]:
+    """Return statements that "better" exceeds "worse", each by a paired one-sided t-test.
+
+    Args:
+        texts: of the statements.
+        better: (statements, seeds) values in which higher is better.
+        worse: (statements, seeds) the same seeds.
+        metric: how differences are written.
+        above: by how much it has to exceed.
+        reverse: write worse - better, for statements that say that something worsens.
+    """
+    way = -1 if (metric.better == "lower") != reverse else 1
+    means = (better - worse).mean(-1)
+    return tuple(
+        Statement(text, float(mean), metric.difference(way * float(mean)), evidence)
+        for text, mean, evidence in zip(texts, means, paired(better, worse, above), strict=True)
+    )
+
+
+def largest_first(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Sort statements by their difference; equal ones stay in their order."""
+    return tuple(sorted(statements, key=lambda s: -s.difference))
+
+
+def amount(metric: Metric, value: float) -> str:
+    """Write the size of a difference: ``1.0 points``."""
+    return metric.difference(value).removeprefix("+")
