@@ -6,7 +6,7 @@ from typing import Any
 
 from lelkern.config import Config
 from lelkern.data import ImageData
-from lelkern.methods import moco, pretraining, raw_pixels, simclr
+from lelkern.methods import available
 from lelkern.runtime import Progress, RuntimeConfig
 
 
@@ -27,9 +27,19 @@ class Method:
     untrained: Callable[[Any], Config] = lambda config: config
 
 
-METHODS = {
-    "raw-pixels": Method(raw_pixels.RawPixelsConfig, raw_pixels.run),
-    "simclr": Method(simclr.SimCLRConfig, simclr.run, pretraining.check, pretraining.untrained),
-    "moco": Method(moco.MoCoConfig, moco.run, pretraining.check, pretraining.untrained),
-}
+def _known(name: str) -> Method:
+    method = available()[name].load()
+
+    def run(*arguments: Any) -> dict[str, float]:
+        metrics = method.run(*arguments).metrics
+        return {name: value for name, value in metrics.items() if value == value}  # without NaN
+
+    def untrained(config: Config) -> Config:
+        update = {"steps": 0} if "steps" in method.config.model_fields else {}
+        return config.model_copy(update=update)
+
+    return Method(method.config, run, method.check, untrained)
+
+
+METHODS = {name: _known(name) for name in available()}
 """Every recipe by name."""
