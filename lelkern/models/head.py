@@ -25,7 +25,11 @@ class HeadConfig(Config):
 
 
 class ProjectionHead(nn.Sequential):
-    """z = g(h): (B, features) to (B, out), or to (B, features) for ``kind="none"``."""
+    """z = g(h): (B, features) to (B, out).
+
+    Attributes:
+        out: length of z; that of h for ``kind="none"``.
+    """
 
     def __init__(self, config: HeadConfig, features: int) -> None:
         layers: list[nn.Module] = []
@@ -35,4 +39,6 @@ class ProjectionHead(nn.Sequential):
                 features = config.width
         if config.kind != "none":
             layers.append(nn.Linear(features, config.out, bias=False))
+            features = config.out
         super().__init__(*layers)
+        self.out = features
