@@ -12,7 +12,7 @@ from lelkern.ablation.statistics import Baseline, Row
 from lelkern.ablation.store import Store
 from lelkern.ablation.study import Study, load_study, shipped_studies
 from lelkern.ablation.trial import DataSource, Trial, parse_recipe
-from lelkern.config import ConfigError, lookup, merge, nearest
+from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, overlap
 from lelkern.data import ImageData
 from lelkern.methods import METHODS
 
@@ -104,6 +104,8 @@ def prepare(
     """
     if data == "":
         raise ConfigError("--data: must be a data set's name or a folder, got ''")
+    if data is not None and any(overlap(key, "data.name") for key in dotted_keys(settings or {})):
+        raise ConfigError(f"--data {data}: --set data.name says the same thing; use one of them")
     study = load_study(name_or_file)
     content = study.model_dump_json()
     if quick:
@@ -136,6 +138,7 @@ def prepare(
         )[0]
         for arm in study.arms()
     }
+    _refuse_equal_arms(configs, file)
     untrained = METHODS[study.method].untrained(base)
     raw = parse_recipe("raw-pixels", {}, file)[0]
     return Experiment(
@@ -156,12 +159,22 @@ def prepare(
 
 
 def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
-    for factor in study.factor:
-        try:
-            lookup(settings, factor.key)
-        except (KeyError, TypeError):
-            continue
-        raise ConfigError(f"--set {factor.key}: this is what the study varies; edit a copy of it")
+    for key in dotted_keys(settings):
+        for factor in study.factor:
+            if overlap(key, factor.key):
+                what = "this" if key == factor.key else factor.key
+                raise ConfigError(
+                    f"--set {key}: {what} is what the study varies; edit a copy of it"
+                )
+
+
+def _refuse_equal_arms(configs: Mapping[str, Config], file: str) -> None:
+    """Refuse a comparison of a configuration with itself; a baseline may equal an arm."""
+    arms: dict[Config, str] = {}
+    for arm, config in configs.items():
+        same = arms.setdefault(config, arm)
+        if same != arm:
+            raise ConfigError(f"{file}: arms {same!r} and {arm!r} are the same configuration")
 
 
 def _variant(

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lelkern.config import Config, ConfigError, merge, nearest, nest
+from lelkern.config import Config, ConfigError, merge, nearest, nest, overlap
 
 
 class Factor(Config):
@@ -185,6 +185,9 @@ class Study(Config):
                 raise ValueError(f"factor {key!r}: all arms share data and runtime")
         if len(set(keys)) < len(keys):
             raise ValueError(f"factor {keys[0]!r} is there twice")
+        for one, other in itertools.combinations(keys, 2):
+            if overlap(one, other):
+                raise ValueError(f"factors {one!r} and {other!r}: one is part of the other")
         if self.published is not None and self.plot in ("line", "parameters"):
             for x in self.published.x:
                 if isinstance(x, str):

@@ -1,8 +1,8 @@
 """Projection heads g: representations h to the space in which the contrastive loss compares."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from lelkern.config import Config
@@ -10,6 +10,8 @@ from lelkern.config import Config
 
 class HeadConfig(Config):
     """The projection head of SimCLR (Chen et al. 2020, Section 4.2).
+
+    What a kind has no use for is kept at its default, so that equal heads are equal configurations.
 
     Attributes:
         kind: ``none``: z = h. ``linear``: z = W h. ``nonlinear``: z = W2 ReLU(W1 h).
@@ -22,6 +24,14 @@ class HeadConfig(Config):
     width: int = Field(default=128, ge=1)
     depth: int = Field(default=1, ge=1)
     out: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _equal_heads_are_equal(self) -> Self:
+        unused = {"none": ("width", "depth", "out"), "linear": ("width", "depth"), "nonlinear": ()}
+        defaults = {name: type(self).model_fields[name].default for name in unused[self.kind]}
+        # Of a frozen model only its own dictionary can be changed.
+        self.__dict__.update(defaults)
+        return self
 
 
 class ProjectionHead(nn.Sequential):
