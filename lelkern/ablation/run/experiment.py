@@ -12,8 +12,7 @@ from lelkern.ablation.results import Results, Row
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
 from lelkern.ablation.study import Study, load_study, shipped_studies, study_path
-from lelkern.ablation.study.study import BUDGET_KEYS
-from lelkern.config import Config, ConfigError, lookup, merge, nearest, nest
+from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
 from lelkern.data.config import DataConfig
 from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
@@ -109,6 +108,8 @@ def prepare(
     """
     if data == "":
         raise ConfigError("--data: must be a data set's name or a folder, got ''")
+    if data is not None and any(overlap(key, "data.name") for key in dotted_keys(settings or {})):
+        raise ConfigError(f"--data {data}: --set data.name says the same thing; use one of them")
     study = load_study(name_or_file)
     path = study_path(name_or_file)
     content = study.model_dump_json()
@@ -125,7 +126,7 @@ def prepare(
     arms = {arm.label: recipes.resolve(arm) for arm in study.arms()}
     baselines = {arm.label: recipes.resolve(arm) for arm in study.baseline_arms()}
     _check_kind(source, (*arms.values(), *baselines.values()))
-    _refuse_twins(arms)
+    _refuse_twins(arms, path)
     methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
     metrics = _common(methods, path, "metric", lambda method: method.metrics)
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
@@ -256,15 +257,13 @@ def _check_kind(source: DataSource, recipes: Sequence[_Recipe]) -> None:
             )
 
 
-def _refuse_twins(arms: Mapping[str, _Recipe]) -> None:
+def _refuse_twins(arms: Mapping[str, _Recipe], path: Path) -> None:
+    """Refuse a comparison of a configuration with itself; a baseline may equal an arm."""
     seen: dict[_Recipe, str] = {}
     for label, recipe in arms.items():
-        if recipe in seen:
-            raise ConfigError(
-                f"arms {seen[recipe]!r} and {label!r} are the same configuration, so that nothing "
-                "can be compared"
-            )
-        seen[recipe] = label
+        same = seen.setdefault(recipe, label)
+        if same != label:
+            raise ConfigError(f"{path}: arms {same!r} and {label!r} are the same configuration")
 
 
 def _common(
@@ -316,35 +315,16 @@ def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
-    for factor in study.factor:
-        parts = factor.key.split(".")
-        for n in range(1, len(parts) + 1):
-            parent = ".".join(parts[:n])
-            try:
-                value = lookup(settings, parent)
-            except (KeyError, TypeError):
-                break
-            if n == len(parts) or not isinstance(value, Mapping):
-                part = "" if n == len(parts) else f" (by {factor.key})"
+    varied = {factor.key: factor.key for factor in study.factor}
+    for arm in study.arm:
+        varied |= {key: f"{key} of arm {arm.label!r}" for key in dotted_keys(arm.set)}
+    for key in dotted_keys(settings):
+        for other, what in varied.items():
+            if overlap(key, other):
+                what = "this" if key == what else what
                 raise ConfigError(
-                    f"--set {parent}: this is what the study varies{part}; edit a copy of it"
+                    f"--set {key}: {what} is what the study varies; edit a copy of it"
                 )
-    varied = {key for arm in study.arm for key in _dotted(arm.set)}
-    for key in _dotted(settings):
-        if any(_overlap(key, own) for own in varied):
-            raise ConfigError(f"--set {key}: arms of the study differ in it; edit a copy of it")
-
-
-def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key
-
-
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _variant(

@@ -1,8 +1,11 @@
 """Runs trials, each in a process of its own, a few at a time."""
 
+import contextlib
 import multiprocessing
+import os
 import signal
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -12,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
-from lelkern.ablation.run.worker import Advanced, Done, Failed, work
+from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, work
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,35 @@ def _context() -> BaseContext:
     # The server inherits this: Ctrl-C while it imports torch must not end it with a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        with _importing_alike():
+            forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
     return context
+
+
+@contextlib.contextmanager
+def _importing_alike() -> Iterator[None]:
+    """Let an interpreter that is started here import what this one imports, from its first line.
+
+    Python puts the working directory first on the path of ``python -c``, by which multiprocessing
+    starts the fork server, the resource tracker and, without a fork server, every worker: a file
+    ``random.py`` there would stand for the standard library's, a checkout of lelkern for the
+    installed one. multiprocessing hands this process's path only to workers, after its own imports
+    and after those of the fork server. Workers put the environment right (:class:`Imports`).
+    """
+    # An empty entry is the working directory; what no environment variable can hold is left out.
+    path = [
+        entry or os.getcwd()
+        for entry in sys.path
+        if isinstance(entry, str) and os.pathsep not in entry
+    ]
+    before = {name: os.environ.get(name) for name in Imports.VARIABLES}
+    os.environ.update(PYTHONPATH=os.pathsep.join(path), PYTHONSAFEPATH="1")
+    try:
+        yield
+    finally:
+        Imports.restore(before)
 
 
 def _start(
@@ -86,9 +114,12 @@ def _start(
 ) -> tuple[Connection, BaseProcess]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
-        target=work, args=(trial, files, store, sender), name=f"trial-{trial.identity}"
+        target=work,
+        args=(trial, files, store, sender, Imports.here()),
+        name=f"trial-{trial.identity}",
     )
-    process.start()
+    with _importing_alike():
+        process.start()
     # Only the worker holds the sending end now, so its death ends the stream.
     sender.close()
     return receiver, process

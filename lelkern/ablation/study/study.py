@@ -4,6 +4,7 @@ The file is data, not code. Its arms are a grid: of one or two factors, or of na
 factor or none. Every arm is a method with settings of its own, and all of them share seeds.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -14,7 +15,7 @@ from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
-from lelkern.config import Config, merge, nearest, nest
+from lelkern.config import Config, dotted_keys, merge, nearest, nest, overlap
 
 BUDGET_KEYS = ("data.labels_per_class", "data.labels")
 """What of the data arms may differ in: which labels they see."""
@@ -125,14 +126,13 @@ class Study(Config):
             if group == "runtime" or (group == "data" and factor.key not in BUDGET_KEYS):
                 raise ValueError(f"factor {factor.key!r}: all arms share data and runtime")
         keys = [factor.key for factor in self.factor]
-        for key in keys:
-            for other in keys:
-                if other.startswith(f"{key}."):
-                    raise ValueError(f"factor {other!r} is part of factor {key!r}")
-        for arm in (*self.arm, *self.baseline):
-            for key in keys:
-                if arm in self.arm and _has(arm.set, key):
-                    raise ValueError(f"arm {arm.label!r} sets {key!r}, which is a factor")
+        for one, other in itertools.combinations(keys, 2):
+            if overlap(one, other):
+                raise ValueError(f"factors {one!r} and {other!r}: one is part of the other")
+        for arm in self.arm:
+            for key, own in itertools.product(keys, dotted_keys(arm.set)):
+                if overlap(key, own):
+                    raise ValueError(f"arm {arm.label!r} sets {own!r}, and {key!r} is a factor")
         varied = any(factor.key == "method" for factor in self.factor)
         if varied and any(arm.method for arm in self.arm):
             raise ValueError("factor 'method': the named arms have methods of their own")
@@ -235,11 +235,3 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
 def _twice(names: list[str]) -> str | None:
     return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
-
-def _has(settings: Mapping[str, Any], dotted: str) -> bool:
-    value: Any = settings
-    for key in dotted.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            return False
-        value = value[key]
-    return True
