@@ -228,7 +228,7 @@ def libraries() -> list[Extension]:
 setup(
     packages=[*find_packages(include=["lelkern*"]), "lelkern.studies"],
     package_dir={"lelkern.studies": "ablations"},
-    package_data={"lelkern.studies": ["*.toml"]},
+    package_data={"lelkern.studies": ["*.toml", "*/*.toml"]},
     ext_modules=libraries(),
     cmdclass={"build_ext": StableLibraries, "bdist_wheel": StableWheel},
 )

@@ -1,10 +1,45 @@
-"""Label-efficient learning: fused PyTorch kernels, readable methods, repeatable ablations."""
+"""Label-efficient learning: fused PyTorch kernels, readable methods, repeatable ablations.
 
-from importlib.metadata import version
+The names below are imported when they are first used, so that a command that needs no PyTorch does
+not wait for it. ``import lelkern.ops`` registers the ops with PyTorch, as a saved program needs
+that calls ``torch.ops.lelkern``.
+"""
 
-from lelkern import nn
-from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
+from typing import TYPE_CHECKING, Any
 
-__version__ = version("lelkern")
+if TYPE_CHECKING:
+    from lelkern import nn
+    from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
 
-__all__ = ["ContrastiveStats", "__version__", "ema_update_", "info_nce", "nn", "nt_xent", "sup_con"]
+    __version__: str
+
+__all__ = [
+    "ContrastiveStats",
+    "__version__",
+    "ema_update_",
+    "info_nce",
+    "nn",
+    "nt_xent",
+    "sup_con",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'lelkern' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("lelkern")
+    elif name == "nn":
+        value = import_module("lelkern.nn")
+    else:
+        value = getattr(import_module("lelkern.ops"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

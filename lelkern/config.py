@@ -6,14 +6,16 @@ means exactly what it says.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from lelkern.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError):
     """A configuration is wrong; the message is one line that names where, what, and the fix."""
 
 
@@ -78,11 +80,17 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def merge(base: Mapping[str, Any], *overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings, later ones winning; a list or a number is replaced whole."""
+    """Merge nested mappings, later ones winning; a list or a number is replaced whole.
+
+    A string that meets a mapping is short for ``{"name": string}``: ``encoder = "resnet18"`` with
+    ``encoder.width = 8`` still says resnet18.
+    """
     merged = dict(base)
     for override in overrides:
         for key, value in override.items():
             old = merged.get(key)
+            if isinstance(old, str) and isinstance(value, Mapping):
+                old = {"name": old}
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
             merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return merged
@@ -93,6 +101,20 @@ def nest(dotted: str, value: Any) -> dict[str, Any]:
     for key in reversed(dotted.split(".")):
         value = {key: value}
     return value
+
+
+def dotted_keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of all values in nested mappings, such as ``encoder.width``."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from dotted_keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Say whether one dotted key is the other or holds it: a value for it then decides both."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def lookup(data: Mapping[str, Any], dotted: str) -> Any:

@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lelkern.config import Config
+from lelkern.runtime import Progress, silent
 
 
 class OptimizerConfig(Config):
@@ -42,6 +43,40 @@ class OptimizerConfig(Config):
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         warmup = round(self.warmup * steps)
         return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
+
+
+class Optimisation:
+    """An optimiser with its schedule, which steps and reports what the loss was.
+
+    A recipe has as many as it has players: one for a classifier, two for a generator and its
+    discriminator. Each moves the parameters of its own modules only.
+
+    Args:
+        config: the optimiser and its learning rate.
+        modules: what learns; parameters that need no gradient are left alone.
+        steps: how many steps there will be, over which the learning rate falls to zero.
+        progress: called after each step with the number of steps done and the loss.
+    """
+
+    def __init__(
+        self,
+        config: OptimizerConfig,
+        modules: Iterable[nn.Module],
+        steps: int,
+        progress: Progress = silent,
+    ) -> None:
+        self._optimizer, self._schedule = config.build(modules, steps)
+        self._progress = progress
+        self._done = 0
+
+    def step(self, loss: Tensor) -> None:
+        """Move the parameters against the gradient of the loss, a scalar, and report it."""
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+        self._done += 1
+        self._progress(self._done, loss.item())
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:

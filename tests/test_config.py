@@ -1,6 +1,15 @@
 import pytest
 
-from lelkern.config import Config, ConfigError, lookup, merge, nearest, nest
+from lelkern.config import (
+    Config,
+    ConfigError,
+    dotted_keys,
+    lookup,
+    merge,
+    nearest,
+    nest,
+    overlap,
+)
 
 
 class Inner(Config):
@@ -45,6 +54,32 @@ def test_merge_replaces_leaves_keeps_the_rest_and_changes_no_argument():
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 0}
     assert merge(base, {"a": {"y": [3]}}, {"b": 1}) == {"a": {"x": 1, "y": [3]}, "b": 1}
     assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 0}
+
+
+def test_merge_keeps_the_name_that_a_string_is_short_for():
+    assert merge({"a": "x"}, {"a": {"y": 1}}) == {"a": {"name": "x", "y": 1}}
+    assert merge({"a": "x"}, {"a": {"name": "z"}}) == {"a": {"name": "z"}}
+    assert merge({"a": {"name": "x", "y": 1}}, {"a": "z"}) == {"a": "z"}
+
+
+def test_dotted_keys_are_those_of_all_values():
+    data = {"a": {"b": 1, "c": {"d": [2]}}, "e": 3, "f": {}}
+    assert list(dotted_keys(data)) == ["a.b", "a.c.d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("a.b", "a.b", True),
+        ("a", "a.b", True),
+        ("a.b.c", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.b", "a.bc", False),
+        ("ab", "a", False),
+    ],
+)
+def test_keys_overlap_if_one_holds_the_other(one, other, expected):
+    assert overlap(one, other) == overlap(other, one) == expected
 
 
 def test_nest_and_lookup_are_inverse():

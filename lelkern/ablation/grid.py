@@ -67,7 +67,7 @@ class Arm:
         label: ``"0.1"``, ``"crop+color"``, ``"width=16, depth=2"`` or ``"mixmatch, labels=4"``.
         place: its index along every axis.
         method: name of the recipe.
-        settings: nested settings of the recipe, of ``data`` and of ``runtime``.
+        settings: nested settings of its own, over those that all arms share.
         values: axis key to level.
     """
 

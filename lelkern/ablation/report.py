@@ -1,19 +1,21 @@
-"""A study's results as files: every trial in CSV, the summary in JSON, the plot in PNG and SVG."""
+"""A study's results as files: every trial in CSV, the summary in JSON, the plots in PNG and SVG."""
 
 import csv
 import dataclasses
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lelkern.ablation.experiment import Experiment
+from lelkern.ablation.judge import Verdict, judge
+from lelkern.ablation.judge.statistics import Estimate, summarize
+from lelkern.ablation.labels import format_value
 from lelkern.ablation.plot import plot_study
-from lelkern.ablation.statistics import Estimate, Row, summarize
-from lelkern.ablation.store import Store
-from lelkern.ablation.study import format_value
-from lelkern.ablation.verdict import Verdict, verdict
+from lelkern.ablation.results import Row
+from lelkern.ablation.run.experiment import Experiment
+from lelkern.ablation.run.store import Store
 from lelkern.files import write_text_atomically
 
 
@@ -23,38 +25,43 @@ class Report:
 
     Attributes:
         arms: arm to metric to estimate over the seeds.
-        baselines: the same for raw pixels and the untrained encoder.
-        verdict: whether the data support the claim.
-        files: written files by kind: ``csv``, ``json``, ``png``, ``svg``.
+        baselines: the same for what the arms are compared with.
+        verdicts: of every claim, whether the data support it.
+        files: written files by kind: ``csv``, ``curves``, ``json``, ``png``, ``svg``; of further
+            plots ``png-2`` and so on.
     """
 
     experiment: Experiment
     arms: dict[str, dict[str, Estimate]]
     baselines: dict[str, dict[str, Estimate]]
-    verdict: Verdict
+    verdicts: tuple[Verdict, ...]
     files: dict[str, Path]
 
     def describe(self) -> dict[str, Any]:
         """Return the report as plain data, as ``summary.json`` and ``--json`` show it."""
         experiment, study = self.experiment, self.experiment.study
-        values = {arm.label: dict(arm.values) for arm in study.arms()}
+        arms = {arm.label: arm for arm in study.arms()}
+        baselines = {arm.label: arm for arm in study.baseline_arms()}
         return {
             "study": experiment.name,
             "title": study.title,
-            "claim": study.claim,
-            "method": study.method,
             "data": experiment.source.config.model_dump(mode="json"),
             "runtime": experiment.trials[0].runtime.model_dump(mode="json"),
             "seeds": study.seeds,
             "metric": study.metric,
-            "verdict": dataclasses.asdict(self.verdict),
+            "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
             "arms": [
-                {"arm": arm, "values": values[arm], "metrics": _plain(estimates)}
-                for arm, estimates in self.arms.items()
+                {
+                    "arm": label,
+                    "method": arms[label].method,
+                    "values": dict(arms[label].values),
+                    "metrics": _plain(estimates),
+                }
+                for label, estimates in self.arms.items()
             ],
             "baselines": [
-                {"name": name, "metrics": _plain(estimates)}
-                for name, estimates in self.baselines.items()
+                {"name": label, "method": baselines[label].method, "metrics": _plain(estimates)}
+                for label, estimates in self.baselines.items()
             ],
             "files": {kind: str(path) for kind, path in self.files.items()},
         }
@@ -62,59 +69,75 @@ class Report:
 
 def write_report(experiment: Experiment, store: Store) -> Report:
     """Summarise the finished trials of an experiment into the store's folder."""
-    study = experiment.study
-    rows = experiment.rows(store)
-    baselines = experiment.baseline_rows(store)
-    folder = store.folder
+    study, folder = experiment.study, store.folder
+    results = experiment.results(store)
+    verdicts = judge(study, results, experiment.metrics)
     files = {
         "csv": folder / "results.csv",
+        "curves": folder / "curves.csv",
         "json": folder / "summary.json",
-        "png": folder / "plot.png",
-        "svg": folder / "plot.svg",
     }
-    found = verdict(study, rows)
-    labels = [arm.label for arm in study.arms()]
+    subtitle = " ".join(f"{v.outcome.capitalize()}: {v.says}" for v in verdicts)
+    for i, plot in enumerate(study.plot):
+        number = f"-{i + 1}" if i else ""
+        png, svg = plot_study(
+            study,
+            plot,
+            results,
+            folder / f"plot{number}",
+            metrics=experiment.metrics,
+            curves=experiment.curves,
+            subtitle=subtitle,
+        )
+        files |= {f"png{number}": png, f"svg{number}": svg}
     report = Report(
         experiment,
-        arms=summarize(rows, labels, _metrics(rows)),
-        baselines={
-            baseline.name: summarize(baseline.rows, [baseline.name], _metrics(baseline.rows))[
-                baseline.name
-            ]
-            for baseline in baselines
-        },
-        verdict=found,
+        arms=_summary(results.arms, [arm.label for arm in study.arms()]),
+        baselines=_summary(results.baselines, [b.label for b in study.baseline]),
+        verdicts=verdicts,
         files=files,
     )
     write_text_atomically(files["csv"], _csv(experiment, store))
-    plot_study(study, rows, baselines, folder / "plot", f"Verdict: {found.outcome}. {found.reason}")
+    write_text_atomically(files["curves"], _curves([*results.baselines, *results.arms]))
     write_text_atomically(files["json"], json.dumps(report.describe(), indent=2) + "\n")
     return report
 
 
-def _metrics(rows: list[Row] | tuple[Row, ...]) -> list[str]:
-    """Every metric that some row has, in the order of their first appearance."""
-    return list(dict.fromkeys(name for row in rows for name in row.metrics))
+def _summary(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    return summarize(rows, labels, metrics)
 
 
-def _plain(estimates: dict[str, Estimate]) -> dict[str, Any]:
+def _plain(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {metric: dataclasses.asdict(estimate) for metric, estimate in estimates.items()}
 
 
 def _csv(experiment: Experiment, store: Store) -> str:
-    keys = [factor.key for factor in experiment.study.factor]
+    keys = [axis.key for axis in experiment.study.axes()]
     values = {arm.label: arm.values for arm in experiment.study.arms()}
     trials = (*experiment.trials, *experiment.baselines)
-    results = [(trial, store.result(trial)) for trial in trials]
-    done = [(trial, result) for trial, result in results if result is not None]
-    metrics = list(dict.fromkeys(name for _, result in done for name in result["metrics"]))
+    done = [
+        (trial, row, store.result(trial))
+        for trial in trials
+        if (row := store.row(trial)) is not None
+    ]
+    metrics = list(dict.fromkeys(name for _, row, _ in done for name in row.metrics))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", *keys, "seed", *metrics, "seconds", "trial"])
-    for trial, result in done:
+    writer.writerow(["label", *keys, "seed", *metrics, "seconds", "trial"])
+    for trial, row, result in done:
         levels = [format_value(values.get(trial.arm, {}).get(key, "")) for key in keys]
-        figures = [result["metrics"].get(metric, "") for metric in metrics]
-        writer.writerow(
-            [trial.arm, *levels, trial.seed, *figures, result["seconds"], trial.identity]
-        )
+        figures = [row.metrics.get(metric, "") for metric in metrics]
+        seconds = result["seconds"] if result else ""
+        writer.writerow([trial.arm, *levels, trial.seed, *figures, seconds, trial.identity])
+    return text.getvalue()
+
+
+def _curves(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", "seed", "curve", "x", "y"])
+    for row in rows:
+        for name, points in row.curves.items():
+            writer.writerows([row.arm, row.seed, name, x, y] for x, y in points)
     return text.getvalue()

@@ -1,39 +1,60 @@
-"""The command line: ``lelkern ablate``, ``lelkern studies``, ``lelkern info``.
+"""The command line: ``lelkern ablate``, ``lelkern studies``, ``lelkern methods`` and others.
 
 Standard output is data, standard error is progress. Exit code 0: done; 1: some trials failed;
 2: wrong use, with one line that says what; 130: interrupted.
 """
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
-from lelkern import __version__
-from lelkern.config import ConfigError
-from lelkern.data import DataError
+from lelkern.errors import UserError
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called: what ``ablate`` needs, ``info`` does not."""
+    """Imports a command when it is called: what ``ablate`` needs, ``studies`` does not."""
 
-    names = ("ablate", "info", "studies")
+    summaries: Mapping[str, str] = {
+        "ablate": "Run a study: train every arm over several seeds, and judge its claims.",
+        "info": "Show versions, hardware, and for each op and device what serves it, and why.",
+        "methods": "List the methods, or one's keys with type, default and meaning.",
+        "new-study": "Write a commented study of your own, which runs.",
+        "runs": "List the results that are stored, and remove what is of no use any more.",
+        "studies": "List the shipped studies: what each varies, claims and costs.",
+    }
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.names)
+        return list(self.summaries)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in self.names:
+        if name not in self.summaries:
             return None
-        module = __import__(f"lelkern.cli.{name}", fromlist=["command"])
-        command: click.Command = module.command
+        command: click.Command = import_module(f"lelkern.cli.{name.replace('-', '_')}").command
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries.items()))
+
+
+def _show_version(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        import lelkern
+
+        click.echo(f"lelkern, version {lelkern.__version__}")
+        context.exit()
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="lelkern")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
-    """Label-efficient learning: ablations of self-supervised methods on fused kernels."""
+    """Label-efficient learning: ablations of its methods on fused kernels."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -46,7 +67,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         click.echo(f"lelkern: {error.format_message()}", err=True)
         sys.exit(2)
-    except (ConfigError, DataError) as error:
+    except UserError as error:
         click.echo(f"lelkern: {error}", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk

@@ -11,21 +11,26 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from lelkern.ablation.experiment import Experiment, prepare
-from lelkern.ablation.metrics import METRICS
+from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report, write_report
-from lelkern.ablation.runner import run_trials
-from lelkern.ablation.statistics import Estimate
-from lelkern.ablation.store import Store
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.experiment import Experiment, prepare
+from lelkern.ablation.run.runner import run_trials
+from lelkern.ablation.run.store import Store
+from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
-from lelkern.data import ImageData
+from lelkern.methods.metric import Metric
 
 
 @click.command("ablate")
-@click.argument("study", metavar="NAME_OR_FILE")
-@click.option("--data", help="A data set's name, or a folder with a folder of images a class.")
+@click.argument("study", metavar="NAME_OR_FILE", shell_complete=complete_study)
+@click.option(
+    "--data",
+    shell_complete=complete_data,
+    help="A data set's name, a folder with a folder of images a class, or a table's file.",
+)
 @click.option(
     "--data-root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -38,6 +43,7 @@ from lelkern.data import ImageData
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=complete_key,
     help="Replace a value of the study's base configuration; may be repeated.",
 )
 @click.option(
@@ -67,7 +73,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Run a study: vary one thing, train over several seeds, and judge the slide's claim.
+    """Run a study: train every arm over several seeds, and judge the slide's claims.
 
     NAME_OR_FILE is a shipped study (see `lelkern studies`) or a TOML file of the same form.
     Finished trials are kept, so that the same command continues an interrupted study.
@@ -85,12 +91,13 @@ def command(
     if dry_run:
         _show_plan(experiment, store, as_json)
         return 0
-    data_file = store.data_file(experiment.source)
-    experiment.check(ImageData.load(data_file))
+    store.open()
+    files = DataFiles(store.folder / "data", experiment.source)
+    experiment.check(files.prepare(experiment.all_trials))
 
     try:
         with _termination_as_interrupt():
-            failures = _run(experiment, store, data_file, workers)
+            failures = _run(experiment, store, files, workers)
     except KeyboardInterrupt:
         left = len(store.missing(experiment.all_trials))
         err().print(
@@ -108,7 +115,7 @@ def command(
     return 1 if failures else 0
 
 
-def _run(experiment: Experiment, store: Store, data_file: Path, workers: int | None) -> int:
+def _run(experiment: Experiment, store: Store, files: DataFiles, workers: int | None) -> int:
     """Run the missing trials and return how many failed."""
     missing = store.missing(experiment.all_trials)
     done = len(experiment.all_trials) - len(missing)
@@ -116,12 +123,17 @@ def _run(experiment: Experiment, store: Store, data_file: Path, workers: int | N
         err().print(f"{done} of {len(experiment.all_trials)} trials were done before.")
     workers = workers or _default_workers(experiment)
     with (
-        StudyProgress(len(missing), experiment.study.metric) as progress,
-        closing(run_trials(missing, data_file, store, workers)) as events,
+        StudyProgress(len(missing), *_main_metric(experiment)) as progress,
+        closing(run_trials(missing, files, store, workers)) as events,
     ):
         for trial, event in events:
             progress.show(trial, event)
     return len(progress.failed)
+
+
+def _main_metric(experiment: Experiment) -> tuple[str, Metric]:
+    name = experiment.study.metric
+    return name, experiment.metrics[name]
 
 
 def _default_workers(experiment: Experiment) -> int:
@@ -160,33 +172,36 @@ def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
 
 
 def _show(report: Report) -> None:
-    study = report.experiment.study
-    metrics = (study.metric, *study.metrics)
+    study, metrics = report.experiment.study, report.experiment.metrics
+    columns = (study.metric, *study.metrics)
     table = Table(title=escape(study.title), caption="mean ± 95 % interval over n seeds")
-    table.add_column(escape(", ".join(factor.label for factor in study.factor)))
-    for metric in metrics:
-        table.add_column(METRICS[metric].axis_label, justify="right")
+    table.add_column(escape(", ".join(axis.label for axis in study.axes())))
+    for name in columns:
+        table.add_column(escape(metrics[name].axis_label), justify="right")
     table.add_column("n", justify="right")
     groups = (report.arms, report.baselines)
     for style, group in zip(("", "dim"), groups, strict=True):
         for arm, estimates in group.items():
-            cells = [_cell(metric, estimates.get(metric)) for metric in metrics]
+            cells = [_cell(metrics[name], estimates.get(name)) for name in columns]
             n = estimates[study.metric].n if study.metric in estimates else 0
             table.add_row(escape(arm), *cells, str(n), style=style)
         table.add_section()
     console = out()
     console.print(table)
-    console.print(f"[bold]Claim:[/] {escape(study.claim)}")
-    console.print(f"[bold]Verdict: {report.verdict.outcome}.[/] {escape(report.verdict.reason)}")
-    console.print(f"[bold]Test:[/] {escape(report.verdict.test)}")
+    for verdict in report.verdicts:
+        console.print(f"[bold]Claim:[/] {escape(verdict.says)}")
+        console.print(f"[bold]Verdict: {verdict.outcome}.[/] {escape(verdict.reason)}")
+        if verdict.outlook:
+            console.print(escape(verdict.outlook))
+        console.print(f"[bold]Test:[/] {escape(verdict.test)}")
     for kind, path in report.files.items():
         console.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
 
 
-def _cell(metric: str, estimate: Estimate | None) -> str:
+def _cell(metric: Metric, estimate: Estimate | None) -> str:
     if estimate is None or estimate.n == 0:
         return "–"
-    mean = METRICS[metric].number(estimate.mean)
+    mean = metric.number(estimate.mean)
     if not estimate.half_width:
         return mean
-    return f"{mean} ± {METRICS[metric].number(estimate.half_width)}"
+    return f"{mean} ± {metric.number(estimate.half_width)}"

@@ -13,8 +13,8 @@ from rich.table import Table
 import lelkern
 from lelkern.ablation.study import studies_folder
 from lelkern.cli.output import out
-from lelkern.methods.runtime import RuntimeConfig
 from lelkern.ops._backend import Device, build_info, implementations, library_path
+from lelkern.runtime import RuntimeConfig
 
 
 @click.command("info")

@@ -14,22 +14,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.runner import Event, Started
-from lelkern.ablation.trial import Trial
-from lelkern.ablation.worker import Advanced, Done, Failed
+from lelkern.ablation.run.runner import Event, Started
+from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.worker import Advanced, Done, Failed
 from lelkern.cli.output import err
+from lelkern.methods.metric import Metric
 
 
 class StudyProgress:
-    """Shows the events of :func:`lelkern.ablation.runner.run_trials` on standard error.
+    """Shows the events of :func:`lelkern.ablation.run.runner.run_trials` on standard error.
 
     Attributes:
         failed: what went wrong, by trial, in the order in which it did.
     """
 
-    def __init__(self, total: int, metric: str) -> None:
+    def __init__(self, total: int, name: str, metric: Metric) -> None:
         self.failed: dict[Trial, Failed] = {}
+        self._name = name
         self._metric = metric
         self._total = total
         self._done = 0
@@ -72,9 +73,9 @@ class StudyProgress:
                 self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
             case Done(metrics, seconds):
                 parts = [f"{seconds:.0f} s"]
-                if self._metric in metrics:
-                    metric = METRICS[self._metric]
-                    parts.insert(0, f"{metric.label} {metric.format(metrics[self._metric])}")
+                if self._name in metrics:
+                    value = self._metric.format(metrics[self._name])
+                    parts.insert(0, f"{self._metric.label} {value}")
                 self._finish(trial, ", ".join(parts))
             case Failed(summary, file):
                 self.failed[trial] = event

@@ -1,21 +1,95 @@
-"""Images and labels in memory, ready for a training run.
+"""Data in memory, ready for a method: images, tables, regression tasks, families of functions.
 
-One call, :func:`load`, takes the name of a data set or the path of a folder and returns an
-:class:`ImageData`: uint8 images (N, 3, H, W) and int64 labels (N,), split into train and test.
+A :class:`DataConfig` says which data, and how many of its labels a method may see; a
+:class:`DataSource` reads it. What it reads is of one of four kinds, all of which describe, save and
+load themselves (:class:`Data`):
 
-=====================  ==========================================================================
-``color-digits``       1,797 handwritten digits in random colours; built in, nothing to download
-``cifar10`` ...        what torchvision reads: CIFAR-10/100, STL-10, SVHN, MNIST, Fashion-MNIST
-a path                 a folder with one folder of images per class
-=====================  ==========================================================================
+===========================  =====================================================================
+:class:`ImageData`           uint8 images (N, 3, H, W) and classes
+:class:`TableData`           NumPy tables (N, D) with classes or targets, as scikit-learn takes them
+:class:`TaskData`            several regression tasks
+:class:`FunctionFamily`      functions that are drawn as they are needed
+===========================  =====================================================================
 
-:func:`fingerprint` names the same data by a hash without reading the images, so that a cache or
-a results file can tell when the data changed. Whatever is wrong with the data is a
-:class:`DataError`, whose one line names the file, the class or the folder.
+and comes from a name in :data:`DATA_SETS` or from a path:
+
+=============================  ===================================================================
+``color-digits``               1,797 handwritten digits in random colours; built in
+``cifar10`` ...                what torchvision reads: CIFAR-10/100, STL-10, SVHN, MNIST,
+                               Fashion-MNIST
+``iris`` ...                   scikit-learn's tables: iris, wine, breast-cancer, digits, diabetes,
+                               linnerud
+``sine-waves``                 the functions of MAML
+a folder                       one folder of images per class
+a ``.csv``, ``.npz``, ``.mat`` a table, or regression tasks
+=============================  ===================================================================
+
+:func:`load` is the short way to images. Whatever is wrong with the data is a :class:`DataError`,
+whose one line names the file, the class or the folder.
 """
 
-from lelkern.data.errors import DataError
-from lelkern.data.image_data import ImageData
-from lelkern.data.registry import DATA_SETS, fingerprint, load
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DATA_SETS", "DataError", "ImageData", "fingerprint", "load"]
+if TYPE_CHECKING:
+    from lelkern.data.budget import check_budget, visible_labels
+    from lelkern.data.config import DataConfig
+    from lelkern.data.errors import DataError
+    from lelkern.data.function_family import FunctionFamily
+    from lelkern.data.image_data import ImageData
+    from lelkern.data.kind import Data
+    from lelkern.data.loading import DATA_SETS, fingerprint, load
+    from lelkern.data.registry import register
+    from lelkern.data.source import DataSource
+    from lelkern.data.table_data import TableData
+    from lelkern.data.task_data import Task, TaskData
+
+__all__ = [
+    "DATA_SETS",
+    "Data",
+    "DataConfig",
+    "DataError",
+    "DataSource",
+    "FunctionFamily",
+    "ImageData",
+    "TableData",
+    "Task",
+    "TaskData",
+    "check_budget",
+    "fingerprint",
+    "load",
+    "register",
+    "visible_labels",
+]
+
+# Imported on use: most of it needs torch, which takes seconds, and a study that is only listed
+# needs no more than DataConfig.
+_HOME = {
+    "DATA_SETS": "loading",
+    "Data": "kind",
+    "DataConfig": "config",
+    "DataError": "errors",
+    "DataSource": "source",
+    "FunctionFamily": "function_family",
+    "ImageData": "image_data",
+    "TableData": "table_data",
+    "Task": "task_data",
+    "TaskData": "task_data",
+    "check_budget": "budget",
+    "fingerprint": "loading",
+    "load": "loading",
+    "register": "registry",
+    "visible_labels": "budget",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lelkern.data.image_data import ImageData
+from lelkern.data.registry import register
 
 VERSION = 1
 """Raised whenever the same seed would give other images, so that caches notice."""
@@ -20,14 +21,20 @@ VERSION = 1
 _DIGIT, _CANVAS, _TEST = 20, 24, 500
 
 
+@register(
+    "color-digits",
+    ImageData,
+    summary="1,797 handwritten digits in random colours, 24x24; built in",
+    version=VERSION,
+)
 def color_digits(seed: int = 0) -> ImageData:
-    """Generate the data set: 1,297 train and 500 test images, 24x24, ten classes of like size.
+    """Return the data set: 1,297 train and 500 test images, 24x24, ten classes of like size.
 
     Args:
-        seed: Fixes colours, places and the split. The global generator is not touched.
+        seed: fixes colours, places and the split. The global generator is not touched.
 
     Returns:
-        The data set, named ``color-digits``.
+        the data set, named ``color-digits``.
     """
     # Imported here: scikit-learn takes a second, which `import lelkern.data` should not cost.
     from sklearn.datasets import load_digits

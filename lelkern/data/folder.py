@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from lelkern.data.draw import draw_split
 from lelkern.data.errors import DataError
 from lelkern.data.image_data import ImageData
+from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.resize import target_size
 
 VERSION = 1
@@ -57,6 +60,32 @@ class ImageFolder:
         for split in (self.train, self.test or ()):
             for paths in split:
                 yield from paths
+
+
+def open_folder(path: Path) -> DataSet:
+    """Return the data set of a folder, with nothing decoded yet.
+
+    Its identity is the relative path and the content of every image, and what the split is drawn
+    with where the folder has none.
+
+    Raises:
+        DataError: as for :func:`scan_folder`.
+    """
+    found = scan_folder(path)
+
+    def load_split(image_size: int | None) -> ImageData:
+        return load_folder(found, image_size=image_size, seed=0, test_fraction=0)
+
+    return DataSet(
+        name="folder",
+        kind=ImageData,
+        summary="a folder of images",
+        version=VERSION,
+        read=partial(load_folder, found) if found.test is None else load_split,
+        content=lambda root: [
+            (file.relative_to(found.path).as_posix(), file_hash(file)) for file in found.files()
+        ],
+    )
 
 
 def scan_folder(path: Path) -> ImageFolder:
@@ -165,10 +194,9 @@ def _draw_split(folder: ImageFolder, seed: int, test_fraction: float) -> tuple[S
             raise DataError(
                 f"class '{name}' has 1 image in {folder.path / name}; a split needs at least 2"
             )
-        n_test = min(max(1, round(len(files) * test_fraction)), len(files) - 1)
-        order = torch.randperm(len(files), generator=generator).tolist()
-        test.append(tuple(files[i] for i in sorted(order[:n_test])))
-        train.append(tuple(files[i] for i in sorted(order[n_test:])))
+        kept, taken = draw_split(len(files), test_fraction, generator)
+        train.append(tuple(files[i] for i in kept.tolist()))
+        test.append(tuple(files[i] for i in taken.tolist()))
     return tuple(train), tuple(test)
 
 

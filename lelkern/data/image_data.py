@@ -1,31 +1,35 @@
 """The in-memory form of a data set, and its file."""
 
 import os
-import pickle
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from lelkern.data.config import BUDGET, DataConfig
+from lelkern.data.draw import draw_split_by_class, stream
 from lelkern.data.errors import DataError
-from lelkern.files import write_atomically
+from lelkern.data.resize import resize_and_crop
+from lelkern.data.saving import load_content, save_content
+from lelkern.data.sizes import count, samples
 
 
 # eq=False: comparing tensors gives tensors, so a generated __eq__ could only raise.
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A labelled image data set, split into train and test.
+    """A labelled image data set, split into train and test, and validation where one is wanted.
 
     Attributes:
         name: What the data set is called in results and plots.
         train_images: (N, 3, H, W) uint8.
-        train_labels: (N,) int64, indices into ``classes``.
+        train_labels: (N,) int64, indices into ``classes``, -1 where hidden.
         test_images: (M, 3, H, W) uint8.
         test_labels: (M,) int64.
         classes: Names of the classes, in the order of the labels.
         unlabeled_images: (U, 3, H, W) uint8, for data sets that come with some (STL-10).
+        val_images: (V, 3, H, W) uint8, set aside from the training images to select models with.
+        val_labels: (V,) int64; given where ``val_images`` are.
 
     Raises:
         DataError: A tensor has another dtype or shape, or a label has no class.
@@ -38,6 +42,11 @@ class ImageData:
     test_labels: Tensor
     classes: tuple[str, ...]
     unlabeled_images: Tensor | None = None
+    val_images: Tensor | None = None
+    val_labels: Tensor | None = None
+
+    kind: ClassVar[str] = "images"
+    options: ClassVar[frozenset[str]] = BUDGET | {"image_size", "val_fraction"}
 
     def __post_init__(self) -> None:
         shape = tuple(self.train_images.shape[1:])
@@ -45,8 +54,13 @@ class ImageData:
         self._check_images("test_images", shape)
         if self.unlabeled_images is not None:
             self._check_images("unlabeled_images", shape)
-        self._check_labels("train")
-        self._check_labels("test")
+        if (self.val_images is None) != (self.val_labels is None):
+            raise DataError(f"{self.name}: val_images and val_labels go together")
+        if self.val_images is not None:
+            self._check_images("val_images", shape)
+            self._check_labels("val", lowest=0)
+        self._check_labels("train", lowest=-1)
+        self._check_labels("test", lowest=0)
 
     def _check_images(self, field: str, shape: tuple[int, ...]) -> None:
         images: Tensor = getattr(self, field)
@@ -62,7 +76,7 @@ class ImageData:
                 f"{self.name}: {field} are {tuple(images.shape[1:])}, but train_images are {shape}"
             )
 
-    def _check_labels(self, split: str) -> None:
+    def _check_labels(self, split: str, *, lowest: int) -> None:
         images: Tensor = getattr(self, f"{split}_images")
         labels: Tensor = getattr(self, f"{split}_labels")
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
@@ -71,40 +85,97 @@ class ImageData:
                 f"got {labels.dtype} {tuple(labels.shape)}"
             )
         low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= len(self.classes):
+        if low < lowest or high >= len(self.classes):
             raise DataError(
-                f"{self.name}: {split}_labels must be in 0..{len(self.classes) - 1}, "
+                f"{self.name}: {split}_labels must be in {lowest}..{len(self.classes) - 1}, "
                 f"got {low}..{high}"
             )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the data set to one file, whole or not at all.
+    def describe(self) -> str:
+        """Return such as ``10 classes, 1,297 training and 500 test images, 24x24``."""
+        height, width = self.train_images.shape[2:]
+        val = None if self.val_images is None else len(self.val_images)
+        parts = [
+            count(len(self.classes), "class", "classes"),
+            samples(len(self.train_images), val, len(self.test_images), "images"),
+            f"{width}x{height}",
+        ]
+        if self.unlabeled_images is not None:
+            parts.append(f"{len(self.unlabeled_images):,} unlabelled")
+        return ", ".join(parts)
 
-        The file appears under its name only when complete, so that another process never reads
-        half of it and an interrupted run leaves no broken cache.
+    def labels(self) -> Tensor:
+        """Return ``train_labels``: (N,) int64, -1 where hidden."""
+        return self.train_labels
+
+    def with_labels(self, labels: Tensor) -> Self:
+        """Return the same images with other training labels.
 
         Args:
-            path: The file; its folder is created where missing.
+            labels: (N,) int64, -1 where hidden.
+
+        Raises:
+            DataError: the labels don't fit the images or the classes.
         """
-        content = {field.name: getattr(self, field.name) for field in fields(self)}
-        write_atomically(Path(path), lambda partial: torch.save(content, partial))
+        return replace(self, train_labels=labels)
+
+    def prepare(self, config: DataConfig) -> Self:
+        """Return the images in ``config.image_size``, ``config.val_fraction`` of them set aside.
+
+        Raises:
+            DataError: a class is too small to set images aside.
+        """
+        data = self if config.image_size is None else self.resized(config.image_size)
+        return data.with_validation(config.val_fraction, config.seed)
+
+    def resized(self, size: int) -> Self:
+        """Return the data with images of (size, size); see :mod:`lelkern.data.resize`."""
+        return replace(
+            self,
+            train_images=resize_and_crop(self.train_images, size),
+            test_images=resize_and_crop(self.test_images, size),
+            unlabeled_images=_resized(self.unlabeled_images, size),
+            val_images=_resized(self.val_images, size),
+        )
+
+    def with_validation(self, fraction: float, seed: int) -> Self:
+        """Return the data with a share of the training images set aside as validation images.
+
+        Args:
+            fraction: share of each class in [0, 1), at least one image; 0 sets none aside.
+            seed: decides which.
+
+        Raises:
+            DataError: a class has one training image, or there are validation images already.
+        """
+        if fraction == 0:
+            return self
+        if self.val_images is not None:
+            raise DataError(f"{self.name}: has validation images already")
+        train, val = draw_split_by_class(
+            self.train_labels, fraction, stream("validation", seed), self.classes, self.name
+        )
+        return replace(
+            self,
+            train_images=self.train_images[train],
+            train_labels=self.train_labels[train],
+            val_images=self.train_images[val],
+            val_labels=self.train_labels[val],
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the data set to one file; see :func:`lelkern.data.saving.save_content`."""
+        save_content(self, path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file written by :meth:`save`.
-
-        The tensors are memory-mapped: loading is immediate, and worker processes that load the
-        same file share its pages.
-
-        Args:
-            path: The file.
+        """Read a file written by :meth:`save`; its tensors are memory-mapped.
 
         Raises:
-            DataError: The file does not exist or is not a saved data set.
+            DataError: no such file, or it is damaged or holds something else.
         """
-        try:
-            return cls(**torch.load(path, mmap=True, weights_only=True))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file") from error
-        except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError) as error:
-            raise DataError(f"{path}: not a data set written by ImageData.save") from error
+        return load_content(cls, path, lambda content: cls(**content), numpy=False)
+
+
+def _resized(images: Tensor | None, size: int) -> Tensor | None:
+    return None if images is None else resize_and_crop(images, size)

@@ -1,7 +1,8 @@
 """The data sets that torchvision reads from disk, and downloads where asked to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from lelkern.data.errors import DataError
 from lelkern.data.idx import find_idx, read_idx
 from lelkern.data.image_data import ImageData
+from lelkern.data.registry import file_hash, register
 
 VERSION = 1
 """Raised whenever the same files would give other images, so that caches notice."""
@@ -22,10 +24,12 @@ class _Set:
     """How one data set is found and read.
 
     Attributes:
-        on_disk: What lies in the root folder, for the message that it is missing.
-        read: Takes the name, the root and whether to download.
+        summary: one line for lists.
+        on_disk: what lies in the root folder, for the message that it is missing.
+        read: takes the name, the root and whether to download.
     """
 
+    summary: str
     on_disk: str
     read: Callable[[str, Path, bool], ImageData]
 
@@ -34,14 +38,14 @@ def load_torchvision(name: str, *, root: Path, download: bool) -> ImageData:
     """Read one of :data:`TORCHVISION_SETS`.
 
     Args:
-        name: Its name.
-        root: The folder that holds it, as torchvision lays it out. For ``mnist`` and
+        name: its name.
+        root: the folder that holds it, as torchvision lays it out. For ``mnist`` and
             ``fashion-mnist`` also a folder with the four IDX files directly in it, plain or
             compressed, which is what Debian's package dataset-fashion-mnist installs.
-        download: Fetch what is missing into `root`.
+        download: fetch what is missing into `root`.
 
     Raises:
-        DataError: The files are missing or damaged, or the download failed.
+        DataError: the files are missing or damaged, or the download failed.
     """
     entry = TORCHVISION_SETS[name]
     # torchvision says "not found or corrupted" as a RuntimeError. The others: no network, no
@@ -101,13 +105,13 @@ def _read_mnist(name: str, root: Path, download: bool) -> ImageData:
     )
 
 
-def loose_files(name: str, root: Path) -> list[Path]:
-    """Return the IDX files that :func:`load_torchvision` would read in `root` itself, unchecked."""
+def _loose_files(name: str, root: Path) -> Iterable[str]:
+    """Return hashes of the IDX files that would be read in `root` itself, which nobody checks."""
     if name not in ("mnist", "fashion-mnist"):
         return []
     kinds = ("images-idx3", "labels-idx1")
     found = [find_idx(root, f"{s}-{k}-ubyte") for s in ("train", "t10k") for k in kinds]
-    return [path for path in found if path is not None]
+    return [file_hash(path) for path in found if path is not None]
 
 
 def _read_idx_pair(name: str, root: Path, split: str) -> tuple[Tensor, Tensor]:
@@ -173,10 +177,25 @@ def _grey_to_rgb(images: Tensor) -> Tensor:
 
 
 TORCHVISION_SETS = {
-    "cifar10": _Set("cifar-10-batches-py", _read_cifar),
-    "cifar100": _Set("cifar-100-python", _read_cifar),
-    "stl10": _Set("stl10_binary", _read_stl10),
-    "svhn": _Set("train_32x32.mat", _read_svhn),
-    "mnist": _Set("MNIST/raw", _read_mnist),
-    "fashion-mnist": _Set("FashionMNIST/raw", _read_mnist),
+    "cifar10": _Set("60,000 photographs, 10 classes, 32x32", "cifar-10-batches-py", _read_cifar),
+    "cifar100": _Set("60,000 photographs, 100 classes, 32x32", "cifar-100-python", _read_cifar),
+    "stl10": _Set(
+        "13,000 photographs, 10 classes, 96x96, and 100,000 without labels",
+        "stl10_binary",
+        _read_stl10,
+    ),
+    "svhn": _Set("99,289 house numbers, 10 digits, 32x32", "train_32x32.mat", _read_svhn),
+    "mnist": _Set("70,000 handwritten digits, 28x28", "MNIST/raw", _read_mnist),
+    "fashion-mnist": _Set(
+        "70,000 pictures of clothes, 10 classes, 28x28", "FashionMNIST/raw", _read_mnist
+    ),
 }
+
+for _name, _set in TORCHVISION_SETS.items():
+    register(
+        _name,
+        ImageData,
+        summary=_set.summary,
+        version=VERSION,
+        content=partial(_loose_files, _name),
+    )(partial(load_torchvision, _name))

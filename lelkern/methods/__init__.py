@@ -1,38 +1,27 @@
-"""The training recipes, each in a file of its own, under the name by which a study calls it.
+"""The training recipes, each a file of its own in the folder of its chapter.
 
-A recipe turns a configuration, images and a seed into metrics. :data:`METHODS` is the list.
+A method is a file ``lelkern/methods/<chapter>/<method>.py`` that ends in ``METHOD = Method(...)``;
+files whose names start with an underscore hold what methods share. Its name is the file's with
+``-`` for ``_``: ``raw_pixels.py`` is ``raw-pixels``. A method may also lie anywhere else: then its
+name is the absolute path of its file.
+
+Nothing is imported to list the methods, neither PyTorch nor their files; :func:`get` imports one.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from lelkern.methods.method import Method, Outcome, accept
+from lelkern.methods.metric import Curve, Metric, percentage
+from lelkern.methods.registry import CHAPTERS, MethodFile, available, find, get
 
-from lelkern.config import Config
-from lelkern.data import ImageData
-from lelkern.methods import moco, pretraining, raw_pixels, simclr
-from lelkern.methods.runtime import Progress, RuntimeConfig
-
-
-@dataclass(frozen=True)
-class Method:
-    """One recipe.
-
-    Attributes:
-        config: the type of its configuration.
-        run: trains and evaluates: (configuration, data, seed, runtime, progress) to metrics.
-        check: raises ValueError if the configuration does not fit the images.
-        untrained: returns the same configuration without any training.
-    """
-
-    config: type[Config]
-    run: Callable[[Any, ImageData, int, RuntimeConfig, Progress], dict[str, float]]
-    check: Callable[[Any, ImageData], None] = lambda config, data: None
-    untrained: Callable[[Any], Config] = lambda config: config
-
-
-METHODS = {
-    "raw-pixels": Method(raw_pixels.RawPixelsConfig, raw_pixels.run),
-    "simclr": Method(simclr.SimCLRConfig, simclr.run, pretraining.check, pretraining.untrained),
-    "moco": Method(moco.MoCoConfig, moco.run, pretraining.check, pretraining.untrained),
-}
-"""Every recipe by name."""
+__all__ = [
+    "CHAPTERS",
+    "Curve",
+    "Method",
+    "MethodFile",
+    "Metric",
+    "Outcome",
+    "accept",
+    "available",
+    "find",
+    "get",
+    "percentage",
+]

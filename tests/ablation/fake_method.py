@@ -3,12 +3,14 @@
 Worker processes import this module when they unpickle a configuration, which registers it there.
 """
 
+import json
 import os
+import sys
 import time
 from pathlib import Path
 
+from lelkern.ablation._methods import METHODS, Method
 from lelkern.config import Config
-from lelkern.methods import METHODS, Method
 
 
 class FakeConfig(Config):
@@ -17,12 +19,15 @@ class FakeConfig(Config):
     pause: float = 0.0
     fault: str = ""  # "raise" or "die"
     only_once: str = ""  # a file: the fault strikes only while it does not exist
+    surroundings: str = ""  # a file: gets what decides what this process imports
 
 
 def run(config, data, seed, runtime, progress):
     for step in range(config.steps):
         time.sleep(config.pause)
         progress(step + 1, 1.0)
+    if config.surroundings:
+        Path(config.surroundings).write_text(json.dumps(surroundings()))
     if config.fault and not (config.only_once and Path(config.only_once).exists()):
         if config.only_once:
             Path(config.only_once).touch()
@@ -35,6 +40,11 @@ def run(config, data, seed, runtime, progress):
         "knn": peak,
         "pid": float(os.getpid()),
     }
+
+
+def surroundings():
+    variables = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    return {"path": sys.path, "directory": os.getcwd(), **variables}
 
 
 def check(config, data):

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,122 @@ def test_wrong_studies(study_file, old, new, message):
     study_file.write_text(text.replace(old, new))
     with pytest.raises(ConfigError, match=message):
         prepare(str(study_file))
+
+
+MODEL_SIZE = """
+title = "Sizes"
+claim = "Wider is better."
+method = "simclr"
+metric = "knn"
+plot = "category"
+
+[base]
+data = { name = "color-digits" }
+
+[[factor]]
+key = "encoder.width"
+label = "width"
+values = [4, 8]
+
+[expect]
+shape = "ordered"
+"""
+
+
+@pytest.fixture
+def size_study(tmp_path):
+    def write(*replacements):
+        text = MODEL_SIZE
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "sizes.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+KEY, VALUES, BASE = 'key = "encoder.width"', "values = [4, 8]", "[base]\n"
+
+
+@pytest.mark.parametrize(
+    ("replacements", "first", "second"),
+    [
+        (
+            [(KEY, 'key = "encoder"'), (VALUES, "values = [{ width = 16 }, { depth = 2 }]")],
+            '{"width": 16}',
+            '{"depth": 2}',
+        ),
+        (
+            [(KEY, 'key = "head"'), (VALUES, 'values = [{ out = 64 }, { kind = "nonlinear" }]')],
+            '{"out": 64}',
+            '{"kind": "nonlinear"}',
+        ),
+        ([(KEY, 'key = "head.width"'), (BASE, '[base]\nhead = { kind = "linear" }\n')], "4", "8"),
+        ([(KEY, 'key = "head.out"'), (BASE, '[base]\nhead = { kind = "none" }\n')], "4", "8"),
+    ],
+)
+def test_equal_arms(size_study, replacements, first, second):
+    message = f"sizes.toml: arms {first!r} and {second!r} are the same configuration"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        prepare(size_study(*replacements))
+
+
+def test_settings_that_make_arms_equal(size_study):
+    study = size_study((KEY, 'key = "head.width"'))
+    assert len(prepare(study).trials) == 6
+    with pytest.raises(ConfigError, match="arms '4' and '8' are the same configuration"):
+        prepare(study, settings={"head": {"kind": "linear"}})
+
+
+def test_a_baseline_may_equal_an_arm(study_file):
+    study_file.write_text(study_file.read_text().replace("4.0]\n\n[expect", "9.0]\n\n[expect"))
+    experiment = prepare(str(study_file))
+    assert experiment.trials[3].identity == experiment.baselines[1].identity
+
+
+@pytest.mark.parametrize(
+    ("key", "settings", "culprit"),
+    [
+        ("encoder.width", {"encoder": "resnet18"}, "encoder: encoder.width is"),
+        ("encoder.width", {"encoder": {"width": 4}}, "encoder.width: this is"),
+        ("augment", {"augment": {"0": "crop"}}, "augment.0: augment is"),
+    ],
+)
+def test_settings_decide_nothing_that_the_study_varies(size_study, key, settings, culprit):
+    values = {"augment": 'values = [["crop"], ["flip"]]'}.get(key, VALUES)
+    study = size_study((KEY, f'key = "{key}"'), (VALUES, values))
+    with pytest.raises(ConfigError, match=f"--set {culprit} what the study varies"):
+        prepare(study, settings=settings)
+
+
+def test_settings_beside_a_factor_are_taken(size_study):
+    experiment = prepare(size_study(), settings={"encoder": {"depth": 3}})
+    assert [t.config.encoder.depth for t in experiment.trials] == [3] * len(experiment.trials)
+    assert {t.config.encoder.width for t in experiment.trials} == {4, 8}
+
+
+def test_a_factor_does_not_undo_the_base(size_study):
+    with pytest.raises(ConfigError, match=r"sizes\.toml: arm '4': encoder.*unknown key 'width'"):
+        prepare(size_study((BASE, '[base]\nencoder = "resnet18"\n')))
+
+
+def test_factors_are_no_parts_of_each_other(size_study):
+    second = '[[factor]]\nkey = "encoder"\nlabel = "encoder"\nvalues = ["conv", "resnet18"]\n'
+    study = size_study(("[expect]", second + "[expect]"), ('"category"', '"parameters"'))
+    with pytest.raises(
+        ConfigError, match=r"factors 'encoder\.width' and 'encoder': one is part of"
+    ):
+        prepare(study)
+
+
+def test_data_is_said_once(study_file):
+    for settings in ({"data": {"name": "cifar10"}}, {"data": "cifar10"}):
+        with pytest.raises(
+            ConfigError, match=r"--data color-digits: --set data\.name says the same"
+        ):
+            prepare(str(study_file), settings=settings, data="color-digits")
 
 
 def test_wrong_data(study_file):

@@ -3,15 +3,20 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from fake_method import surroundings
 
+import lelkern
 from lelkern.ablation.experiment import prepare
 from lelkern.ablation.report import write_report
 from lelkern.ablation.runner import Started, run_trials
 from lelkern.ablation.store import Store
-from lelkern.ablation.worker import Advanced, Done, Failed, work
+from lelkern.ablation.worker import Advanced, Done, Failed, Imports, work
 
 
 @pytest.fixture
@@ -98,7 +103,8 @@ def test_a_worker_ends_when_nobody_listens(study_file, store):
     experiment = prepare(str(study_file), seeds=1, settings={"pause": 0.3, "steps": 200})
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (experiment.trials[0], store.data_file(experiment.source), store, sender)
+    data_file = store.data_file(experiment.source)
+    arguments = (experiment.trials[0], data_file, store, sender, Imports.here())
     process = context.Process(target=work, args=arguments)
     process.start()
     sender.close()
@@ -107,6 +113,75 @@ def test_a_worker_ends_when_nobody_listens(study_file, store):
     process.join(timeout=30)  # at the next report; the trial itself takes a minute
     assert process.exitcode == 0
     assert store.result(experiment.trials[0]) is None
+
+
+RUN_ONE_TRIAL = """
+import multiprocessing, sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    import fake_method
+    from lelkern.ablation.experiment import prepare
+    from lelkern.ablation.runner import run_trials
+    from lelkern.ablation.store import Store
+
+    multiprocessing.get_all_start_methods = lambda: [sys.argv[1]]
+    experiment, store = prepare(sys.argv[2]), Store(Path("results"))
+    data_file = store.data_file(experiment.source)
+    for _, event in run_trials(experiment.trials[:1], data_file, store, 1):
+        print(event)
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"there is no {method} here")
+    script = tmp_path / "scripts" / "run_one_trial.py"
+    script.parent.mkdir()
+    script.write_text(RUN_ONE_TRIAL)
+    folder = tmp_path / "folder"
+    (folder / "lelkern").mkdir(parents=True)
+    # random: of the interpreter's own start; kornia: of the fork server's; lelkern: a checkout.
+    for name in ("random.py", "kornia.py", "lelkern/__init__.py"):
+        (folder / name).write_text("raise SystemExit('imported from the working directory')\n")
+    path = [Path(lelkern.__file__).parents[1], Path(__file__).parent]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
+    environment.pop("PYTHONSAFEPATH", None)
+    command = [sys.executable, str(script), method, str(study_file)]
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "Done(" in ran.stdout, ran.stdout
+    assert "working directory" not in ran.stderr
+
+
+def test_workers_have_the_path_and_the_environment_of_the_parent(
+    study_file, store, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nothing here"))
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    expected = surroundings()
+    file = tmp_path / "surroundings.json"
+    experiment = prepare(str(study_file), seeds=1, settings={"surroundings": str(file)})
+    run(experiment, store)
+    assert surroundings() == expected
+    seen = json.loads(file.read_text())
+    assert seen == {**expected, "path": [entry or os.getcwd() for entry in expected["path"]]}
+
+
+def test_a_worker_with_another_lelkern_refuses_its_trial(study_file, store):
+    trial = prepare(str(study_file), seeds=1).trials[0]
+    other = Imports("/elsewhere/lelkern/__init__.py", Imports.here().environment)
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(trial, Path("unread"), store, sender, other))
+    process.start()
+    event = receiver.recv()
+    process.join()
+    assert isinstance(event, Failed)
+    assert "the study runs with /elsewhere/lelkern/__init__.py" in event.summary
+    assert store.result(trial) is None
 
 
 def test_half_a_result_is_no_result(study_file, store):

@@ -1,9 +1,9 @@
 import pytest
 from fake_method import STUDY
 
+from lelkern.ablation._methods import METHODS
 from lelkern.ablation.study import Factor, format_value, load_study, shipped_studies
 from lelkern.config import ConfigError
-from lelkern.methods import METHODS
 
 
 def test_the_key_ablations_are_shipped_and_valid():

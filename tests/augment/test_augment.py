@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lelkern.augment import Augment, Blur, Color, Crop, Flip, Rotation
-from lelkern.methods.simclr import SimCLRConfig
+from lelkern.methods.contrastive.simclr import SimCLRConfig
 
 ALL = [Crop(), Flip(), Color(), Blur(), Rotation()]
 

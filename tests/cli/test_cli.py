@@ -76,6 +76,7 @@ def results(folder):
         (["ablate", "tiny.toml", "--set", "steps=-1"], "steps: .* got -1"),
         (["ablate", "tiny.toml", "--set", "batch_size=5000"], "at most .* images, 32, got 5000"),
         (["ablate", "momentum", "--set", "momentum=0.5"], "this is what the study varies"),
+        (["ablate", "model-size", "--set", "encoder=resnet18"], "encoder.width is what the study"),
         (["ablate", "momentum", "--set", "queue=5"], "unknown key 'queue'; did you mean"),
         (["ablate", "momentum", "--set", "bn_splits=3"], "parts of at least 2 images, got 3"),
         (["ablate", "tiny.toml", "--data", "./nowhere"], "nowhere"),

@@ -236,7 +236,7 @@ def break_too_small(folder: Path) -> None:
     ("damage", "message"),
     [
         (break_nothing_there, r"pets: no such folder"),
-        (break_file, r"pets: no such folder"),
+        (break_file, r"pets: neither a folder nor a file that ends in \.csv, \.mat, \.npz"),
         (break_no_classes, r"pets: no class folders; expected one folder of images per class"),
         (break_empty_class, r"class 'dog' has no images in .*val/dog"),
         (break_missing_in_val, r"class 'cow' is in .*val but not in .*train"),

@@ -83,7 +83,8 @@ def test_loading_says_what_is_wrong_with_the_file(tmp_path):
         ("train_labels", torch.zeros(4, dtype=torch.int64), r"train_labels must be int64 \(5,\)"),
         ("test_labels", torch.zeros(2, dtype=torch.int32), r"test_labels .* got torch.int32"),
         ("test_labels", torch.tensor([0, 3]), r"test_labels must be in 0\.\.2, got 0\.\.3"),
-        ("train_labels", torch.tensor([0, -1, 0, 0, 0]), r"train_labels .* got -1\.\.0"),
+        ("test_labels", torch.tensor([0, -1]), r"test_labels must be in 0\.\.2, got -1\.\.0"),
+        ("train_labels", torch.tensor([0, -2, 0, 0, 0]), r"train_labels .* got -2\.\.0"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(data, field, value, message):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lelkern.config import ConfigError
-from lelkern.methods.simclr import SimCLRConfig
+from lelkern.methods.contrastive.simclr import SimCLRConfig
 from lelkern.models import ConvEncoderConfig, HeadConfig, ProjectionHead, ResNetEncoderConfig
 
 

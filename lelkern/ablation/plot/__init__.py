@@ -1,4 +1,4 @@
-"""The plot of a study, as PNG and SVG."""
+"""The plots of a study, as PNG and SVG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +8,14 @@ from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lelkern.ablation import plot_heatmap, plot_line, plot_parameters
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.plot_style import RC, Frame
-from lelkern.ablation.statistics import Baseline, Row, estimate, measured
-from lelkern.ablation.study import Study
+from lelkern.ablation.judge.statistics import estimate, measured
+from lelkern.ablation.plot import curve, heatmap, line
+from lelkern.ablation.plot.picture import Picture
+from lelkern.ablation.plot.style import RC, Frame
+from lelkern.ablation.results import Results
+from lelkern.ablation.study import Plot, Study
 from lelkern.files import write_atomically
+from lelkern.methods.metric import Curve, Metric
 
 _STYLE: Sequence[str | dict[str, Any]] = [
     "default",
@@ -29,24 +31,29 @@ _METADATA: Mapping[str, Mapping[str, None]] = {
 
 def plot_study(
     study: Study,
-    rows: Sequence[Row],
-    baselines: Sequence[Baseline],
+    plot: Plot,
+    results: Results,
     path_stem: Path,
+    *,
+    metrics: Mapping[str, Metric],
+    curves: Mapping[str, Curve],
     subtitle: str = "",
 ) -> tuple[Path, Path]:
-    """Draw a study and write it as PNG (150 dpi) and SVG.
+    """Draw one plot of a study and write it as PNG (150 dpi) and SVG.
 
     Args:
         study: as it was run.
-        rows: finished trials of its arms.
-        baselines: references, each with finished trials.
+        plot: one of the study's.
+        results: finished trials.
         path_stem: path of the files without ``.png`` and ``.svg``.
-        subtitle: sentence below the title, such as the verdict; by default the claim.
+        metrics: what the trials report, by name.
+        curves: likewise.
+        subtitle: sentence below the title, such as the verdict; by default the claims.
 
     Returns:
         Paths of the PNG and the SVG file; each appears whole or not at all.
     """
-    figure = draw_study(study, rows, baselines, subtitle)
+    figure = draw_plot(Picture(study, plot, results, metrics, curves), subtitle)
     png, svg = (path_stem.with_name(path_stem.name + suffix) for suffix in _METADATA)
     for path in (png, svg):
         write_atomically(path, lambda temporary: _save(figure, temporary))
@@ -58,71 +65,60 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(path, format=path.suffix[1:], metadata=dict(_METADATA[path.suffix]))
 
 
-def draw_study(
-    study: Study, rows: Sequence[Row], baselines: Sequence[Baseline], subtitle: str = ""
-) -> Figure:
-    """Draw a study as :func:`plot_study` does, and return the figure instead of writing it."""
-    notes = [*_notes(study, rows), *_missing(study, rows)]
-    if study.plot == "heatmap" and baselines:
-        notes += _baselines_in_words(study, baselines)
-    frame = Frame(study.title, subtitle or study.claim, notes)
+def draw_plot(picture: Picture, subtitle: str = "") -> Figure:
+    """Draw a plot as :func:`plot_study` does, and return the figure instead of writing it."""
+    study = picture.study
+    claims = " ".join(claim.says for claim in study.claim)
+    notes = [*_notes(picture), *_missing(picture)]
+    frame = Frame(study.title, subtitle or claims, notes)
+    kind = _kind(picture)
     with style.context(_STYLE):
-        figure, body = frame.figure(*_size(study))
+        figure, body = frame.figure(*kind.size(picture))
         FigureCanvasAgg(figure)
-        match study.plot:
-            case "heatmap":
-                plot_heatmap.draw_heatmap(body, study, rows)
-            case "parameters":
-                plot_parameters.draw_parameters(body, study, rows, baselines)
-            case "line" | "category":
-                plot_line.draw_line(body, study, rows, baselines)
+        kind.draw(body, picture)
     return figure
 
 
-def _size(study: Study) -> tuple[float, float]:
-    match study.plot:
-        case "heatmap":
-            wide = study.published is not None
-            return plot_heatmap.SIZE_WITH_PUBLISHED if wide else plot_heatmap.SIZE
-        case "parameters":
-            wide = study.published is not None
-            return plot_parameters.SIZE_WITH_PUBLISHED if wide else plot_parameters.SIZE
-        case "line" | "category":
-            return plot_line.SIZE
+def _kind(picture: Picture) -> Any:
+    if picture.plot.kind == "heatmap":
+        return heatmap
+    return curve if picture.curve is not None else line
 
 
-def _notes(study: Study, rows: Sequence[Row]) -> list[str]:
-    counts = {len(values) for values in measured(rows, study.metric).values()}
+def _notes(picture: Picture) -> list[str]:
+    counts = picture.seed_counts()
     if not counts:
         notes = ["No trial has a result."]
     elif counts == {1}:
         notes = ["One seed an arm: no interval."]
     else:
-        shown = "Mean ± half-width" if study.plot == "heatmap" else "Bars"
+        shown = {"heatmap": "Mean ± half-width"}.get(
+            picture.plot.kind, "Bands" if picture.has_bands else "Bars"
+        )
         seeds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
         notes = [f"{shown}: 95 % Student t interval over {seeds} seeds."]
-    if study.plot == "parameters":
+    if picture.x_metric is not None:
         notes[0] += " Dots beside a mean: its seeds."
-    if study.published and study.published.note:
-        notes.append(f"Published: {study.published.source}; {study.published.note}.")
+    published = picture.plot.published
+    if published is not None and published.note:
+        notes.append(f"Published: {published.source}; {published.note}.")
+    if picture.plot.kind == "heatmap":
+        notes += _baselines_in_words(picture)
     return notes
 
 
-def _missing(study: Study, rows: Sequence[Row]) -> list[str]:
+def _missing(picture: Picture) -> list[str]:
     """Say which arms lack values, since a plot shows only what is there."""
-    values = measured(rows, study.metric)
-    counts = {arm.label: len(values.get(arm.label, {})) for arm in study.arms()}
+    values = measured(picture.results.arms, picture.y)
+    counts = {arm.label: len(values.get(arm.label, {})) for arm in picture.study.arms()}
     most = max(counts.values())
     short = [f"{arm} ({n} of {most} seeds)" for arm, n in counts.items() if n < most]
     return [f"Incomplete: {'; '.join(short)}."] if short else []
 
 
-def _baselines_in_words(study: Study, baselines: Sequence[Baseline]) -> list[str]:
-    metric = METRICS[study.metric]
-    values = {b.name: measured(b.rows, study.metric).get(b.name) for b in baselines}
+def _baselines_in_words(picture: Picture) -> list[str]:
     means = [
-        f"{name} {metric.format(estimate(list(v.values())).mean)}"
-        for name, v in values.items()
-        if v
+        f"{label} {picture.metric.format(estimate(values).mean)}"
+        for label, values in picture.baselines().items()
     ]
     return [f"For comparison: {'; '.join(means)}."] if means else []

@@ -1,4 +1,4 @@
-"""Every pair of a factor's parts as a symmetric matrix; the diagonal is a part alone."""
+"""A matrix of means: every pair of a factor's parts, the diagonal a part alone; or two axes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,60 +8,91 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.plot_style import wrapped
-from lelkern.ablation.statistics import Row, estimate, measured
-from lelkern.ablation.study import Study, format_value
+from lelkern.ablation.judge.statistics import estimate
+from lelkern.ablation.labels import format_value
+from lelkern.ablation.plot.picture import Picture
+from lelkern.ablation.plot.style import wrapped
 
 COLORS = colormaps["cividis"]  # even in lightness, also without red-green vision
-SIZE, SIZE_WITH_PUBLISHED = (7.0, 5.2), (12.0, 5.2)  # inches
+_SIZE, _SIZE_WITH_PUBLISHED = (7.0, 5.2), (12.0, 5.2)  # inches
+
+Cells = Sequence[Sequence[Sequence[str]]]
+"""Of every row and column the labels that its cell may have."""
 
 
-def draw_heatmap(figure: SubFigure, study: Study, rows: Sequence[Row]) -> None:
+def size(picture: Picture) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return _SIZE_WITH_PUBLISHED if picture.plot.published is not None else _SIZE
+
+
+def draw(figure: SubFigure, picture: Picture) -> None:
     """Draw the study's matrix and, beside it, that of the published figures if there are any."""
-    metric = METRICS[study.metric]
+    metric, published = picture.metric, picture.plot.published
     estimates = {
-        arm: estimate(list(values.values())) for arm, values in measured(rows, study.metric).items()
+        arm.label: estimate(values)
+        for arm in picture.study.arms()
+        if (values := picture.values(arm.label))
     }
     texts = {
         arm: metric.number(e.mean)
         + ("" if e.half_width is None else f"\n± {metric.number(e.half_width)}")
         for arm, e in estimates.items()
     }
-    names = _parts(study)
-    panels = figure.subplots(1, 2 if study.published else 1, squeeze=False)[0]
+    rows, columns, cells = _pairs(picture) if len(picture.axes) == 1 else _product(picture)
+    panels = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
-    _draw_matrix(panels[0], names, means, texts, metric.axis_label)
-    if study.published:
-        published = dict(zip(map(str, study.published.x), study.published.y, strict=True))
-        plain = {arm: f"{value:g}" for arm, value in published.items()}
-        _draw_matrix(panels[1], names, published, plain, study.published.label)
+    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label)
+    if published is not None:
+        values = dict(zip(map(str, published.x), published.y, strict=True))
+        plain = {arm: f"{value:g}" for arm, value in values.items()}
+        _draw_matrix(panels[1], rows, columns, cells, values, plain, published.label)
         panels[0].set_title("this study")
-        panels[1].set_title(wrapped(study.published.source, 60))
+        panels[1].set_title(wrapped(published.source, 60))
     for axes in panels:
-        axes.set_xlabel(study.factor[0].label)
-    panels[0].set_ylabel(study.factor[0].label)
+        axes.set_xlabel(picture.axes[-1].label)
+    panels[0].set_ylabel(picture.axes[0].label)
 
 
-def _parts(study: Study) -> list[str]:
-    levels = study.factor[0].levels()
-    return list(dict.fromkeys(format_value(part) for level in levels for part in level))
+def _pairs(picture: Picture) -> tuple[list[str], list[str], Cells]:
+    """Return the parts of a factor's pairs, and of each two of them the labels in either order."""
+    levels = picture.study.factor[0].levels()
+    names = list(dict.fromkeys(format_value(part) for level in levels for part in level))
+    cells = [
+        [[one] if one == other else [f"{one}+{other}", f"{other}+{one}"] for other in names]
+        for one in names
+    ]
+    return names, names, cells
+
+
+def _product(picture: Picture) -> tuple[list[str], list[str], Cells]:
+    """Return the levels of both axes, and the label of the arm in every cell."""
+    first, second = picture.axes
+    labels = {arm.place: arm.label for arm in picture.study.arms()}
+    cells = [[[labels[i, j]] for j in second.order] for i in first.order]
+    return (
+        [first.names[i] for i in first.order],
+        [second.names[j] for j in second.order],
+        cells,
+    )
 
 
 def _draw_matrix(
     axes: Axes,
-    names: Sequence[str],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Cells,
     values: Mapping[str, float],
     texts: Mapping[str, str],
     unit: str,
 ) -> None:
-    n = len(names)
-    matrix = np.full((n, n), np.nan)
-    for i, j in np.ndindex(n, n):
-        matrix[i, j] = values.get(_arm(names, i, j, values), np.nan)
+    found = [
+        [next((arm for arm in arms if arm in values), None) for arms in row] for row in cells
+    ]
+    matrix = np.array([[values[arm] if arm else np.nan for arm in row] for row in found])
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap=COLORS)
-    for i, j in np.ndindex(n, n):
-        if np.isnan(matrix[i, j]):
+    for i, j in np.ndindex(*matrix.shape):
+        arm = found[i][j]
+        if arm is None:
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="//", ec="0.8"))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
             axes.text(j, i, "no data", ha="center", va="center", size=9, bbox=box)
@@ -69,21 +100,13 @@ def _draw_matrix(
         red, green, blue, _ = image.to_rgba(matrix[i, j])
         # Relative luminance of the cell, Rec. 709 weights.
         dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
-        text = texts[_arm(names, i, j, values)]
-        axes.text(j, i, text, ha="center", va="center", size=10, color="white" if dark else "black")
-    turned = max(map(len, names)) * n > 40
+        color = "white" if dark else "black"
+        axes.text(j, i, texts[arm], ha="center", va="center", size=10, color=color)
+    turned = max(map(len, columns)) * len(columns) > 40
     axes.set_xticks(
-        range(n), names, rotation=30 if turned else 0, ha="right" if turned else "center"
+        range(len(columns)), columns, rotation=30 if turned else 0, ha="right" if turned else "center"
     )
-    axes.set_yticks(range(n), names)
+    axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.figure.colorbar(image, ax=axes, label=unit, shrink=0.85)
-
-
-def _arm(names: Sequence[str], i: int, j: int, values: Mapping[str, float]) -> str:
-    """Return the label of the arm in this cell, in whichever order it names its parts."""
-    if i == j:
-        return names[i]
-    straight, turned = f"{names[i]}+{names[j]}", f"{names[j]}+{names[i]}"
-    return straight if straight in values else turned

@@ -1,54 +1,103 @@
-"""Means over one factor: along a numeric axis, or one arm beside the other."""
+"""Means along an axis of the study or along a metric, as lines or beside each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.plot_style import (
+from lelkern.ablation.grid import Axis
+from lelkern.ablation.judge.statistics import estimate, measured
+from lelkern.ablation.labels import format_value
+from lelkern.ablation.plot.picture import Picture
+from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
     BLUE,
+    SERIES,
     VERMILION,
     Point,
     bound_fraction,
+    count_text,
     draw_series,
     wrapped,
 )
-from lelkern.ablation.statistics import Baseline, Row, estimate, measured
-from lelkern.ablation.study import Published, Study, format_value
+from lelkern.ablation.study import Published
+from lelkern.methods.metric import Metric
 
-SIZE = (8.0, 4.9)  # inches
+_SIZE, _SIZE_WITH_PANEL = (8.0, 4.9), (10.5, 4.9)  # inches
 _SCALE_NAMES = {"log": " (log scale)", "log-complement": " (log scale of 1 − value)"}
 
 
-def draw_line(
-    figure: SubFigure, study: Study, rows: Sequence[Row], baselines: Sequence[Baseline]
-) -> None:
-    """Draw ``line`` and ``category`` plots.
+def size(picture: Picture) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return _SIZE_WITH_PANEL if _has_panel(picture) else _SIZE
 
-    Published figures are of another model and data set, so they get an axis of their own.
+
+def draw(figure: SubFigure, picture: Picture) -> None:
+    """Draw ``line`` and ``points`` plots.
+
+    Published figures are of another model and data set, so they get an axis of their own; along a
+    metric they may lie orders of magnitude away, and get a panel.
     """
-    axes = figure.add_subplot()
-    factor, arms = study.factor[0], [arm.label for arm in study.arms()]
-    numeric = study.plot == "line"
-    positions = [float(v) for v in factor.levels()] if numeric else [*range(len(arms))]
-    x = dict(sorted(zip(arms, positions, strict=True), key=lambda item: item[1]))
-    if numeric:
-        _set_scale(axes, factor.scale)
+    published = picture.plot.published
+    if _has_panel(picture):
+        assert published is not None
+        axes, beside = figure.subplots(1, 2, width_ratios=(3, 1.25))
+        _draw_panel(beside, published, picture)
+        axes.set_title("this study")
     else:
-        axes.set_xlim(-0.5, len(arms) - 0.5)
-    _label_arms(axes, x)
-    axes.set_xlabel(factor.label + _SCALE_NAMES.get(factor.scale, ""))
-    _draw_arms(axes, study, rows, x, line=numeric)
-    draw_baselines(axes, study, baselines)
-    bound_fraction(axes, METRICS[study.metric])
-    if study.published is not None:
-        _draw_published(axes, study.published, x, line=numeric)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+        axes = figure.add_subplot()
+    place = _along_axis(axes, picture) if picture.x_axis else _along_metric(axes, picture)
+    _draw_lines(axes, picture, place)
+    draw_baselines(axes, picture)
+    bound_fraction(axes, picture.metric)
+    if picture.x_metric is not None and picture.plot.scale == "log":
+        _log_axis(axes)
+    if published is not None and picture.x_axis is not None:
+        _draw_published(axes, published, picture.x_axis, picture.plot.kind == "line")
+    _draw_legend(figure, picture)
+
+
+def _has_panel(picture: Picture) -> bool:
+    return picture.plot.published is not None and picture.x_axis is None
+
+
+def _along_axis(axes: Axes, picture: Picture) -> dict[str, float]:
+    """Set up x for an axis of the study, and return the position of every arm."""
+    axis = picture.x_axis
+    assert axis is not None
+    positions = _positions(axis)
+    if axis.is_numeric:
+        _set_scale(axes, axis.scale)
+    else:
+        axes.set_xlim(-0.5, len(positions) - 0.5)
+    _label_levels(axes, axis, positions)
+    axes.set_xlabel(axis.label + _SCALE_NAMES.get(axis.scale, ""))
+    at = picture.axes.index(axis)
+    return {arm.label: positions[arm.place[at]] for arm in picture.study.arms()}
+
+
+def _positions(axis: Axis) -> list[float]:
+    if axis.is_numeric:
+        return [float(level) for level in axis.levels]
+    return [float(i) for i in range(len(axis.levels))]
+
+
+def _along_metric(axes: Axes, picture: Picture) -> dict[str, float]:
+    """Set up x for a metric, and return the mean of every arm that has one."""
+    metric, name = picture.x_metric, picture.plot.x
+    assert metric is not None
+    assert name is not None
+    log = picture.plot.scale == "log"
+    axes.set_xlabel(metric.axis_label + _SCALE_NAMES["log"] * log)
+    found = measured(picture.results.arms, name)
+    return {
+        arm: metric.shown(estimate(list(values.values())).mean) for arm, values in found.items()
+    }
 
 
 def _set_scale(axes: Axes, scale: str) -> None:
@@ -67,51 +116,74 @@ def _from_log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 - 10.0**-x
 
 
-def _label_arms(axes: Axes, x: Mapping[str, float]) -> None:
-    crowded = len(x) * max(map(len, x)) > 80  # characters; labels would touch
+def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float]) -> None:
+    names = [axis.names[i] for i in axis.order]
+    crowded = len(names) * max(map(len, names)) > 80  # characters; labels would touch
     rotation, side = (25, "right") if crowded else (0, "center")
-    axes.set_xticks(list(x.values()), list(x), rotation=rotation, ha=side)
+    axes.set_xticks([positions[i] for i in axis.order], names, rotation=rotation, ha=side)
     axes.minorticks_off()
 
 
-def _draw_arms(
-    axes: Axes, study: Study, rows: Sequence[Row], x: Mapping[str, float], *, line: bool
-) -> None:
-    values = measured(rows, study.metric)
-    points = [Point(place, list(values.get(arm, {}).values())) for arm, place in x.items()]
-    intervals = any(len(point.values) > 1 for point in points)
-    label = f"this study: mean{', 95 % interval' * intervals}, seeds beside it"
-    draw_series(axes, METRICS[study.metric], points, color=BLUE, marker="o", label=label, line=line)
-    axes.set_ylabel(METRICS[study.metric].axis_label)
+def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> None:
+    lines = picture.lines()
+    intervals = any(len(values) > 1 for values in map(picture.values, place))
+    what = f"mean{', 95 % interval' * intervals}, seeds beside it"
+    apart = 0.0 if picture.x_axis is None or picture.x_axis.is_numeric else 0.12
+    looks = cycle(SERIES) if len(lines) > 1 else [(BLUE, "o")]
+    for i, ((label, arms), (color, marker)) in enumerate(zip(lines, looks)):
+        shift = apart * (i - (len(lines) - 1) / 2)  # lines over categories, side by side
+        points = [Point(place.get(arm, math.nan) + shift, picture.values(arm)) for arm in arms]
+        draw_series(
+            axes,
+            picture.metric,
+            points,
+            color=color,
+            marker=marker,
+            label=f"this study: {what}" if label is None else label,
+            line=picture.plot.kind == "line",
+            band=picture.plot.band,
+        )
+    axes.set_ylabel(picture.metric.axis_label)
     axes.grid(axis="y", color="0.92")
 
 
-def draw_baselines(axes: Axes, study: Study, baselines: Sequence[Baseline]) -> None:
-    """Draw each baseline's mean as a horizontal line, named with its value in the legend."""
-    metric = METRICS[study.metric]
-    for baseline, linestyle in zip(baselines, cycle(BASELINE_STYLES)):
-        values = measured(baseline.rows, study.metric).get(baseline.name)
-        if values:
-            mean = estimate(list(values.values())).mean
-            axes.axhline(
-                metric.shown(mean),
-                color="0.35",
-                linestyle=linestyle,
-                linewidth=1.2,
-                label=f"{baseline.name} ({metric.format(mean)})",
-                zorder=1,
-            )
+def _draw_legend(figure: SubFigure, picture: Picture) -> None:
+    lines, axis = picture.lines_axis, picture.x_axis
+    title = None
+    if lines is not None and axis is None:
+        along = [other for other in picture.axes if other is not lines]
+        title = f"points along a line: {along[0].label} {', '.join(along[0].names)}"
+    columns = min(4, len(lines.names)) if lines is not None else 2
+    figure.legend(
+        title=title, title_fontsize=9, loc="outside lower center", ncols=columns, frameon=False
+    )
 
 
-def _draw_published(
-    axes: Axes, published: Published, x: Mapping[str, float], *, line: bool
-) -> None:
-    beside = 0.0 if line else 0.15  # of a category, where both marks might coincide
-    # Published values of arms that this run leaves out have no place on a category axis.
+def draw_baselines(axes: Axes, picture: Picture) -> None:
+    """Draw each baseline's mean and each reference as a horizontal line, named in the legend."""
+    metric = picture.metric
+    means = {label: estimate(values).mean for label, values in picture.baselines().items()}
+    for (label, mean), linestyle in zip(
+        (means | picture.plot.reference).items(), cycle(BASELINE_STYLES)
+    ):
+        axes.axhline(
+            metric.shown(mean),
+            color="0.35",
+            linestyle=linestyle,
+            linewidth=1.2,
+            label=f"{label} ({metric.format(mean)})",
+            zorder=1,
+        )
+
+
+def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) -> None:
+    positions = dict(zip(axis.names, _positions(axis), strict=True))
+    beside = 0.0 if axis.is_numeric else 0.15  # of a category, where both marks might coincide
+    # Published values of levels that this run leaves out have no place on a category axis.
     found = [
-        (_position(place, x, numeric=line), y)
+        (float(place) if axis.is_numeric else positions[format_value(place)], y)
         for place, y in zip(published.x, published.y, strict=True)
-        if line or format_value(place) in x
+        if axis.is_numeric or format_value(place) in positions
     ]
     twin = axes.twinx()
     twin.plot(
@@ -123,11 +195,35 @@ def _draw_published(
         linestyle="--" if line else "none",
         label=f"{published.source} (right axis)",
     )
-    twin.set_ylabel(wrapped(published.label), color=VERMILION)
-    twin.tick_params("y", colors=VERMILION)
+    _color_published(twin, published)
     twin.spines["right"].set(visible=True, color=VERMILION)
     twin.margins(y=0.15)
 
 
-def _position(place: float | str, x: Mapping[str, float], *, numeric: bool) -> float:
-    return float(place) if numeric else x[format_value(place)]
+def _draw_panel(axes: Axes, published: Published, picture: Picture) -> None:
+    x = [float(place) for place in published.x]
+    axes.plot(x, published.y, color=VERMILION, marker="s", markerfacecolor="white", linestyle="--")
+    axes.set_xscale(picture.plot.scale)
+    axes.set_xticks(x, [count_text(place) for place in x])
+    axes.minorticks_off()
+    axes.margins(x=0.2, y=0.15)
+    axes.set_title(wrapped(published.source, 34))
+    metric: Metric | None = picture.x_metric
+    assert metric is not None
+    axes.set_xlabel(metric.label + _SCALE_NAMES["log"] * (picture.plot.scale == "log"))
+    _color_published(axes, published)
+    axes.grid(axis="y", color="0.92")
+
+
+def _color_published(axes: Axes, published: Published) -> None:
+    axes.set_ylabel(wrapped(published.label), color=VERMILION)
+    axes.tick_params("y", colors=VERMILION)
+
+
+def _log_axis(axes: Axes) -> None:
+    if not math.isfinite(axes.dataLim.minposx):
+        axes.set_xlim(1e3, 1e6)  # no point is drawn, and a logarithmic axis needs a range
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())

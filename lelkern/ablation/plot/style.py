@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.transforms import ScaledTranslation
 
-from lelkern.ablation.metrics import Metric
-from lelkern.ablation.statistics import Estimate, estimate
+from lelkern.ablation.judge.statistics import Estimate, estimate
+from lelkern.methods.metric import Metric
 
 # Okabe & Ito, "Color Universal Design" (2008): told apart by every kind of colour vision.
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
@@ -112,13 +112,21 @@ def draw_series(
     marker: str,
     label: str,
     line: bool = True,
+    band: bool = False,
 ) -> None:
     """Draw means with 95 % intervals, and beside each the seeds; one seed has no interval."""
     estimates = [estimate(point.values) if point.values else None for point in points]
+    x = [point.x for point in points]
+    mean = [metric.shown(e.mean) if e else math.nan for e in estimates]
+    half = [_half_width(metric, e) for e in estimates]
+    if band:
+        low = [m - h for m, h in zip(mean, half, strict=True)]
+        high = [m + h for m, h in zip(mean, half, strict=True)]
+        axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.errorbar(
-        [point.x for point in points],
-        [metric.shown(e.mean) if e else math.nan for e in estimates],
-        yerr=[_half_width(metric, e) for e in estimates],
+        x,
+        mean,
+        yerr=None if band else half,
         color=color,
         marker=marker,
         markersize=6,

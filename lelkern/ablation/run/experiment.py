@@ -1,23 +1,27 @@
-"""From a study to its trials: what has to run, on which images, with which configurations."""
+"""From a study to its trials: what has to run, on which data, with which configurations."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lelkern.ablation.metrics import METRICS
-from lelkern.ablation.statistics import Baseline, Row
-from lelkern.ablation.store import Store
-from lelkern.ablation.study import Study, load_study, shipped_studies
-from lelkern.ablation.trial import DataSource, Trial, parse_recipe
-from lelkern.config import ConfigError, lookup, merge, nearest
-from lelkern.data import ImageData
-from lelkern.methods import METHODS
+from lelkern.ablation.grid import Arm
+from lelkern.ablation.results import Results, Row
+from lelkern.ablation.run.store import Store
+from lelkern.ablation.run.trial import LOSS, Trial
+from lelkern.ablation.study import Study, load_study, shipped_studies, study_path
+from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
+from lelkern.data.config import DataConfig
+from lelkern.data.kind import Data
+from lelkern.data.source import DataSource
+from lelkern.methods import available, get
+from lelkern.methods.method import Method
+from lelkern.methods.metric import Curve, Metric
+from lelkern.runtime import RuntimeConfig
 
-RAW_PIXELS = "raw pixels"
-RANDOM_ENCODER = "random encoder"
+_LOSS_CURVE = Curve(Metric("steps", digits=0), Metric("training loss", better="lower"))
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,12 @@ class Experiment:
     Attributes:
         name: of the study: its file's stem.
         study: as it will run, ``--quick`` and ``--seeds`` applied.
-        source: the images.
+        source: the data.
         trials: every arm with every seed, seeds varying slowest: an interrupted study has
             complete comparisons rather than complete arms.
-        baselines: what the arms are compared with: raw pixels and the untrained encoder.
+        baselines: the trials of what the arms are compared with.
+        metrics: what the methods report, by name.
+        curves: likewise, and the losses of every trial.
         variant: short text that tells this experiment from the study's plain form; may be empty.
     """
 
@@ -39,6 +45,8 @@ class Experiment:
     source: DataSource
     trials: tuple[Trial, ...]
     baselines: tuple[Trial, ...]
+    metrics: Mapping[str, Metric]
+    curves: Mapping[str, Curve]
     variant: str
 
     @property
@@ -54,27 +62,22 @@ class Experiment:
         """Where results go unless the user says otherwise: apart for what cannot be compared."""
         return Path("runs") / "-".join(filter(None, (self.name, self.variant)))
 
-    def check(self, data: ImageData) -> None:
-        """Refuse images that a trial could not work with, before any trial has started.
+    def check(self, data: Data) -> None:
+        """Refuse data that a trial could not work with, before any trial has started.
 
         Raises:
-            ConfigError: the configuration does not fit the images.
+            ConfigError: a configuration does not fit the data.
         """
-        for method, config in dict.fromkeys((t.method, t.config) for t in self.all_trials):
+        unique = {(trial.method, trial.settings): trial for trial in self.all_trials}
+        for trial in unique.values():
             try:
-                METHODS[method].check(config, data)
+                trial.recipe.check(trial.config, data)
             except ValueError as error:
                 raise ConfigError(f"{self.source.config.name}: {error}") from None
 
-    def rows(self, store: Store) -> list[Row]:
-        """Return the finished trials of the arms."""
-        return _rows(self.trials, store)
-
-    def baseline_rows(self, store: Store) -> list[Baseline]:
-        """Return the finished trials of the baselines."""
-        rows = _rows(self.baselines, store)
-        names = dict.fromkeys(row.arm for row in rows)
-        return [Baseline(n, tuple(row for row in rows if row.arm == n)) for n in names]
+    def results(self, store: Store) -> Results:
+        """Return the finished trials."""
+        return Results(_rows(self.trials, store), _rows(self.baselines, store))
 
 
 def prepare(
@@ -93,18 +96,22 @@ def prepare(
         name_or_file: a shipped study's name or the path of a TOML file.
         quick: run its short form.
         seeds: number of seeds instead of the study's own.
-        settings: nested configuration values that replace the study's.
-        data: name or folder of the images instead of the study's.
+        settings: nested configuration values that replace the study's, in every arm and baseline
+            whose method has them.
+        data: name or path of the data instead of the study's.
         data_root: where a named data set's files lie.
         download: fetch a named data set if it is missing.
 
     Raises:
         ConfigError: the study or a setting is wrong.
-        DataError: there are no such images.
+        DataError: there are no such data.
     """
     if data == "":
         raise ConfigError("--data: must be a data set's name or a folder, got ''")
+    if data is not None and any(overlap(key, "data.name") for key in dotted_keys(settings or {})):
+        raise ConfigError(f"--data {data}: --set data.name says the same thing; use one of them")
     study = load_study(name_or_file)
+    path = study_path(name_or_file)
     content = study.model_dump_json()
     if quick:
         study = study.quickened()
@@ -112,56 +119,212 @@ def prepare(
         study = study.model_copy(update={"seeds": seeds})
     settings = dict(settings or {})
     _refuse_factors(study, settings)
-    for metric in (study.metric, *study.metrics):
-        if metric not in METRICS:
-            raise ConfigError(
-                f"{name_or_file}: unknown metric {metric!r}; {nearest(metric, METRICS)}"
-            )
+    given = merge(settings, nest("data.name", data)) if data is not None else settings
 
-    name = Path(name_or_file).stem
-    file = f"{name}.toml"
-    own = name not in shipped_studies() or name == name_or_file
-    parse_recipe(study.method, study.base, file)
-    given = merge(settings, {"data": {"name": data}} if data is not None else {})
-    base, data_config, runtime = parse_recipe(study.method, merge(study.base, given), "--set")
-    source = DataSource(data_config, data_root, download)
-    resolved = runtime.resolve()
+    recipes = _Recipes(study, path, given)
+    source = DataSource(recipes.data_config(study.base, given), data_root, download)
+    arms = {arm.label: recipes.resolve(arm) for arm in study.arms()}
+    baselines = {arm.label: recipes.resolve(arm) for arm in study.baseline_arms()}
+    _check_kind(source, (*arms.values(), *baselines.values()))
+    _refuse_twins(arms, path)
+    methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
+    metrics = _common(methods, path, "metric", lambda method: method.metrics)
+    curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
+    _check_names(study, metrics, curves, path)
 
-    def trial(arm: str, method: str, config: Any, seed: int) -> Trial:
-        return Trial(arm, method, config, resolved, source.fingerprint, seed)
+    fingerprint = source.fingerprint
 
-    configs = {
-        arm.label: parse_recipe(
-            study.method, merge(study.arm_config(arm), given), f"{file}: arm {arm.label!r}"
-        )[0]
-        for arm in study.arms()
-    }
-    untrained = METHODS[study.method].untrained(base)
-    raw = parse_recipe("raw-pixels", {}, file)[0]
+    def trial(label: str, recipe: "_Recipe", seed: int) -> Trial:
+        return Trial(
+            label, recipe.method, recipe.settings, recipe.runtime, recipe.data, fingerprint, seed
+        )
+
+    namesake = path.stem in shipped_studies() and name_or_file != path.stem
     return Experiment(
-        name=name,
+        name=path.stem,
         study=study,
         source=source,
         trials=tuple(
-            trial(arm, study.method, config, seed)
+            trial(label, recipe, seed)
             for seed in range(study.seeds)
-            for arm, config in configs.items()
+            for label, recipe in arms.items()
         ),
-        baselines=(
-            trial(RAW_PIXELS, "raw-pixels", raw, 0),
-            *(trial(RANDOM_ENCODER, study.method, untrained, s) for s in range(study.seeds)),
+        baselines=tuple(
+            trial(baseline.label, baselines[baseline.label], seed)
+            for baseline in study.baseline
+            for seed in range(min(baseline.seeds or study.seeds, study.seeds))
         ),
-        variant=_variant(quick, data, settings, None if own else content),
+        metrics=metrics,
+        curves=curves,
+        variant=_variant(quick, data, settings, content if namesake else None),
     )
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """An arm's method with its whole configuration."""
+
+    method: str
+    settings: str
+    data: DataConfig
+    runtime: RuntimeConfig
+
+
+class _Recipes:
+    """Turns arms into recipes.
+
+    The study's ``base`` and what is given by ``--set`` go to every arm and baseline whose method
+    has such a key, and must go to one at least.
+    """
+
+    def __init__(self, study: Study, path: Path, given: Mapping[str, Any]) -> None:
+        self._study = study
+        self._path = path
+        self._given = given
+        types = [
+            get(self._name(arm.method)).config for arm in (*study.arms(), *study.baseline_arms())
+        ]
+        fields = dict.fromkeys((field for t in types for field in t.model_fields))
+        known = [*fields, "data", "runtime"]
+        for settings, where in ((study.base, f"{path}: base"), (given, "--set")):
+            for key in settings:
+                if key not in known:
+                    raise ConfigError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+
+    def resolve(self, arm: Arm) -> _Recipe:
+        """Return the recipe of an arm.
+
+        Raises:
+            ConfigError: a value is wrong, or the method has no such key.
+        """
+        name = self._name(arm.method)
+        config_type = get(name).config
+        # Each layer by itself first, so that an error names where the wrong value stands.
+        base = _of(config_type, self._study.base)
+        config_type.parse(base, f"{self._path}: base")
+        own = {key: value for key, value in arm.settings.items() if key not in ("data", "runtime")}
+        given = _of(config_type, self._given)
+        config_type.parse(merge(base, given), "--set")
+        config = config_type.parse(
+            merge(base, own, given), f"{self._path}: arm {arm.label!r}"
+        )
+        settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        data = self.data_config(self._study.base, arm.settings, self._given)
+        runtime = self._runtime(self._study.base, arm.settings, self._given)
+        return _Recipe(name, settings, data, runtime.resolve())
+
+    def data_config(self, *layers: Mapping[str, Any]) -> DataConfig:
+        """Return the data's configuration, later layers winning."""
+        merged = merge({}, *(layer.get("data", {}) for layer in layers))
+        return DataConfig.parse(merged, f"{self._path}: data")
+
+    def _runtime(self, *layers: Mapping[str, Any]) -> RuntimeConfig:
+        merged = merge({}, *(layer.get("runtime", {}) for layer in layers))
+        return RuntimeConfig.parse(merged, f"{self._path}: runtime")
+
+    def _name(self, method: str) -> str:
+        """Return a method's name, or the path of the file beside the study that it names.
+
+        Raises:
+            ConfigError: there is no such method.
+        """
+        if not method.endswith(".py"):
+            known = available()
+            if method not in known:
+                raise ConfigError(
+                    f"{self._path}: unknown method {method!r}; {nearest(method, known)}"
+                )
+            return method
+        if Path(method).name != method:
+            raise ConfigError(
+                f"{self._path}: a method's file lies beside the study; its name must have no "
+                f"folder, got {method!r}"
+            )
+        return str((self._path.parent / method).resolve())
+
+
+def _of(config: type[Config], settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key in config.model_fields}
+
+
+def _check_kind(source: DataSource, recipes: Sequence[_Recipe]) -> None:
+    for recipe in recipes:
+        wanted = get(recipe.method).data
+        if not issubclass(source.kind, wanted):
+            raise ConfigError(
+                f"data.name: {source.config.name} is {source.kind.kind}, but method "
+                f"{Path(recipe.method).stem!r} takes {wanted.kind}"
+            )
+
+
+def _refuse_twins(arms: Mapping[str, _Recipe], path: Path) -> None:
+    """Refuse a comparison of a configuration with itself; a baseline may equal an arm."""
+    seen: dict[_Recipe, str] = {}
+    for label, recipe in arms.items():
+        same = seen.setdefault(recipe, label)
+        if same != label:
+            raise ConfigError(f"{path}: arms {same!r} and {label!r} are the same configuration")
+
+
+def _common(
+    methods: Mapping[str, Method], path: Path, what: str, declared: Any
+) -> dict[str, Any]:
+    """Return what all methods of the arms report."""
+    tables: list[Mapping[str, Any]] = [declared(method) for method in methods.values()]
+    shared = {
+        name: shown for name, shown in tables[0].items() if all(name in table for table in tables)
+    }
+    for name, shown in shared.items():
+        if any(table[name] != shown for table in tables):
+            raise ConfigError(
+                f"{path}: methods {', '.join(map(repr, methods))} report {what} {name!r} in "
+                "different ways"
+            )
+    return shared
+
+
+def _check_names(
+    study: Study, metrics: Mapping[str, Metric], curves: Mapping[str, Curve], path: Path
+) -> None:
+    for where, name in _metrics_asked_for(study):
+        if name not in metrics:
+            raise ConfigError(
+                f"{path}: {where}: no metric {name!r} that every arm's method reports; "
+                f"{nearest(name, metrics)}"
+            )
+    axes = [axis.key for axis in study.axes()]
+    for i, plot in enumerate(study.plot):
+        if plot.x is not None and plot.x not in (*axes, *metrics, *curves):
+            raise ConfigError(
+                f"{path}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
+                f"{nearest(plot.x, [*axes, *metrics, *curves])}"
+            )
+
+
+def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
+    yield "metric", study.metric
+    yield from (("metrics", name) for name in study.metrics)
+    for i, claim in enumerate(study.claim):
+        for field in ("metric", "over_metric"):
+            name = getattr(claim, field, None)
+            if name is not None:
+                yield f"claim.{i}.{field}", name
+    for i, plot in enumerate(study.plot):
+        if plot.y is not None:
+            yield f"plot.{i}.y", plot.y
+
+
 def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
-    for factor in study.factor:
-        try:
-            lookup(settings, factor.key)
-        except (KeyError, TypeError):
-            continue
-        raise ConfigError(f"--set {factor.key}: this is what the study varies; edit a copy of it")
+    varied = {factor.key: factor.key for factor in study.factor}
+    for arm in study.arm:
+        varied |= {key: f"{key} of arm {arm.label!r}" for key in dotted_keys(arm.set)}
+    for key in dotted_keys(settings):
+        for other, what in varied.items():
+            if overlap(key, other):
+                what = "this" if key == what else what
+                raise ConfigError(
+                    f"--set {key}: {what} is what the study varies; edit a copy of it"
+                )
 
 
 def _variant(
@@ -171,7 +334,7 @@ def _variant(
     parts = ["quick"] if quick else []
     if data is not None:
         path = Path(data).expanduser()
-        parts.append(path.resolve().name if path.is_dir() else data)
+        parts.append(path.resolve().name if path.is_dir() else path.stem)
     if settings or content:
         different = json.dumps([settings, content], sort_keys=True, default=str)
         parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])
@@ -179,5 +342,4 @@ def _variant(
 
 
 def _rows(trials: Sequence[Trial], store: Store) -> list[Row]:
-    results = ((trial, store.result(trial)) for trial in trials)
-    return [Row(t.arm, t.seed, result["metrics"]) for t, result in results if result is not None]
+    return [row for trial in trials if (row := store.row(trial)) is not None]

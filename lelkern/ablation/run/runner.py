@@ -1,18 +1,21 @@
 """Runs trials, each in a process of its own, a few at a time."""
 
+import contextlib
 import multiprocessing
+import os
 import signal
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-from lelkern.ablation.store import Store
-from lelkern.ablation.trial import Trial
-from lelkern.ablation.worker import Advanced, Done, Failed, work
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.store import Store
+from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, work
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ Event = Started | Advanced | Done | Failed
 
 
 def run_trials(
-    trials: Sequence[Trial], data_file: Path, store: Store, workers: int
+    trials: Sequence[Trial], files: DataFiles, store: Store, workers: int
 ) -> Generator[tuple[Trial, Event], None, None]:
     """Run trials in worker processes and yield what happens to them, as it happens.
 
@@ -34,7 +37,7 @@ def run_trials(
 
     Args:
         trials: what to run, in order.
-        data_file: the images, as :meth:`lelkern.data.ImageData.save` wrote them.
+        files: the data, prepared for these trials.
         store: where the workers put results.
         workers: how many trials run at once.
     """
@@ -45,7 +48,7 @@ def run_trials(
         while waiting or running:
             while waiting and len(running) < workers:
                 trial = waiting.pop()
-                messages, process = _start(context, trial, data_file, store)
+                messages, process = _start(context, trial, files, store)
                 running[messages] = (trial, process)
                 yield trial, Started()
             for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
@@ -75,20 +78,48 @@ def _context() -> BaseContext:
     # The server inherits this: Ctrl-C while it imports torch must not end it with a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        with _importing_alike():
+            forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
     return context
 
 
+@contextlib.contextmanager
+def _importing_alike() -> Iterator[None]:
+    """Let an interpreter that is started here import what this one imports, from its first line.
+
+    Python puts the working directory first on the path of ``python -c``, by which multiprocessing
+    starts the fork server, the resource tracker and, without a fork server, every worker: a file
+    ``random.py`` there would stand for the standard library's, a checkout of lelkern for the
+    installed one. multiprocessing hands this process's path only to workers, after its own imports
+    and after those of the fork server. Workers put the environment right (:class:`Imports`).
+    """
+    # An empty entry is the working directory; what no environment variable can hold is left out.
+    path = [
+        entry or os.getcwd()
+        for entry in sys.path
+        if isinstance(entry, str) and os.pathsep not in entry
+    ]
+    before = {name: os.environ.get(name) for name in Imports.VARIABLES}
+    os.environ.update(PYTHONPATH=os.pathsep.join(path), PYTHONSAFEPATH="1")
+    try:
+        yield
+    finally:
+        Imports.restore(before)
+
+
 def _start(
-    context: BaseContext, trial: Trial, data_file: Path, store: Store
+    context: BaseContext, trial: Trial, files: DataFiles, store: Store
 ) -> tuple[Connection, BaseProcess]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
-        target=work, args=(trial, data_file, store, sender), name=f"trial-{trial.identity}"
+        target=work,
+        args=(trial, files, store, sender, Imports.here()),
+        name=f"trial-{trial.identity}",
     )
-    process.start()
+    with _importing_alike():
+        process.start()
     # Only the worker holds the sending end now, so its death ends the stream.
     sender.close()
     return receiver, process
@@ -99,9 +130,9 @@ def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: St
         event: Event = messages.recv()
     except (EOFError, OSError):  # the worker is gone, perhaps in the middle of a message
         process.join()
-        result = store.result(trial)
-        if result is not None:
-            return Done(result["metrics"], result["seconds"])
+        row, result = store.row(trial), store.result(trial)
+        if row is not None and result is not None:
+            return Done(row.metrics, result["seconds"])
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))
     return event

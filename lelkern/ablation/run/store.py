@@ -1,21 +1,28 @@
 """Where a study keeps its results: one folder a trial, named by the trial's identity.
 
 ``trials/<identity>/result.json`` means that the trial is done; it appears in one step or not at
-all. A trial that failed leaves ``error.txt`` instead and is run again next time.
+all. A trial that failed leaves ``error.txt`` instead and is run again next time. ``data/`` holds
+the data, read once for all trials, and beside it the labels that trials may see.
 """
 
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import lelkern
-from lelkern.ablation.trial import DataSource, Trial
+from lelkern.ablation.results import Row
+from lelkern.ablation.run.trial import Trial
+from lelkern.config import ConfigError
 from lelkern.files import write_text_atomically
+from lelkern.methods.method import Outcome
+
+FORMAT = 2
+"""Of a folder of results. Results of another format are of no use and are not mixed with these."""
+
+_MARKER = "format.json"
 
 
 @dataclass(frozen=True)
@@ -28,29 +35,61 @@ class Store:
 
     folder: Path
 
+    def open(self) -> None:
+        """Claim the folder for results of this format.
+
+        Raises:
+            ConfigError: it holds results of another format.
+        """
+        found = folder_format(self.folder)
+        if found is None:
+            content = json.dumps({"format": FORMAT}) + "\n"
+            write_text_atomically(self.folder / _MARKER, content)
+        elif found != FORMAT:
+            raise ConfigError(
+                f"{self.folder}: holds results of another version of lelkern, which can't be "
+                "compared with these; move it away, or choose another folder with --out"
+            )
+
     def result(self, trial: Trial) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done."""
-        try:
-            text = self._path(trial, "result.json").read_text(encoding="utf-8")
-            result: dict[str, Any] = json.loads(text)
-        except (OSError, ValueError):
+        return read_result(self._path(trial, "result.json"))
+
+    def row(self, trial: Trial) -> Row | None:
+        """Return a finished trial's metrics and curves, or None if it is not done."""
+        result = self.result(trial)
+        if result is None:
             return None
-        return result
+        metrics = {name: _from_json(value) for name, value in result["metrics"].items()}
+        curves = {
+            name: [(x, _from_json(y)) for x, y in points]
+            for name, points in result["curves"].items()
+        }
+        return Row(trial.arm, trial.seed, metrics, curves)
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that are not done, each identity once, in order."""
         unique = {trial.identity: trial for trial in reversed(trials)}
         return [t for t in reversed(unique.values()) if self.result(t) is None]
 
-    def save(self, trial: Trial, metrics: dict[str, float], seconds: float) -> None:
-        """Keep the metrics of a finished trial with all that decided them, and where it ran."""
+    def save(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
+        """Keep what a finished trial found, with all that decided it, and where it ran."""
+        import torch
+
+        import lelkern
+
         result = {
             **trial.describe(),
-            "metrics": metrics,
+            "metrics": {name: _to_json(value) for name, value in outcome.metrics.items()},
+            "curves": {
+                name: [[x, _to_json(y)] for x, y in points]
+                for name, points in outcome.curves.items()
+            },
             "seconds": round(seconds, 3),
             "environment": {
                 "python": platform.python_version(),
                 "lelkern": lelkern.__version__,
+                "torch": torch.__version__,
                 "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             },
         }
@@ -63,12 +102,38 @@ class Store:
         write_text_atomically(path, error)
         return path
 
-    def data_file(self, source: DataSource) -> Path:
-        """Return a file with the images, decoded once for all trials."""
-        path = self.folder / "data" / f"{source.fingerprint}.pt"
-        if not path.exists():
-            source.load().save(path)
-        return path
-
     def _path(self, trial: Trial, name: str) -> Path:
         return self.folder / "trials" / trial.identity / name
+
+
+def folder_format(folder: Path) -> int | None:
+    """Return the format of the results in a folder; None if there are none.
+
+    The first format had no mark; 0 stands for what can't be read.
+    """
+    marker = folder / _MARKER
+    if not marker.exists():
+        return 1 if (folder / "trials").is_dir() else None
+    try:
+        return int(json.loads(marker.read_text(encoding="utf-8"))["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """Return the content of a ``result.json``, or None if there is none that is whole."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(result[key], dict) for key in ("metrics", "curves", "config"))
+        return result if whole and isinstance(result["seconds"], int | float) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _to_json(value: float) -> float | None:
+    """Return None for what JSON has no number for."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _from_json(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -2,65 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import torch
-from pydantic import Field
+from lelkern.ablation.results import Points
+from lelkern.ablation.run.code import code_fingerprint, package_versions
+from lelkern.config import Config
+from lelkern.data.config import DataConfig
+from lelkern.data.kind import Data
+from lelkern.methods import find, get
+from lelkern.methods.method import Method, Outcome
+from lelkern.runtime import Progress, RuntimeConfig
 
-import lelkern
-from lelkern.config import Config, ConfigError, nearest
-from lelkern.data import ImageData, fingerprint, load
-from lelkern.methods import METHODS
-from lelkern.methods.runtime import Progress, RuntimeConfig
-from lelkern.ops import library_path
+LOSS = "loss"
+"""Name of the curve that every trial has: its losses against its steps."""
 
-
-class DataConfig(Config):
-    """Which images a trial learns from and is tested on.
-
-    Attributes:
-        name: a data set's name or a folder (see :mod:`lelkern.data`).
-        image_size: pixels a side to bring every image to; by default its own.
-        seed: of the generator of ``color-digits``, or of a folder's split.
-        test_fraction: share of a folder without ``train`` and ``val`` that is set aside to test.
-    """
-
-    name: str = "color-digits"
-    image_size: int | None = Field(default=None, ge=8)
-    seed: int = Field(default=0, ge=0)
-    test_fraction: float = Field(default=0.2, gt=0, lt=1)
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """A data configuration and where this machine keeps it.
-
-    Attributes:
-        config: what decides the images.
-        root: folder of a named data set's files.
-        download: whether a missing data set may be fetched.
-    """
-
-    config: DataConfig
-    root: Path | None = None
-    download: bool = False
-
-    def load(self) -> ImageData:
-        """Read or generate the images; see :func:`lelkern.data.load`."""
-        return load(self.config.name, **self._arguments())
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash that changes when the images do; see :func:`lelkern.data.fingerprint`."""
-        return fingerprint(self.config.name, **self._arguments())
-
-    def _arguments(self) -> dict[str, Any]:
-        options = self.config.model_dump(exclude={"name"})
-        return {"root": self.root, "download": self.download, **options}
+MOST_POINTS = 200
+"""A longer series of losses is kept as the means of so many parts."""
 
 
 @dataclass(frozen=True)
@@ -69,80 +30,83 @@ class Trial:
 
     Attributes:
         arm: label of the arm or the baseline that it belongs to.
-        method: name of the recipe.
-        config: the recipe's configuration.
+        method: name of the recipe, or the path of its file.
+        settings: the recipe's whole configuration, as JSON: a worker has to know it before it has
+            imported the recipe.
         runtime: device, precision and threads, with nothing left to decide.
-        data: fingerprint of the images.
+        data: what decides which labels are seen, and which data.
+        fingerprint: of the data.
         seed: decides everything random.
     """
 
     arm: str
     method: str
-    config: Config
+    settings: str
     runtime: RuntimeConfig
-    data: str
+    data: DataConfig
+    fingerprint: str
     seed: int
 
     @cached_property
+    def recipe(self) -> Method:
+        """The method, imported."""
+        return get(self.method)
+
+    @cached_property
+    def config(self) -> Config:
+        """The recipe's configuration."""
+        return self.recipe.config.parse(json.loads(self.settings), self.arm)
+
+    @cached_property
     def identity(self) -> str:
-        """A hash of all that decides the result, code and PyTorch included, but of no label."""
+        """A hash of all that decides the result, code and packages included, but of no label."""
         content = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
         """Return what the identity is made of, as plain data."""
         return {
-            "code": code_fingerprint(),
-            "torch": torch.__version__,
-            "method": self.method,
-            "config": self.config.model_dump(mode="json"),
+            "code": code_fingerprint(self.method, self.runtime.device),
+            "packages": dict(package_versions(self.method)),
+            "method": find(self.method).path.stem.replace("_", "-"),
+            "config": json.loads(self.settings),
             "runtime": self.runtime.model_dump(mode="json"),
-            "data": self.data,
+            "data": self.fingerprint,
+            "labels": self.data.budget(),
             "seed": self.seed,
         }
 
-    def run(self, data: ImageData, progress: Progress) -> dict[str, float]:
-        """Train and evaluate; return the metrics."""
+    def run(self, data: Data, progress: Progress) -> Outcome:
+        """Train and evaluate, and record the losses.
+
+        Args:
+            data: what the recipe may see: labels that the budget hides are -1.
+            progress: called after each step with the number of steps done and the loss.
+
+        Raises:
+            ValueError: the recipe reports other metrics or curves than it declares.
+        """
+        import torch
+
         torch.set_num_threads(self.runtime.threads)
-        run = METHODS[self.method].run
-        return run(self.config, data, self.seed, self.runtime, progress)
+        losses: list[tuple[float, float]] = []
+
+        def record(step: int, loss: float) -> None:
+            losses.append((step, loss))
+            progress(step, loss)
+
+        outcome = self.recipe.run(self.config, data, self.seed, self.runtime, record)
+        self.recipe.confirm(outcome)
+        return Outcome(outcome.metrics, {**outcome.curves, LOSS: thinned(losses)})
 
 
-@cache
-def code_fingerprint() -> str:
-    """Return a hash of the code that computes results: lelkern's own, and its kernels in use.
-
-    Commands, studies and plots are left out: they decide what is run and shown, not what it gives.
-    """
-    package = Path(lelkern.__file__).parent
-    files = [
-        path
-        for path in sorted(package.rglob("*.py"))
-        if path.relative_to(package).parts[0] not in ("ablation", "cli", "__main__.py")
+def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> Points:
+    """Return a series as the means of at most ``most`` parts of (nearly) equal length."""
+    if len(points) <= most:
+        return points
+    edges = [len(points) * i // most for i in range(most + 1)]
+    parts = [points[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [
+        (math.fsum(x for x, _ in part) / len(part), math.fsum(y for _, y in part) / len(part))
+        for part in parts
     ]
-    library = library_path()
-    digest = hashlib.sha256()
-    for path in (*files, *([library] if library else [])):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def parse_recipe(
-    method: str, settings: Mapping[str, Any], source: str
-) -> tuple[Config, DataConfig, RuntimeConfig]:
-    """Split settings into the recipe's own, those under ``data`` and those under ``runtime``.
-
-    Raises:
-        ConfigError: an unknown method or key, a wrong type or a value out of range.
-    """
-    if method not in METHODS:
-        raise ConfigError(f"{source}: unknown method {method!r}; {nearest(method, METHODS)}")
-    own = dict(settings)
-    data = own.pop("data", {})
-    runtime = own.pop("runtime", {})
-    return (
-        METHODS[method].config.parse(own, source),
-        DataConfig.parse(data, f"{source}: data"),
-        RuntimeConfig.parse(runtime, f"{source}: runtime"),
-    )

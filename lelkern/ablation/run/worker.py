@@ -1,10 +1,11 @@
-"""What a worker process does: one trial, from the images to ``result.json``.
+"""What a worker process does: one trial, from the data to ``result.json``.
 
 The runner's fork server imports this module once, with torch, kornia and scikit-learn, so that a
 fresh process for every trial costs milliseconds instead of seconds.
 """
 
 import contextlib
+import os
 import signal
 import time
 import traceback
@@ -12,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import ClassVar, Self
 
 import kornia.augmentation  # noqa: F401 (imported here once rather than in every worker)
 import sklearn.linear_model  # noqa: F401
 from threadpoolctl import threadpool_limits
 
-from lelkern.ablation.store import Store
-from lelkern.ablation.trial import Trial
-from lelkern.data import ImageData
+import lelkern
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.store import Store
+from lelkern.ablation.run.trial import Trial
 
 _SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -48,7 +51,52 @@ class Failed:
     file: Path
 
 
-def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> None:
+@dataclass(frozen=True)
+class Imports:
+    """What decides which code a process imports, so that a worker runs its parent's.
+
+    Attributes:
+        lelkern: the file of the package, links resolved; its code names the trials.
+        environment: :attr:`VARIABLES` with their values; None stands for one that is not set.
+    """
+
+    VARIABLES: ClassVar[tuple[str, ...]] = ("PYTHONPATH", "PYTHONSAFEPATH")
+
+    lelkern: str
+    environment: Mapping[str, str | None]
+
+    @classmethod
+    def here(cls) -> Self:
+        """Return those of this process."""
+        environment = {name: os.environ.get(name) for name in cls.VARIABLES}
+        return cls(os.path.realpath(lelkern.__file__), environment)
+
+    @staticmethod
+    def restore(environment: Mapping[str, str | None]) -> None:
+        """Set this process's environment variables, on which the processes it starts depend."""
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def adopt(self) -> None:
+        """Make the environment that of the parent.
+
+        Raises:
+            ImportError: this process has imported another lelkern.
+        """
+        self.restore(self.environment)
+        own = os.path.realpath(lelkern.__file__)
+        if own != self.lelkern:
+            raise ImportError(
+                f"the worker imported lelkern from {own}, but the study runs with {self.lelkern}"
+            )
+
+
+def work(
+    trial: Trial, files: DataFiles, store: Store, messages: Connection, imports: Imports
+) -> None:
     """Run a trial in this process and report by ``messages``; the result is stored from here.
 
     The parent decides about interrupts, so Ctrl-C is ignored; when the parent is gone, the next
@@ -65,8 +113,9 @@ def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> N
 
     with contextlib.suppress(BrokenPipeError):
         try:
+            imports.adopt()
             with threadpool_limits(trial.runtime.threads):
-                metrics = trial.run(ImageData.load(data_file), report)
+                outcome = trial.run(files.load(trial), report)
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -75,5 +124,5 @@ def work(trial: Trial, data_file: Path, store: Store, messages: Connection) -> N
             messages.send(Failed(summary, file))
         else:
             seconds = time.monotonic() - started
-            store.save(trial, metrics, seconds)
-            messages.send(Done(metrics, seconds))
+            store.save(trial, outcome, seconds)
+            messages.send(Done(outcome.metrics, seconds))

@@ -46,10 +46,6 @@ def load_study(name_or_file: str) -> Study:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    if isinstance(data.get("plot"), dict):
-        data["plot"] = [data["plot"]]
-    if isinstance(data.get("claim"), dict):
-        data["claim"] = [data["claim"]]
     study = Study.parse(data, str(path))
     try:
         study.quickened()

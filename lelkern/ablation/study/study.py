@@ -4,17 +4,18 @@ The file is data, not code. Its arms are a grid: of one or two factors, or of na
 factor or none. Every arm is a method with settings of its own, and all of them share seeds.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
-from lelkern.config import Config, merge, nearest, nest
+from lelkern.config import Config, dotted_keys, merge, nearest, nest, overlap
 
 BUDGET_KEYS = ("data.labels_per_class", "data.labels")
 """What of the data arms may differ in: which labels they see."""
@@ -27,13 +28,11 @@ class NamedArm(Config):
         label: its name in tables, plots and claims.
         method: name of the recipe; by default the study's.
         set: settings over those of the study's ``base``.
-        only: settings instead of those of ``base``, for a method with other keys.
     """
 
     label: str
     method: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
-    only: dict[str, Any] | None = None
 
 
 class Baseline(NamedArm):
@@ -69,7 +68,7 @@ class Study(Config):
         metrics: further metrics in the table.
         seeds: number of seeds; all arms share them.
         minutes: what the study takes on two CPU cores, as measured.
-        base: settings over the methods' defaults, for all arms.
+        base: settings over the methods' defaults, for every arm and baseline whose method has them.
         factor: what is varied; with ``arm`` at most one, without one or two.
         arm: named arms.
         baseline: what arms are compared with.
@@ -91,6 +90,12 @@ class Study(Config):
     claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = Field(min_length=1)
     plot: tuple[Plot, ...] = Field(min_length=1)
     quick: Quick = Quick()
+
+    @field_validator("claim", "plot", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """Take ``[plot]`` for ``[[plot]]`` where there is one."""
+        return (value,) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _grid_is_one(self) -> Self:
@@ -121,14 +126,13 @@ class Study(Config):
             if group == "runtime" or (group == "data" and factor.key not in BUDGET_KEYS):
                 raise ValueError(f"factor {factor.key!r}: all arms share data and runtime")
         keys = [factor.key for factor in self.factor]
-        for key in keys:
-            for other in keys:
-                if other.startswith(f"{key}."):
-                    raise ValueError(f"factor {other!r} is part of factor {key!r}")
-        for arm in (*self.arm, *self.baseline):
-            for key in keys:
-                if arm in self.arm and _has(arm.set, key):
-                    raise ValueError(f"arm {arm.label!r} sets {key!r}, which is a factor")
+        for one, other in itertools.combinations(keys, 2):
+            if overlap(one, other):
+                raise ValueError(f"factors {one!r} and {other!r}: one is part of the other")
+        for arm in self.arm:
+            for key, own in itertools.product(keys, dotted_keys(arm.set)):
+                if overlap(key, own):
+                    raise ValueError(f"arm {arm.label!r} sets {own!r}, and {key!r} is a factor")
         varied = any(factor.key == "method" for factor in self.factor)
         if varied and any(arm.method for arm in self.arm):
             raise ValueError("factor 'method': the named arms have methods of their own")
@@ -176,8 +180,7 @@ class Study(Config):
     def baseline_arms(self) -> tuple[Arm, ...]:
         """Return the baselines as arms without a place on the grid."""
         return tuple(
-            Arm(b.label, (), b.method or self.method or "", self._settings(b), {})
-            for b in self.baseline
+            Arm(b.label, (), b.method or self.method or "", b.set, {}) for b in self.baseline
         )
 
     def quickened(self) -> "Study":
@@ -190,12 +193,8 @@ class Study(Config):
         for factor in plain["factor"]:
             if factor["key"] in self.quick.values:
                 kept = self.quick.values[factor["key"]]
-                names = dict(zip(map(str, factor["values"]), factor["names"], strict=False))
-                factor.update(
-                    values=kept,
-                    pairs_of=(),
-                    names=tuple(names[str(v)] for v in kept if str(v) in names),
-                )
+                names = [factor["names"][factor["values"].index(v)] for v in kept if factor["names"]]
+                factor.update(values=kept, pairs_of=(), names=tuple(names))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
         plain["base"] = merge(self.base, self.quick.base)
@@ -203,23 +202,15 @@ class Study(Config):
 
     def _cell(self, label: str, place: tuple[int, ...], values: Mapping[str, Any]) -> Arm:
         named = self.arm[place[0]] if self.arm else None
-        settings = self._settings(named)
+        settings = dict(named.set) if named else {}
         method = (named.method if named else None) or self.method
         for key, value in values.items():
             if key == "method":
                 method = value
             elif key != ARM:
                 settings = merge(settings, nest(key, value))
-        assert method is not None
+        assert method is not None  # _factors_may_vary requires it
         return Arm(label, place, method, settings, values)
-
-    def _settings(self, named: NamedArm | None) -> dict[str, Any]:
-        if named is None:
-            return dict(self.base)
-        if named.only is None:
-            return merge(self.base, named.set)
-        shared = {key: self.base[key] for key in ("data", "runtime") if key in self.base}
-        return merge(shared, named.only, named.set)
 
 
 def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) -> None:
@@ -244,11 +235,3 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
 def _twice(names: list[str]) -> str | None:
     return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
-
-def _has(settings: Mapping[str, Any], dotted: str) -> bool:
-    value: Any = settings
-    for key in dotted.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            return False
-        value = value[key]
-    return True

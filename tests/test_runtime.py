@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lelkern.config import ConfigError
-from lelkern.methods.runtime import RuntimeConfig
+from lelkern.runtime import RuntimeConfig
 
 
 def test_resolve_leaves_nothing_to_decide_and_decides_once():

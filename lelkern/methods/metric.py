@@ -1,6 +1,5 @@
-"""The metrics that methods report: how each is named and written, and which way is better."""
+"""What a method reports: how a metric or a curve is named and written, and which way is better."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,7 @@ class Metric:
     Attributes:
         label: its name in tables and on axes.
         better: which way is better; ``neither`` where that depends on the question.
-        unit: written after the number; a fraction is shown in percent.
+        unit: written after the number; a fraction, whose unit is ``%``, is shown in percent.
         digits: decimals of the number as shown.
     """
 
@@ -49,20 +48,19 @@ class Metric:
         return f"{self.shown(value):+,.{self.digits}f} {unit}".rstrip()
 
 
-def _fraction(label: str) -> Metric:
+def percentage(label: str) -> Metric:
+    """Return the metric of a share in [0, 1], such as an accuracy, of which more is better."""
     return Metric(label, better="higher", unit="%", digits=1)
 
 
-METRICS: Mapping[str, Metric] = {
-    "linear_probe": _fraction("linear probe"),
-    "linear_probe_projection": _fraction("linear probe on projection"),
-    "knn": _fraction("k-NN"),
-    "knn_projection": _fraction("k-NN on projection"),
-    "contrastive_accuracy": _fraction("contrastive accuracy"),
-    "contrastive_entropy": Metric("contrastive entropy", unit="nats", digits=2),
-    "alignment": Metric("alignment", better="lower"),
-    "uniformity": Metric("uniformity", better="lower", unit="nats", digits=2),
-    "tolerance": Metric("tolerance"),
-    "parameters": Metric("encoder parameters", digits=0),
-    "final_loss": Metric("final loss", better="lower", unit="nats"),
-}
+@dataclass(frozen=True)
+class Curve:
+    """How a person reads a series of points (x, y): accuracy against labels bought, for example.
+
+    Attributes:
+        x: what runs along the horizontal axis.
+        y: what is measured there.
+    """
+
+    x: Metric
+    y: Metric

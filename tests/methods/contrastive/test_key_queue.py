@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lelkern.methods.moco import KeyQueue
+from lelkern.methods.contrastive._key_queue import KeyQueue
 
 
 def numbered(start, n, device="cpu"):

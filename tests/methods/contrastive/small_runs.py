@@ -2,7 +2,7 @@
 
 import torch
 
-from lelkern.methods.runtime import RuntimeConfig
+from lelkern.runtime import RuntimeConfig
 
 SMALL = {
     "encoder": {"width": 4, "depth": 1},

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Literal
 
-import torch
 from pydantic import Field
 
 from lelkern.config import Config, ConfigError
@@ -40,6 +39,8 @@ class RuntimeConfig(Config):
         Raises:
             ConfigError: a GPU is asked for and there is none.
         """
+        import torch  # not needed to read a configuration
+
         device = self.device
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("runtime.device: must be cpu, since PyTorch sees no GPU, got cuda")
@@ -52,12 +53,16 @@ class RuntimeConfig(Config):
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which encoders run."""
+        import torch
+
         resolved = self.resolve()
         enabled = resolved.precision == "bfloat16"
         return torch.autocast(resolved.device, torch.bfloat16, enabled=enabled)
 
 
 def _native_bfloat16(device: str) -> bool:
+    import torch
+
     if device == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
     # The query is newer than the oldest torch that is supported; without it, float32 is safe.

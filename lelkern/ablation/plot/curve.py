@@ -1,0 +1,87 @@
+"""Curves that trials report, such as the loss against the steps: means over seeds, with bands."""
+
+from collections.abc import Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from numpy.typing import NDArray
+
+from lelkern.ablation.judge.statistics import estimate
+from lelkern.ablation.plot.picture import Picture
+from lelkern.ablation.plot.style import BASELINE_STYLES, SERIES, VERMILION, bound_fraction
+from lelkern.ablation.results import Points
+from lelkern.methods.metric import Metric
+
+_SIZE = (8.0, 4.9)  # inches
+
+
+def size(picture: Picture) -> tuple[float, float]:
+    """Return width and height in inches."""
+    return _SIZE
+
+
+def draw(figure: SubFigure, picture: Picture) -> None:
+    """Draw one line a level of the plot's ``lines``, with those of the baselines."""
+    curve, name = picture.curve, picture.plot.x
+    assert curve is not None
+    assert name is not None
+    axes = figure.add_subplot()
+    for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
+        series = [row.curves[name] for arm in arms for row in picture.rows(arm) if name in row.curves]
+        _draw_band(axes, curve.y, series, color=color, linestyle="-", label=label or arms[0])
+    for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
+        series = [r.curves[name] for r in picture.rows(baseline.label) if r.curves.get(name)]
+        _draw_band(
+            axes, curve.y, series, color="0.35", linestyle=linestyle, label=baseline.label
+        )
+    for label, value in picture.plot.reference.items():
+        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
+    if picture.plot.published is not None:
+        published = picture.plot.published
+        axes.plot(
+            [float(x) for x in published.x],
+            published.y,
+            color=VERMILION,
+            marker="s",
+            markerfacecolor="none",
+            linestyle="--",
+            label=f"{published.source}: {published.label}",
+        )
+    axes.set_xscale(picture.plot.scale)
+    axes.set_xlabel(curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log"))
+    axes.set_ylabel(curve.y.axis_label)
+    bound_fraction(axes, curve.y)
+    axes.grid(axis="y", color="0.92")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+
+
+def _draw_band(
+    axes: Axes, metric: Metric, series: Sequence[Points], *, color: str, linestyle: str, label: str
+) -> None:
+    """Draw the mean of several curves and its 95 % interval, where all of them are defined."""
+    series = [points for points in series if len(points)]
+    if not series:
+        return
+    x, table = common_grid(series)
+    estimates = [estimate([float(y) for y in column]) for column in table.T]
+    mean = np.array([metric.shown(e.mean) for e in estimates])
+    axes.plot(x, mean, color=color, linestyle=linestyle, linewidth=1.5, label=label, zorder=3)
+    if all(e.half_width is not None for e in estimates):
+        half = np.array([metric.shown(e.half_width or 0.0) for e in estimates])
+        axes.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+
+
+def common_grid(series: Sequence[Points]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bring curves to the x that all of them cover, by linear interpolation.
+
+    Returns:
+        x (P,), every x of any curve in the range of all, and y (curves, P).
+    """
+    tables = [np.asarray(points, dtype=np.float64) for points in series]
+    low = max(table[:, 0].min() for table in tables)
+    high = min(table[:, 0].max() for table in tables)
+    every = np.unique(np.concatenate([table[:, 0] for table in tables]))
+    x = every[(every >= low) & (every <= high)]
+    return x, np.stack([np.interp(x, table[:, 0], table[:, 1]) for table in tables])

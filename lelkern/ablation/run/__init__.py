@@ -1,0 +1,1 @@
+"""How a study's trials run, and where their results are kept."""

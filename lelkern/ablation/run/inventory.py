@@ -1,0 +1,113 @@
+"""What is stored below a folder: which trials a study could still use, and which none can."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lelkern.ablation.run.code import code_fingerprint, package_versions
+from lelkern.ablation.run.store import FORMAT, folder_format, read_result
+from lelkern.methods import available
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of results.
+
+    Attributes:
+        path: the folder.
+        study: name of the study whose results were put there last.
+        usable: folders of finished trials that the present code would give again.
+        stale: folders of finished trials of other code, packages or kernels.
+        failed: folders of trials that ended in an error.
+        data: files of data of which a usable trial has need.
+        stale_data: other files of data.
+    """
+
+    path: Path
+    study: str
+    usable: tuple[Path, ...]
+    stale: tuple[Path, ...]
+    failed: tuple[Path, ...]
+    data: tuple[Path, ...]
+    stale_data: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return _size(self.path)
+
+    def removable(self) -> tuple[Path, ...]:
+        """Return what no study can use: trials' folders and files of data."""
+        return (*self.stale, *self.failed, *self.stale_data)
+
+    def removable_size(self) -> int:
+        """Return the bytes of what no study can use."""
+        return sum(map(_size, self.removable()))
+
+
+def take_stock(root: Path) -> list[Folder]:
+    """Return the folders of results at and below a folder, sorted by path."""
+    return [_folder(trials.parent) for trials in sorted(_trial_folders(root))]
+
+
+def _trial_folders(root: Path) -> Iterator[Path]:
+    """Yield every ``trials`` folder; those of trials are not searched."""
+    if (root / "trials").is_dir():
+        yield root / "trials"
+        return
+    if root.is_dir():
+        for path in root.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                yield from _trial_folders(path)
+
+
+def _folder(path: Path) -> Folder:
+    usable, stale, failed, used = [], [], [], set()
+    for trial in sorted((path / "trials").iterdir()):
+        if not trial.is_dir():
+            continue
+        result = read_result(trial / "result.json")
+        if result is None:
+            failed.append(trial)
+        elif folder_format(path) == FORMAT and _is_usable(result):
+            usable.append(trial)
+            used.add(result["data"])
+        else:
+            stale.append(trial)
+    files = sorted((path / "data").iterdir()) if (path / "data").is_dir() else []
+    data = [file for file in files if any(file.name.startswith(name) for name in used)]
+    return Folder(
+        path,
+        _study(path),
+        *map(tuple, (usable, stale, failed)),
+        data=tuple(data),
+        stale_data=tuple(file for file in files if file not in data),
+    )
+
+
+def _is_usable(result: dict[str, Any]) -> bool:
+    """Whether the present code would give this result again.
+
+    A trial of a file beside a study says nothing of where that is, and is kept.
+    """
+    method = result.get("method")
+    if method not in available():
+        return True
+    device = result.get("runtime", {}).get("device", "cpu")
+    return result.get("code") == code_fingerprint(method, device) and result.get(
+        "packages"
+    ) == dict(package_versions(method))
+
+
+def _study(path: Path) -> str:
+    try:
+        return str(json.loads((path / "summary.json").read_text(encoding="utf-8"))["study"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "?"
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,65 @@
+"""What a shell can complete: names of studies, methods, data sets and keys.
+
+click makes the rest: ``eval "$(_LELKERN_COMPLETE=bash_source lelkern)"``, and likewise for zsh and
+fish.
+"""
+
+import click
+from click.shell_completion import CompletionItem
+
+from lelkern.ablation.study import load_study, shipped_studies
+from lelkern.errors import UserError
+from lelkern.methods import available
+
+
+def complete_study(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the shipped studies, and files."""
+    names = [CompletionItem(name) for name in shipped_studies() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+def complete_method(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the methods, each with what it is."""
+    return [
+        CompletionItem(method.name, help=method.summary)
+        for method in available().values()
+        if method.name.startswith(incomplete)
+    ]
+
+
+def complete_data(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the data sets, and files."""
+    from lelkern.data import DATA_SETS
+
+    names = [CompletionItem(name) for name in DATA_SETS if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+def complete_key(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the keys of the study's methods, with their meanings."""
+    from lelkern.cli.config_keys import keys_of
+    from lelkern.data.config import DataConfig
+    from lelkern.methods import get
+    from lelkern.runtime import RuntimeConfig
+
+    try:
+        study = load_study(context.params.get("study") or "")
+        configs = [get(arm.method).config for arm in study.arms()]
+    except UserError:
+        return []
+    found = [key for config in dict.fromkeys(configs) for key in keys_of(config)]
+    found += [*keys_of(DataConfig, "data."), *keys_of(RuntimeConfig, "runtime.")]
+    meanings = {key.written: key.meaning for key in found}
+    return [
+        CompletionItem(f"{name}=", help=meaning)
+        for name, meaning in meanings.items()
+        if name.startswith(incomplete)
+    ]

@@ -1,0 +1,78 @@
+"""``lelkern methods``: which methods there are, and what one can be told."""
+
+import json
+from dataclasses import asdict
+from itertools import groupby
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from lelkern.cli.completion import complete_method
+from lelkern.cli.output import out
+from lelkern.methods import available
+
+
+@click.command("methods")
+@click.argument("name", required=False, shell_complete=complete_method)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the methods by chapter; with NAME, its keys with type, default and meaning.
+
+    A key is set by `lelkern ablate ... --set KEY=VALUE`, or in a study's [base].
+    """
+    if name is None:
+        _list(as_json)
+    else:
+        _show(name, as_json)
+
+
+def _list(as_json: bool) -> None:
+    methods = list(available().values())
+    if as_json:
+        rows = [{"name": m.name, "chapter": m.chapter, "summary": m.summary} for m in methods]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("method", "what it is")
+    for chapter, group in groupby(methods, lambda method: method.chapter):
+        table.add_section()
+        table.add_row(f"[bold]{chapter.replace('_', ' ')}[/]", "")
+        for method in group:
+            table.add_row(f"  {method.name}", escape(method.summary))
+    out().print(table)
+
+
+def _show(name: str, as_json: bool) -> None:
+    from lelkern.cli.config_keys import keys_of
+    from lelkern.data.config import DataConfig
+    from lelkern.methods import get
+    from lelkern.runtime import RuntimeConfig
+
+    method = get(name)
+    shared = [*keys_of(DataConfig, "data."), *keys_of(RuntimeConfig, "runtime.")]
+    keys = [*keys_of(method.config), *shared]
+    reports = {key: metric.axis_label for key, metric in method.metrics.items()}
+    curves = {k: f"{c.y.axis_label} against {c.x.axis_label}" for k, c in method.curves.items()}
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "name": name,
+                    "data": method.data.kind,
+                    "keys": [asdict(key) for key in keys],
+                    "metrics": reports,
+                    "curves": curves,
+                },
+                indent=2,
+            )
+        )
+        return
+    table = Table("key", "takes", "default", "meaning", title=escape(name))
+    for key in keys:
+        table.add_row(*(escape(text) for text in asdict(key).values()))
+    console = out()
+    console.print(table)
+    console.print(f"takes data of the kind: {method.data.kind}")
+    console.print("reports: " + escape(", ".join(f"{k} ({label})" for k, label in reports.items())))
+    if curves:
+        console.print("curves: " + escape("; ".join(f"{k} ({s})" for k, s in curves.items())))

@@ -1,0 +1,82 @@
+"""``lelkern runs``: which results are stored where, and which are of no use any more."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from lelkern.ablation.run.inventory import Folder, take_stock
+from lelkern.cli.output import err, out
+
+
+@dataclass(frozen=True)
+class _Line:
+    folder: str
+    study: str
+    trials: int
+    stale: int
+    failed: int
+    megabytes: float
+
+
+@click.command("runs")
+@click.argument(
+    "folder", default="runs", type=click.Path(exists=False, file_okay=False, path_type=Path)
+)
+@click.option("--prune", is_flag=True, help="Remove what no study can use any more, after asking.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
+    """List the results below FOLDER: finished trials, stale ones, failed ones, and their size.
+
+    A stale trial was run by other code, packages or kernels than are there now, so that no study
+    can use it; the data of trials that are gone are stale, too.
+    """
+    stock = take_stock(folder)
+    lines = [
+        _Line(
+            str(found.path),
+            found.study,
+            len(found.usable),
+            len(found.stale),
+            len(found.failed),
+            round(found.size / 1e6, 1),
+        )
+        for found in stock
+    ]
+    if as_json and not prune:
+        click.echo(json.dumps([asdict(line) for line in lines], indent=2))
+        return 0
+    if not stock:
+        err().print(f"{escape(str(folder))}: no results", soft_wrap=True)
+        return 0
+    if not prune:
+        table = Table("folder", "study", "trials", "stale", "failed", "MB")
+        for line in lines:
+            table.add_row(*(escape(str(value)) for value in asdict(line).values()))
+        out().print(table)
+        return 0
+    return _prune(stock, yes)
+
+
+def _prune(stock: list[Folder], yes: bool) -> int:
+    doomed = [path for found in stock for path in found.removable()]
+    if not doomed:
+        out().print("Nothing is stale.")
+        return 0
+    trials = sum(len(found.stale) + len(found.failed) for found in stock)
+    size = sum(found.removable_size() for found in stock)
+    question = f"Remove {trials} trials and stale data, {size / 1e6:.1f} MB?"
+    if not yes and not click.confirm(question, err=True):
+        return 0
+    for path in doomed:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    out().print(f"Removed {trials} trials and stale data, {size / 1e6:.1f} MB.")
+    return 0

@@ -1,0 +1,79 @@
+"""The one format that data of every kind is saved in: PyTorch's, weights only, so no code."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lelkern.data.errors import DataError
+from lelkern.data.kind import Data
+from lelkern.files import write_atomically
+
+K = TypeVar("K")
+
+
+def save_content(data: Data, path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write data to one file, whole or not at all.
+
+    The file appears under its name only when complete, so that another process never reads half of
+    it and an interrupted run leaves no broken cache.
+
+    Args:
+        data: what is saved.
+        path: the file; its folder is created where missing, and its suffix is of no account.
+        content: tensors, or NumPy arrays, but not both; strings, numbers, None; tuples of these;
+            and lists and mappings of all.
+    """
+    whole = {"kind": data.kind, **_convert(content, np.ndarray, torch.tensor)}
+    write_atomically(Path(path), lambda partial: torch.save(whole, partial))
+
+
+def load_content(
+    cls: type[Data],
+    path: str | os.PathLike[str],
+    build: Callable[[dict[str, Any]], K],
+    *,
+    numpy: bool,
+) -> K:
+    """Read a file written by :func:`save_content`.
+
+    The tensors are memory-mapped: loading is immediate, and worker processes that load the same
+    file share its pages.
+
+    Args:
+        cls: the kind of data that the file must hold.
+        path: the file.
+        build: makes the data of the content.
+        numpy: whether to give arrays rather than tensors.
+
+    Raises:
+        DataError: the file does not exist, is damaged, or holds something else.
+    """
+    alien = f"{path}: not a data set written by {cls.__name__}.save"
+    try:
+        content = torch.load(path, mmap=True, weights_only=True)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise DataError(f"{path}: {reason}") from error
+    # What a damaged byte makes of the archive or the pickle in it can be an error of any type.
+    except Exception as error:
+        raise DataError(alien) from error
+    if not isinstance(content, dict) or content.pop("kind", None) != cls.kind:
+        raise DataError(alien)
+    try:
+        return build(_convert(content, Tensor, Tensor.numpy) if numpy else content)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise DataError(alien) from error
+
+
+def _convert(content: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Convert whatever is of one type in nested mappings and lists."""
+    if isinstance(content, Mapping):
+        return {key: _convert(value, kind, convert) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_convert(value, kind, convert) for value in content]
+    return convert(content) if isinstance(content, kind) else content

@@ -1,0 +1,63 @@
+"""The settings that contrastive recipes share, and the data that fit them."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lelkern.augment import AugmentConfig, Color, Crop
+from lelkern.config import Config
+from lelkern.data import ImageData
+from lelkern.methods.contrastive._evaluation import check_evaluation
+from lelkern.models import ConvEncoderConfig, EncoderConfig, HeadConfig
+from lelkern.optim import OptimizerConfig
+
+
+class ContrastiveConfig(Config):
+    """Everything that decides a contrastive run besides the method, the images and the seed.
+
+    Attributes:
+        encoder: the network f, whose representation h = f(x) is kept.
+        head: the network g; the loss compares z = g(h).
+        augment: what makes two views of an image differ, in order. By default milder crops and
+            fuller changes of hue than SimCLR's, for small images without much background.
+        temperature: the loss's tau.
+        batch_size: images a step.
+        steps: optimiser steps; 0 leaves the encoder as it was drawn.
+        optimizer: the optimiser and its learning rate.
+    """
+
+    encoder: EncoderConfig = ConvEncoderConfig()
+    head: HeadConfig = HeadConfig()
+    augment: AugmentConfig = (
+        Crop(min_scale=0.5),
+        Color(brightness=0.4, contrast=0.4, hue=0.5, p=1.0, grey_p=0.5),
+    )
+    temperature: float = Field(default=0.2, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+    steps: int = Field(default=480, ge=0)
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+
+def training_images(data: ImageData) -> Tensor:
+    """Return all images that may be learned from, (N, 3, H, W), whether or not they have labels."""
+    if data.unlabeled_images is None:
+        return data.train_images
+    return torch.cat([data.train_images, data.unlabeled_images])
+
+
+def check_images(config: ContrastiveConfig, number: int, height: int, width: int) -> None:
+    """Raise ValueError if there are too few images for a batch, or they are not square."""
+    if number < config.batch_size:
+        raise ValueError(
+            f"batch_size must be at most the number of training images, {number}, "
+            f"got {config.batch_size}"
+        )
+    if height != width:
+        raise ValueError(f"images must be square, got {height}x{width}; set data.image_size")
+
+
+def check(config: ContrastiveConfig, data: ImageData) -> None:
+    """Raise ValueError if a recipe could not train on these images or be judged by them."""
+    unlabeled = 0 if data.unlabeled_images is None else len(data.unlabeled_images)
+    check_images(config, len(data.train_images) + unlabeled, *data.train_images.shape[2:])
+    check_evaluation(data)

@@ -1,0 +1,111 @@
+"""What contrastive methods are judged by, once their encoder is frozen."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lelkern.augment import Augment, AugmentConfig
+from lelkern.data import ImageData
+from lelkern.evaluate import (
+    alignment,
+    contrastive_statistics,
+    extract,
+    knn,
+    linear_probe,
+    tolerance,
+    uniformity,
+)
+from lelkern.evaluate.features import to_unit
+from lelkern.methods.metric import Metric, percentage
+from lelkern.methods.training import seeded
+
+CLASSIFIERS: Mapping[str, Metric] = {
+    "linear_probe": percentage("linear probe"),
+    "knn": percentage("k-NN"),
+}
+"""Accuracy of classifiers that are fitted to a representation."""
+
+METRICS: Mapping[str, Metric] = {
+    **CLASSIFIERS,
+    "linear_probe_projection": percentage("linear probe on projection"),
+    "knn_projection": percentage("k-NN on projection"),
+    "contrastive_accuracy": percentage("contrastive accuracy"),
+    "contrastive_entropy": Metric("contrastive entropy", unit="nats", digits=2),
+    "alignment": Metric("alignment", better="lower"),
+    "uniformity": Metric("uniformity", better="lower", unit="nats", digits=2),
+    "tolerance": Metric("tolerance"),
+    "parameters": Metric("encoder parameters", digits=0),
+    "final_loss": Metric("final loss", better="lower", unit="nats"),
+}
+"""What every contrastive method reports: that of :func:`evaluate`, and ``final_loss``."""
+
+
+def evaluate(
+    encoder: nn.Module,
+    head: nn.Module,
+    augment: AugmentConfig,
+    temperature: float,
+    data: ImageData,
+    seed: int,
+) -> dict[str, float]:
+    """Judge h = f(x) and z = g(h); both networks stay as they are.
+
+    Accuracies are those of classifiers that are fitted to features of the labelled training
+    images and tested on the test images. What is measured on z follows the loss: contrastive
+    accuracy and entropy and alignment on two augmented views of every test image, uniformity and
+    tolerance on the test images as they are.
+
+    Args:
+        encoder: f: images (N, 3, H, W), float in [0, 1], to h (N, features).
+        head: g: h to z (N, out).
+        augment: the augmentations that make the views.
+        temperature: of the contrastive distribution.
+        data: images, with at least two classes among the visible labels.
+        seed: decides the views.
+
+    Returns:
+        The metrics by name; tolerance is NaN where no two test images share a class.
+    """
+    train_x, train_y = labelled_images(data)
+    train_h, train_z = extract([encoder, head], train_x)
+    test_h, test_z = extract([encoder, head], data.test_images)
+    test_y = data.test_labels
+    t = Augment(augment, data.test_images.shape[-1])
+    with seeded(seed):
+        _, z1 = extract([encoder, head], data.test_images, preprocess=lambda x: t(to_unit(x)))
+        _, z2 = extract([encoder, head], data.test_images, preprocess=lambda x: t(to_unit(x)))
+    contrastive = contrastive_statistics(z1, z2, temperature)
+    return {
+        "linear_probe": linear_probe(train_h, train_y, test_h, test_y),
+        "knn": knn(train_h, train_y, test_h, test_y),
+        "linear_probe_projection": linear_probe(train_z, train_y, test_z, test_y),
+        "knn_projection": knn(train_z, train_y, test_z, test_y),
+        "contrastive_accuracy": contrastive.accuracy,
+        "contrastive_entropy": contrastive.entropy,
+        "alignment": alignment(z1, z2),
+        "uniformity": uniformity(test_z),
+        "tolerance": tolerance(test_z, test_y) if int(test_y.bincount().max()) > 1 else math.nan,
+        "parameters": float(sum(p.numel() for p in encoder.parameters())),
+    }
+
+
+def labelled_images(data: ImageData) -> tuple[Tensor, Tensor]:
+    """Return the training images whose labels are visible, (L, 3, H, W), and these labels."""
+    visible = data.train_labels >= 0
+    return data.train_images[visible], data.train_labels[visible]
+
+
+def check_classifiers(data: ImageData) -> None:
+    """Raise ValueError if no classifier can be fitted to what is labelled."""
+    classes = int((torch.unique(data.train_labels) >= 0).sum())
+    if classes < 2:
+        raise ValueError(f"training labels of at least 2 classes must be visible, got {classes}")
+
+
+def check_evaluation(data: ImageData) -> None:
+    """Raise ValueError if the data do not serve to judge an encoder."""
+    check_classifiers(data)
+    if len(data.test_images) < 2:  # uniformity is about pairs
+        raise ValueError(f"there must be at least 2 test images, got {len(data.test_images)}")

@@ -1,0 +1,91 @@
+"""What a method is: settings, a kind of data, what it reports, and how it runs."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lelkern.config import Config
+from lelkern.methods.metric import Curve, Metric
+from lelkern.runtime import Progress, RuntimeConfig
+
+if TYPE_CHECKING:
+    from lelkern.data import ImageData
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run gives.
+
+    Attributes:
+        metrics: a number for every metric that the method declares; NaN where it has none.
+        curves: the points (x, y) of every curve that the method declares, in their order.
+    """
+
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+
+
+def accept(config: Any, data: Any) -> None:
+    """Take every configuration with any data: the check of a method that has none of its own."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One recipe, as its file declares it in the constant ``METHOD``.
+
+    Attributes:
+        config: the type of its settings.
+        data: the kind of data that it takes.
+        metrics: what it reports, by name.
+        run: trains and evaluates: (configuration, data, seed, runtime, progress) to the outcome.
+            Everything random follows from the seed; global generators stay as they are.
+        curves: the series of points that it reports, by name. The loss of every ``progress`` is
+            recorded as the curve ``loss`` in any case.
+        check: raises ValueError if a configuration does not fit the data, in a time that does not
+            grow with training: (configuration, data).
+
+    Raises:
+        ValueError: there are no metrics, or a curve has the name ``loss``.
+    """
+
+    config: type[Config]
+    data: "type[ImageData]"
+    metrics: Mapping[str, Metric]
+    run: Callable[[Any, Any, int, RuntimeConfig, Progress], Outcome]
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    check: Callable[[Any, Any], None] = accept
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ValueError("metrics must hold at least one metric, got none")
+        if "loss" in self.curves:
+            raise ValueError("curves must not hold 'loss', which is recorded for every method")
+
+    def confirm(self, outcome: Outcome) -> None:
+        """Raise ValueError unless an outcome has what was declared, no less and no more.
+
+        A metric must be a number, and may be NaN; a curve must be pairs of finite numbers.
+        """
+        _same_names("metrics", outcome.metrics, self.metrics)
+        _same_names("curves", outcome.curves, self.curves)
+        for name, value in outcome.metrics.items():
+            if not _is_number(value):
+                raise ValueError(f"metric {name!r} must be a number, got {value!r}")
+        for name, points in outcome.curves.items():
+            for point in points:
+                if len(point) != 2 or not all(_is_number(v) and math.isfinite(v) for v in point):
+                    raise ValueError(
+                        f"curve {name!r} must be pairs of finite numbers, got {point!r}"
+                    )
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether JSON takes the value for a number: NumPy's float64 it does, a tensor not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same_names(what: str, given: Iterable[str], declared: Iterable[str]) -> None:
+    missing, extra = sorted(set(declared) - set(given)), sorted(set(given) - set(declared))
+    if missing or extra:
+        raise ValueError(f"{what} must be those declared; missing: {missing}, undeclared: {extra}")

@@ -1,0 +1,66 @@
+"""What a training loop is written with: small helpers that know nothing of each other."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from lelkern.runtime import Progress
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's global generators inside a ``with`` block, and put them back after it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def batches(number: int, size: int, steps: int) -> Iterator[Tensor]:
+    """Yield the indices of a batch for every step, drawn from PyTorch's global generator.
+
+    Every epoch goes through all samples in a new random order; those that are left over from its
+    last whole batch sit it out. The indices of several streams, such as labelled and unlabelled
+    samples, come from as many calls.
+
+    Args:
+        number: of samples.
+        size: samples a batch.
+        steps: how many batches.
+
+    Returns:
+        Tensors (size,), int64, on the CPU.
+
+    Raises:
+        ValueError: there are fewer samples than a batch takes.
+    """
+    if not 1 <= size <= number:
+        raise ValueError(f"size must be from 1 to the number of samples, {number}, got {size}")
+    epoch: list[Tensor] = []
+    for _ in range(steps):
+        if not epoch:
+            epoch = [batch for batch in torch.randperm(number).split(size) if len(batch) == size]
+        yield epoch.pop()
+
+
+class Losses:
+    """The losses of a training run, remembered as they are reported.
+
+    Give it in place of the progress that it reports to.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._values: list[float] = []
+
+    def __call__(self, step: int, loss: float) -> None:
+        """Remember the loss of a step, and report it."""
+        self._values.append(loss)
+        self._progress(step, loss)
+
+    def final(self) -> float:
+        """Return the mean loss of the last tenth of the steps, at least one; NaN of none."""
+        last = self._values[-max(1, len(self._values) // 10) :]
+        return sum(last) / len(last) if last else math.nan
