@@ -89,8 +89,9 @@ def paired(better: Values, worse: Values, above: float = 0.0) -> list[Paired]:
     d = better - worse - above
     scale = np.maximum(np.abs(better).max(-1), np.abs(worse).max(-1))
     rounding = 1e-12 * np.maximum(scale, abs(above))
-    mean, std = d.mean(-1), d.std(-1, ddof=1)
-    equal = np.ptp(d, axis=-1) <= rounding
+    mean = d.sum(-1) / n
+    std = np.sqrt(((d - mean[:, None]) ** 2).sum(-1) / (n - 1))
+    equal = d.max(-1) - d.min(-1) <= rounding
     t = mean / np.where(equal, 1.0, std / math.sqrt(n))
     sign_test = np.where(mean > rounding, 0.5**n, 1.0)
     p = np.where(equal, sign_test, special.stdtr(n - 1, -t))

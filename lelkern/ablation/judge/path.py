@@ -1,14 +1,14 @@
 """Values along an axis: whether they rise, and where they do not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from lelkern.ablation.judge.evidence import ALPHA, Values, page_trend
 from lelkern.ablation.judge.statement import Statement, differences, largest_first
-from lelkern.ablation.metrics import Metric
+from lelkern.methods.metric import Metric
 
 SHARE = 0.1
 """A step back of less than this share of the whole range of means is no doubt about a trend."""
@@ -73,7 +73,7 @@ class Path:
         if len(self.levels) == 2:
             return ends_differ
         evidence = page_trend(self.values if rises else -self.values)
-        return Statement(text, ends_differ.difference, ends_differ.effect, evidence)
+        return replace(ends_differ, evidence=evidence)
 
     def steps(
         self,

@@ -10,8 +10,8 @@ from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
 from lelkern.ablation.judge.sample import Sample, common_seeds
 from lelkern.ablation.judge.statement import Statement, Statements
-from lelkern.ablation.metrics import Metric
 from lelkern.ablation.results import Results, Row
+from lelkern.methods.metric import Metric
 
 if TYPE_CHECKING:
     from lelkern.ablation.study import Study
@@ -172,9 +172,7 @@ def decide(
         constants: arms that ran one seed.
         missing: a sentence on what is missing; may be empty.
     """
-    needed, against, partly = (
-        _compared(group) for group in (statements.needed, statements.against, statements.partly)
-    )
+    needed, against = _compared(statements.needed), _compared(statements.against)
     p_needed = max(c.p_value for _, c in needed)
     contrary = [pair for pair in against if pair[1].p_adjusted <= ALPHA]
     remark = f"; {statements.remark}" if statements.remark else ""
@@ -183,7 +181,7 @@ def decide(
     p_value = p_needed
     if contrary:
         outcome, p_value = "not supported", min(c.p_adjusted for _, c in contrary)
-        shown = _shown(partly or needed)
+        shown = _shown(_compared(statements.partly()) or needed)
         although = f", although {_listed(shown, 1)}" if shown else ""
         reason = f"Over {seeds} seeds, {_listed(contrary, 1)}, against the claim{although}{remark}."
     elif p_needed > ALPHA:

@@ -1,5 +1,6 @@
 """``equal-within`` and ``not-worse``: what a stated margin makes of a difference."""
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -8,7 +9,6 @@ from lelkern.ablation.judge.claims.two_sided import TwoSided, beats, names, side
 from lelkern.ablation.judge.evidence import Both
 from lelkern.ablation.judge.sample import Sample
 from lelkern.ablation.judge.statement import (
-    Statement,
     Statements,
     amount,
     differences,
@@ -47,7 +47,7 @@ class EqualWithin(TwoSided):
             test=f"two one-sided paired t-tests against a margin of {size}; both must be "
             "significant" + (" in every comparison" if len(pairs) > 1 else ""),
             needed=tuple(
-                Statement(a.text, a.difference, a.effect, Both(a.evidence, b.evidence))
+                replace(a, evidence=Both(a.evidence, b.evidence))
                 for a, b in zip(above, below, strict=True)
             ),
             against=largest_first(

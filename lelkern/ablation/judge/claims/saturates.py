@@ -103,6 +103,6 @@ class Saturates(Along):
                     )
                 ),
             ),
-            partly=rise.steps(rises=True),
+            partly=lambda: rise.steps(rises=True),
             doubt=whole.doubt(falls),
         )

@@ -77,6 +77,6 @@ def trends(paths: list[Path]) -> Statements:
         "later value against each earlier one, none of which may show a step back",
         needed=tuple(path.whole() for path in paths),
         against=(*largest_first(wholes), *largest_first([s for steps in falls for s in steps])),
-        partly=largest_first([step for path in paths for step in path.steps(rises=True)]),
+        partly=lambda: largest_first([s for path in paths for s in path.steps(rises=True)]),
         doubt=next((doubt for doubt in doubts if doubt is not None), None),
     )
