@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAliasType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
@@ -61,7 +61,9 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, Config):
         return _kind(type(value)) if "name" in type(value).model_fields else ""
     if isinstance(value, tuple):
-        return ", ".join(_kind(type(v)) if isinstance(v, Config) else format_value(v) for v in value)
+        return ", ".join(
+            _kind(type(v)) if isinstance(v, Config) else format_value(v) for v in value
+        )
     return format_value(value)
 
 
@@ -73,9 +75,7 @@ def _kind(config: type[Config]) -> str:
 
 def _parts(annotation: Any) -> Iterator[type[Config]]:
     """Yield the configurations that a type consists of."""
-    if isinstance(annotation, TypeAliasType):
-        yield from _parts(annotation.__value__)
-    elif isinstance(annotation, type) and issubclass(annotation, Config):
+    if isinstance(annotation, type) and issubclass(annotation, Config):
         yield annotation
     else:
         for argument in get_args(annotation):

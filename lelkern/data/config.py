@@ -50,6 +50,10 @@ class DataConfig(Config):
             raise ValueError(f"labels must be at least 1, got {self.labels}")
         return self
 
+    def budget(self) -> dict[str, Any]:
+        """Return the label budget; empty where all labels may be seen."""
+        return self.model_dump(include=set(BUDGET), exclude_none=True)
+
     def reading_options(self) -> dict[str, Any]:
         """Return the options that may decide the data itself, which leaves out the label budget."""
         return self.model_dump(exclude={"name", *BUDGET})

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lelkern.ablation.metrics import METRICS
+from lelkern.methods.metric import METRICS
 from lelkern.ablation.statistics import Row, common_blocks, estimate, measured, summarize
 
 NAN = math.nan

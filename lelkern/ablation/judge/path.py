@@ -8,7 +8,7 @@ import numpy as np
 
 from lelkern.ablation.judge.evidence import Values, page_trend
 from lelkern.ablation.judge.statement import Statement, differences, largest_first
-from lelkern.ablation.metrics import Metric
+from lelkern.methods.metric import Metric
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from lelkern.ablation.judge.evidence import Values
 from lelkern.ablation.judge.names import Grid, Track
 from lelkern.ablation.judge.statistics import measured
-from lelkern.ablation.metrics import Metric
 from lelkern.ablation.results import Row
+from lelkern.methods.metric import Metric
 
 Cell = tuple[str, str]
 """An arm or a baseline, and a metric of it."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lelkern.ablation.judge.evidence import Evidence, Values, paired
-from lelkern.ablation.metrics import Metric
+from lelkern.methods.metric import Metric
 
 
 @dataclass(frozen=True)

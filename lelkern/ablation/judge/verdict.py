@@ -10,8 +10,8 @@ from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
 from lelkern.ablation.judge.sample import Sample, common_seeds
 from lelkern.ablation.judge.statement import Statement, Statements
-from lelkern.ablation.metrics import Metric
 from lelkern.ablation.results import Results, Row
+from lelkern.methods.metric import Metric
 
 if TYPE_CHECKING:
     from lelkern.ablation.study import Study

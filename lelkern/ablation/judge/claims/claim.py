@@ -9,8 +9,8 @@ from lelkern.ablation.grid import Axis
 from lelkern.ablation.judge.names import Grid, Track
 from lelkern.ablation.judge.sample import Cell, Sample
 from lelkern.ablation.judge.statement import Statements
-from lelkern.ablation.metrics import Metric
 from lelkern.config import Config, nearest
+from lelkern.methods.metric import Metric
 
 
 class Claim(Config):

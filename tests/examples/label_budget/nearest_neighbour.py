@@ -1,7 +1,7 @@
-"""Nearest centroid: a sample belongs to the class whose labelled samples have the nearest mean."""
+"""Nearest neighbour: a sample belongs to the class of the labelled sample next to it."""
 
 from sklearn.metrics import recall_score
-from sklearn.neighbors import NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 
 from lelkern.config import Config
 from lelkern.data import TableData
@@ -9,18 +9,18 @@ from lelkern.methods import Curve, Method, Metric, Outcome, percentage
 from lelkern.runtime import Progress, RuntimeConfig
 
 
-class NearestCentroidConfig(Config):
+class NearestNeighbourConfig(Config):
     """What the classifier can be told.
 
     Attributes:
-        distance: by which the nearest mean is found.
+        neighbours: that vote.
     """
 
-    distance: str = "euclidean"
+    neighbours: int = 1
 
 
 def run(
-    config: NearestCentroidConfig,
+    config: NearestNeighbourConfig,
     data: TableData,
     seed: int,
     runtime: RuntimeConfig,
@@ -31,10 +31,9 @@ def run(
     x, y = data.train_x[labelled], data.train_y[labelled]
     curve = []
     for n in sorted({len(y) // 4, len(y) // 2, len(y)}):
-        if len(set(y[:n])) > 1:
-            model = NearestCentroid(metric=config.distance).fit(x[:n], y[:n])
-            curve.append((float(n), float(model.score(data.test_x, data.test_y))))
-            progress(n, 1 - curve[-1][1])
+        model = KNeighborsClassifier(config.neighbours).fit(x[:n], y[:n])
+        curve.append((float(n), float(model.score(data.test_x, data.test_y))))
+        progress(n, 1 - curve[-1][1])
     recall = recall_score(data.test_y, model.predict(data.test_x), average=None)
     return Outcome(
         {"accuracy": curve[-1][1], "worst_recall": float(recall.min())},
@@ -43,7 +42,7 @@ def run(
 
 
 METHOD = Method(
-    config=NearestCentroidConfig,
+    config=NearestNeighbourConfig,
     data=TableData,
     metrics={"accuracy": percentage("accuracy"), "worst_recall": percentage("worst recall")},
     curves={"labels": Curve(Metric("labelled samples", digits=0), percentage("accuracy"))},
