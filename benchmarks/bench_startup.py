@@ -25,6 +25,6 @@ def test_startup(benchmark: BenchmarkFixture, name: str) -> None:
     benchmark.group = "start-up"
     command = [sys.executable, *COMMANDS[name]]
     subprocess.run(command, check=True, capture_output=True)  # compiled and in the page cache
-    benchmark.pedantic(
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda: subprocess.run(command, check=True, capture_output=True), rounds=7, iterations=1
     )
