@@ -183,7 +183,7 @@ def test_color_order_is_drawn_for_a_batch():
 def test_blur():
     image = torch.zeros(3, 40, 40)
     image[:, 20, 20] = 0.9
-    out = augment(Blur(min_sigma=0.5, max_sigma=2.0, p=0.7), image, n=2000)
+    out = augment(Blur(min_sigma=0.5, max_sigma=2.0, p=0.7), image)
     blurred = (out != image).any(3).any(2).any(1)
     assert_share(blurred, 0.7)
     # A Gaussian falls by exp(-1 / (2 sigma^2)) from its peak to the next pixel.
