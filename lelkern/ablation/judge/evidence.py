@@ -29,13 +29,14 @@ class Evidence(Protocol):
     def beyond(self) -> float:
         """Distance by which the observed means agree with the statement; below 0 if they do not."""
 
-    def power(self, seeds: Values, spread: float) -> Values:
-        """Return the probability that the p-value of so many seeds is at most 5 %.
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
+        """Return the probability that the p-value of so many seeds is at most the level.
 
         Args:
             seeds: numbers of seeds, of any shape.
             spread: true standard deviation between seeds, in units of the observed one; the true
                 mean is as observed.
+            level: of the test.
         """
 
 
@@ -63,13 +64,13 @@ class Paired:
     std: float
     p_value: float
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return the power with other numbers of seeds (see :class:`Evidence`)."""
         from scipy import special
 
         if self.std == 0:
-            return np.where((self.beyond > 0) & (0.5**seeds <= ALPHA), 1.0, 0.0)
-        critical = special.stdtrit(seeds - 1, 1 - ALPHA)
+            return np.where((self.beyond > 0) & (0.5**seeds <= level), 1.0, 0.0)
+        critical = special.stdtrit(seeds - 1, 1 - level)
         shift = self.beyond / (self.std * spread) * np.sqrt(seeds)
         return np.asarray(1 - special.nctdtr(seeds - 1, shift, critical))
 
@@ -88,8 +89,9 @@ def paired(better: Values, worse: Values, above: float = 0.0) -> list[Paired]:
     d = better - worse - above
     scale = np.maximum(np.abs(better).max(-1), np.abs(worse).max(-1))
     rounding = 1e-12 * np.maximum(scale, abs(above))
-    mean, std = d.mean(-1), d.std(-1, ddof=1)
-    equal = np.ptp(d, axis=-1) <= rounding
+    mean = d.sum(-1) / n
+    std = np.sqrt(((d - mean[:, None]) ** 2).sum(-1) / (n - 1))
+    equal = d.max(-1) - d.min(-1) <= rounding
     t = mean / np.where(equal, 1.0, std / math.sqrt(n))
     sign_test = np.where(mean > rounding, 0.5**n, 1.0)
     p = np.where(equal, sign_test, special.stdtr(n - 1, -t))
@@ -119,9 +121,9 @@ class Both:
         """The smaller distance."""
         return min(self.first.beyond, self.second.beyond)
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return a lower bound of the power (see :class:`Evidence`)."""
-        both = self.first.power(seeds, spread) + self.second.power(seeds, spread) - 1
+        both = self.first.power(seeds, spread, level) + self.second.power(seeds, spread, level) - 1
         return np.maximum(0.0, both)
 
 
@@ -151,11 +153,11 @@ class PageTrend:
     std: float
     null_std: float
 
-    def power(self, seeds: Values, spread: float) -> Values:
+    def power(self, seeds: Values, spread: float, level: float) -> Values:
         """Return the power with other numbers of seeds (see :class:`Evidence`)."""
         from scipy import special
 
-        critical = special.ndtri(1 - ALPHA) * self.null_std
+        critical = special.ndtri(1 - level) * self.null_std
         margin = np.sqrt(seeds) * self.beyond - critical
         if self.std == 0:
             return np.where(margin >= 0, 1.0, 0.0)

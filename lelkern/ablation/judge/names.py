@@ -64,11 +64,13 @@ class Series:
         pairs: one a level, in the order of the axis.
         levels: labels of the levels.
         key: short key of the axis.
+        where: the level of the other axis, as words; empty if a side is one or there is none.
     """
 
     pairs: tuple[Pair, ...]
     levels: tuple[str, ...]
     key: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -260,12 +262,15 @@ class Grid:
                 rest = (*pair.place[:along], *pair.place[along + 1 :])
                 groups.setdefault((left, right, rest), {})[pair.place[along]] = pair
         found = []
-        for by_level in groups.values():
+        for (left, right, _), by_level in groups.items():
             order = [level for level in axis.order if level in by_level]
             if len(order) > 1:
                 levels = tuple(axis.names[level] for level in order)
                 pairs = tuple(by_level[level] for level in order)
-                found.append(Series(pairs, levels, self.keys[along]))
+                pinned = (along, left.axis, right.axis)
+                free = [i for i in range(len(self.axes)) if i not in pinned]
+                where = self._where(free, pairs[0].place)
+                found.append(Series(pairs, levels, self.keys[along], where))
         if not found:
             raise ValueError(f"along = {axis.key!r}: there is no other arm to compare with")
         return tuple(found)

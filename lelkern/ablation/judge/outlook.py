@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lelkern.ablation.judge.evidence import Evidence
+from lelkern.ablation.judge.evidence import ALPHA, Evidence
 from lelkern.ablation.judge.statement import Statement
 
 POWER = 0.8
@@ -30,12 +30,15 @@ class MoreSeeds:
     high: int | None
 
 
-def look_ahead(open_: Sequence[Statement], seeds: int) -> tuple[MoreSeeds | None, str]:
+def look_ahead(
+    open_: Sequence[Statement], seeds: int, level: float = ALPHA
+) -> tuple[MoreSeeds | None, str]:
     """Return how many more seeds the weakest of the open statements needs, and a sentence on it.
 
     Args:
         open_: needed statements that are not shown, at least one.
         seeds: how many there are now, at least 2.
+        level: at which they are tested.
     """
     contrary = [s for s in open_ if s.evidence.beyond <= 0]
     if contrary:
@@ -44,10 +47,12 @@ def look_ahead(open_: Sequence[Statement], seeds: int) -> tuple[MoreSeeds | None
             f"On average it is not so that {worst.text} ({worst.effect}): more seeds would not "
             "show it if that stays."
         )
-    estimates = [_needed(s.evidence, seeds, 1.0) for s in open_]
+    estimates = [_needed(s.evidence, seeds, 1.0, level) for s in open_]
     hardest = max(range(len(open_)), key=lambda i: estimates[i] or math.inf)
     estimate = estimates[hardest]
-    low, high = (_needed(open_[hardest].evidence, seeds, spread) for spread in _spreads(seeds))
+    low, high = (
+        _needed(open_[hardest].evidence, seeds, spread, level) for spread in _spreads(seeds)
+    )
     if estimate is None or low is None:
         return None, (
             f"More than {MOST} more seeds would be needed to settle it if the difference is as "
@@ -61,10 +66,10 @@ def look_ahead(open_: Sequence[Statement], seeds: int) -> tuple[MoreSeeds | None
     )
 
 
-def _needed(evidence: Evidence, seeds: int, spread: float) -> int | None:
+def _needed(evidence: Evidence, seeds: int, spread: float, level: float) -> int | None:
     """Return how many more seeds give the power; None if more than can be asked for."""
     more = np.arange(1, MOST + 1)
-    enough = evidence.power((seeds + more).astype(np.float64), spread) >= POWER
+    enough = evidence.power((seeds + more).astype(np.float64), spread, level) >= POWER
     return int(more[enough.argmax()]) if enough.any() else None
 
 

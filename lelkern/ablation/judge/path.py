@@ -1,14 +1,17 @@
 """Values along an axis: whether they rise, and where they do not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from lelkern.ablation.judge.evidence import Values, page_trend
+from lelkern.ablation.judge.evidence import ALPHA, Values, page_trend
 from lelkern.ablation.judge.statement import Statement, differences, largest_first
 from lelkern.methods.metric import Metric
+
+SHARE = 0.1
+"""A step back of less than this share of the whole range of means is no doubt about a trend."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,11 @@ class Path:
     @property
     def blocks(self) -> str:
         """What is ranked within, or paired."""
-        return "seeds x values of the other axis" if len(self.rows) > 1 else "seeds"
+        if len(self.rows) == 1:
+            return "seeds"
+        if len(self.levels) > 2:
+            return "seeds x values of the other axis"
+        return "seeds, on the mean of the other axis"
 
     def whole(self, rises: bool = True) -> Statement:
         """Return the statement that the values rise, or fall, from the first level to the last.
@@ -66,7 +73,7 @@ class Path:
         if len(self.levels) == 2:
             return ends_differ
         evidence = page_trend(self.values if rises else -self.values)
-        return Statement(text, ends_differ.difference, ends_differ.effect, evidence)
+        return replace(ends_differ, evidence=evidence)
 
     def steps(
         self,
@@ -105,6 +112,20 @@ class Path:
         )
         better, worse = (later, earlier) if rises else (earlier, later)
         return largest_first(self._differences(texts, better, worse, rises, above))
+
+    def doubt(self, falls: Sequence[Statement]) -> Statement | None:
+        """Return the largest fall that looks real and matters, whatever a correction says of it.
+
+        It is significant on its own, and at least a tenth of the distance between the best and the
+        worst mean: with two or three seeds and many levels, no fall might be significant after
+        correction for their number, however large it is.
+
+        Args:
+            falls: what :meth:`steps` found.
+        """
+        span = SHARE * float(np.ptp(self.mean.mean(axis=0)))
+        found = [s for s in falls if s.p_value <= ALPHA and s.difference >= span]
+        return found[0] if found else None
 
     def _differences(
         self, texts: Sequence[str], better: Values, worse: Values, rises: bool, above: float = 0.0

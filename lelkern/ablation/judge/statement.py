@@ -1,6 +1,6 @@
 """Statements that are tested, and what a claim comes to in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lelkern.ablation.judge.evidence import Evidence, Values, paired
@@ -14,14 +14,21 @@ class Statement:
     Attributes:
         text: what would be so, such as ``nonlinear beats linear``.
         difference: mean over the seeds; positive when it points the way of the statement.
-        effect: the same as a person reads it, in the direction of the metric: ``-3.1 points``.
         evidence: of the seeds.
+        metric: how the difference is written.
+        way: -1 if it is written the other way round: the metric falls if the statement holds.
     """
 
     text: str
     difference: float
-    effect: str
     evidence: Evidence
+    metric: Metric
+    way: int = 1
+
+    @property
+    def effect(self) -> str:
+        """The difference in the direction of the metric, as a person reads it: ``-3.1 points``."""
+        return self.metric.difference(self.way * self.difference)
 
     @property
     def p_value(self) -> float:
@@ -37,8 +44,10 @@ class Statements:
         test: name of the test and what it compares.
         needed: the claim holds if each of these does.
         against: the claim is wrong if any of these holds; the most telling first.
-        partly: what else speaks for the claim where something is against it; the most telling
-            first.
+        partly: what else speaks for the claim, the most telling first; asked for only where
+            something is against it.
+        doubt: one of ``against`` that looks real on its own, and leaves the claim open even if
+            Holm's correction for their number does not let it count.
         remark: a fact that belongs beside the comparisons.
         obstacle: why the claim is not shown even if each statement holds; empty if nothing is.
     """
@@ -46,7 +55,8 @@ class Statements:
     test: str
     needed: tuple[Statement, ...]
     against: tuple[Statement, ...]
-    partly: tuple[Statement, ...] = ()
+    partly: Callable[[], tuple[Statement, ...]] = tuple
+    doubt: Statement | None = None
     remark: str = ""
     obstacle: str = ""
 
@@ -73,7 +83,7 @@ def differences(
     way = -1 if (metric.better == "lower") != reverse else 1
     means = (better - worse).mean(-1)
     return tuple(
-        Statement(text, float(mean), metric.difference(way * float(mean)), evidence)
+        Statement(text, float(mean), evidence, metric, way)
         for text, mean, evidence in zip(texts, means, paired(better, worse, above), strict=True)
     )
 

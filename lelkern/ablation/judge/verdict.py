@@ -129,8 +129,12 @@ def _judge_one(
         if all(arm in constants for arm, _ in cells)
     ]
     obstacle = ""
+    outlook = "How many more seeds would settle it cannot be said from fewer than 2."
     if untestable:
-        obstacle = f"One seed of {untestable[0]} cannot be tested."
+        obstacle = f"{untestable[0]} ran one seed, which cannot be tested."
+        outlook = (
+            f"More seeds of {untestable[0]} would settle it; how many cannot be said from one."
+        )
     elif len(common) < 2:
         have = "No seed" if not common else "Only 1 seed"
         obstacle = f"{have} has a result in every arm; a test needs at least 2."
@@ -142,7 +146,7 @@ def _judge_one(
             reason=f"{obstacle} {missing}".strip(),
             test="none",
             p_value=None,
-            outlook="How many more seeds would settle it cannot be said from fewer than 2.",
+            outlook=outlook,
         )
     return decide(claim, claim.statements(sample), len(common), constants, missing)
 
@@ -168,9 +172,7 @@ def decide(
         constants: arms that ran one seed.
         missing: a sentence on what is missing; may be empty.
     """
-    needed, against, partly = (
-        _compared(group) for group in (statements.needed, statements.against, statements.partly)
-    )
+    needed, against = _compared(statements.needed), _compared(statements.against)
     p_needed = max(c.p_value for _, c in needed)
     contrary = [pair for pair in against if pair[1].p_adjusted <= ALPHA]
     remark = f"; {statements.remark}" if statements.remark else ""
@@ -179,7 +181,7 @@ def decide(
     p_value = p_needed
     if contrary:
         outcome, p_value = "not supported", min(c.p_adjusted for _, c in contrary)
-        shown = _shown(partly or needed)
+        shown = _shown(_compared(statements.partly()) or needed)
         although = f", although {_listed(shown, 1)}" if shown else ""
         reason = f"Over {seeds} seeds, {_listed(contrary, 1)}, against the claim{although}{remark}."
     elif p_needed > ALPHA:
@@ -188,6 +190,13 @@ def decide(
         but = f"; they do show that {_least_certain(shown)}" if shown else ""
         reason = f"{seeds} seeds do not show that {_least_certain(open_)}{but}{remark}."
         more, outlook = look_ahead([s for s, c in needed if c.p_value > ALPHA], seeds)
+    elif statements.doubt is not None:
+        doubt = next(pair for pair in against if pair[0] is statements.doubt)
+        reason = (
+            f"Over {seeds} seeds, {_least_certain(needed, raw=True)}, but {_listed([doubt], 1)} "
+            f"leaves it open{remark}."
+        )
+        more, outlook = look_ahead([doubt[0]], seeds, ALPHA / len(against))
     elif statements.obstacle:
         reason = (
             f"Over {seeds} seeds, {_least_certain(needed, raw=True)}, but {statements.obstacle}."

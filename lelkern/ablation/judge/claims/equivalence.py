@@ -1,5 +1,6 @@
 """``equal-within`` and ``not-worse``: what a stated margin makes of a difference."""
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -8,7 +9,6 @@ from lelkern.ablation.judge.claims.two_sided import TwoSided, beats, names, side
 from lelkern.ablation.judge.evidence import Both
 from lelkern.ablation.judge.sample import Sample
 from lelkern.ablation.judge.statement import (
-    Statement,
     Statements,
     amount,
     differences,
@@ -47,7 +47,7 @@ class EqualWithin(TwoSided):
             test=f"two one-sided paired t-tests against a margin of {size}; both must be "
             "significant" + (" in every comparison" if len(pairs) > 1 else ""),
             needed=tuple(
-                Statement(a.text, a.difference, a.effect, Both(a.evidence, b.evidence))
+                replace(a, evidence=Both(a.evidence, b.evidence))
                 for a, b in zip(above, below, strict=True)
             ),
             against=largest_first(
@@ -77,7 +77,7 @@ class NotWorse(TwoSided):
         texts = []
         for pair in pairs:
             one, other, where = names(sample, pair)
-            texts.append(f"{one} is not worse than {other}{where} by {size}")
+            texts.append(f"{one} is less than {size} worse than {other}{where}")
         return Statements(
             test=f"paired one-sided t-test against a margin of {size}"
             + (" in every comparison; all must be significant" if len(pairs) > 1 else ""),

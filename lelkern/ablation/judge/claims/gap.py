@@ -72,13 +72,13 @@ class Gap(Sides):
     def _subject(self, sample: Sample, series: Series) -> str:
         """Name the gap: ``the gap of mixmatch over supervised``."""
         first = series.pairs[0]
-        left, right, _ = names(sample, first)
+        one, other, _ = names(sample, first)
         if self.arm is None:
-            left, right = (
-                sample.metric.label,
-                first.names[1] if self.over else sample.over_metric.label,
-            )
-        return f"the gap of {left} over {right}"
+            one = sample.metric.label
+            other = first.names[1] if self.over is not None else sample.over_metric.label
+        elif self.over is None:
+            one, other = f"{one} of {first.names[0]}", other
+        return f"the gap of {one} over {other} {series.where}".rstrip()
 
     def _other_axis(self, grid: Grid) -> str | None:
         names = [

@@ -1,5 +1,6 @@
 """``interior-maximum``: the best value of a factor lies between its ends."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -84,4 +85,4 @@ def _beats_all_inner(values: Values, names: tuple[str, ...], end: int, sample: S
     )
     least = min(each, key=lambda statement: statement.difference)
     weakest = max(each, key=lambda statement: statement.p_value)
-    return Statement(least.text, least.difference, least.effect, weakest.evidence)
+    return replace(least, evidence=weakest.evidence)

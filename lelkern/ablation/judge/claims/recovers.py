@@ -1,5 +1,6 @@
 """``recovers``: a metric reaches a stated value."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,6 @@ from lelkern.ablation.judge.evidence import Both
 from lelkern.ablation.judge.names import EVERY, Grid, Levels, Pair
 from lelkern.ablation.judge.sample import Cell, Sample
 from lelkern.ablation.judge.statement import (
-    Statement,
     Statements,
     amount,
     differences,
@@ -69,7 +69,7 @@ class Recovers(Claim):
         return Statements(
             test=f"two one-sided t-tests{each} against a margin of {size} around {value}",
             needed=tuple(
-                Statement(a.text, a.difference, a.effect, Both(a.evidence, b.evidence))
+                replace(a, evidence=Both(a.evidence, b.evidence))
                 for a, b in zip(above, below, strict=True)
             ),
             against=largest_first(

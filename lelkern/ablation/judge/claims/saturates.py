@@ -86,6 +86,7 @@ class Saturates(Along):
         strict = [(i, j) for i, j in pairs if i < until]
         flat = [(i, j) for i, j in pairs if i >= until]
         gains = [(until, j) for j in range(until + 1, last + 1)]
+        falls = whole.steps(False, strict)
         return Statements(
             test=f"{rise.test} over {track.key} up to {track.levels[until]}, blocks: "
             f"{rise.blocks}; paired one-sided t-test of a gain of less than {size} from there to "
@@ -96,11 +97,12 @@ class Saturates(Along):
                 rise.whole(rises=False),
                 *largest_first(
                     (
-                        *whole.steps(False, strict),
+                        *falls,
                         *whole.steps(False, flat, above=self.margin, suffix=beyond),
                         *whole.steps(True, gains, above=self.margin, suffix=beyond),
                     )
                 ),
             ),
-            partly=rise.steps(rises=True),
+            partly=lambda: rise.steps(rises=True),
+            doubt=whole.doubt(falls),
         )

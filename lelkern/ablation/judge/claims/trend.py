@@ -66,7 +66,8 @@ def verbs(sample: Sample) -> tuple[str, str]:
 def trends(paths: list[Path]) -> Statements:
     """Return the statements that the values of every path rise, and nowhere fall."""
     wholes = [path.whole(rises=False) for path in paths]
-    pairs = [step for path in paths for step in path.steps(rises=False)]
+    falls = [path.steps(rises=False) for path in paths]
+    doubts = [path.doubt(steps) for path, steps in zip(paths, falls, strict=True)]
     names = " and ".join(dict.fromkeys(path.key for path in paths))
     tests = " / ".join(sorted({path.test for path in paths}))
     blocks = " / ".join(dict.fromkeys(path.blocks for path in paths))
@@ -75,6 +76,7 @@ def trends(paths: list[Path]) -> Statements:
         test=f"{tests} over {names}, blocks: {blocks}{several}; paired one-sided t-tests of a "
         "later value against each earlier one, none of which may show a step back",
         needed=tuple(path.whole() for path in paths),
-        against=(*largest_first(wholes), *largest_first(pairs)),
-        partly=largest_first([step for path in paths for step in path.steps(rises=True)]),
+        against=(*largest_first(wholes), *largest_first([s for steps in falls for s in steps])),
+        partly=lambda: largest_first([s for path in paths for s in path.steps(rises=True)]),
+        doubt=next((doubt for doubt in doubts if doubt is not None), None),
     )

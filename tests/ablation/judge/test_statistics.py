@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lelkern.methods.metric import METRICS
-from lelkern.ablation.statistics import Row, common_blocks, estimate, measured, summarize
+from lelkern.ablation.judge.statistics import estimate, measured, summarize
+from lelkern.ablation.results import Row
 
 NAN = math.nan
 
@@ -68,44 +68,3 @@ def test_summary_keeps_the_orders_asked_for_and_leaves_out_what_has_no_value():
 def test_the_same_trial_twice_is_refused():
     with pytest.raises(ValueError, match="'a' seed 3 twice"):
         measured([row("a", 3, 0.1), row("a", 3, 0.2)], "knn")
-
-
-def test_blocks_are_the_common_seeds_and_every_gap_is_named():
-    rows = [row("a", s, s / 10) for s in (2, 0, 1, 3)]
-    rows += [row("b", s, 1 + s / 10) for s in (0, 1, 2)] + [row("b", 3, NAN)]
-    rows += [row("c", s, 2 + s / 10) for s in (3, 1, 2)]
-    blocks = common_blocks(rows, ["a", "b", "c"], "knn")
-    assert blocks.seeds == (1, 2)
-    np.testing.assert_array_equal(blocks.values, [[0.1, 1.1, 2.1], [0.2, 1.2, 2.2]])
-    assert blocks.gaps == ("b (seed 3 not a finite number)", "c (seed 0 not finished)")
-
-
-def test_blocks_without_rows():
-    blocks = common_blocks([], ["a", "b"], "knn")
-    assert blocks.values.shape == (0, 2)
-    assert blocks.gaps == ("a (no finished trial)", "b (no finished trial)")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text", "difference"),
-    [
-        ("linear_probe", 0.9312, "93.1 %", "+93.1 points"),
-        ("contrastive_entropy", 1.234, "1.23 nats", "+1.23 nats"),
-        ("alignment", -0.5, "-0.500", "-0.500"),
-        ("parameters", 24e6, "24,000,000", "+24,000,000"),
-    ],
-)
-def test_metrics_are_written_with_their_unit(name, value, text, difference):
-    assert METRICS[name].format(value) == text
-    assert METRICS[name].difference(value) == difference
-
-
-def test_fractions_are_better_when_higher_and_have_percent_axes():
-    for metric in METRICS.values():
-        if metric.is_fraction:
-            assert metric.better == "higher"
-            assert metric.axis_label.endswith("(%)")
-            assert metric.shown(0.5) == 50
-        else:
-            assert metric.better != "higher"
-            assert metric.shown(0.5) == 0.5
