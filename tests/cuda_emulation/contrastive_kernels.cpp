@@ -1,6 +1,7 @@
-// The host functions of csrc/cuda/contrastive.h for Python, over the kernels of contrastive.cu.
+// The host functions of csrc/contrastive/cuda/contrastive.h for Python, over the kernels of
+// contrastive.cu.
 
-#include "cuda/contrastive.cu"
+#include "contrastive/cuda/contrastive.cu"
 
 #include "cuda_emulation_export.h"
 

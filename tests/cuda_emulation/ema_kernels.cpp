@@ -1,6 +1,6 @@
-// The host function of csrc/cuda/ema.h for Python, over the kernel of ema.cu.
+// The host function of csrc/ema/cuda/ema.h for Python, over the kernel of ema.cu.
 
-#include "cuda/ema.cu"
+#include "ema/cuda/ema.cu"
 
 #include <vector>
 

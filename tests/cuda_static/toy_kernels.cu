@@ -1,5 +1,5 @@
 // Kernels of which it is known what the compiler has to make of them.
-#include "cuda/instructions.cuh"
+#include "shared/cuda/instructions.cuh"
 
 namespace toy {
 

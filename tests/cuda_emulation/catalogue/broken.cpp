@@ -2,8 +2,8 @@
 // comment FAULT and the kernel's name, so that tests find it.
 #include <cstdint>
 
-#include "cuda/instructions.cuh"
 #include "cuda_emulation_export.h"
+#include "shared/cuda/instructions.cuh"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // Kernels without a fault: no detector may say anything about them, in any order.
 #include <cstdint>
 
-#include "cuda/instructions.cuh"
 #include "cuda_emulation_export.h"
+#include "shared/cuda/instructions.cuh"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// Instructions of sm_80 and later: see csrc/cuda/instructions.cuh for what they do.
+// Instructions of sm_80 and later: see csrc/shared/cuda/instructions.cuh for what they do.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,53 @@
+// What lies between PyTorch's tensors and kernels, whatever they compute.
+#pragma once
+
+#include <cuda_runtime_api.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/macros.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include "shared/cuda/element.h"
+
+namespace lelkern::cuda {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+inline Element element_of(ScalarType dtype) {
+    switch (dtype) {
+        case ScalarType::Double:
+            return Element::float64;
+        case ScalarType::Float:
+            return Element::float32;
+        case ScalarType::Half:
+            return Element::float16;
+        default:
+            return Element::bfloat16;
+    }
+}
+
+inline void* data(const Tensor& tensor) {
+    return const_cast<void*>(tensor.const_data_ptr());  // reading copies no lazy clone
+}
+
+// PyTorch's current stream of a device.
+inline cudaStream_t current_stream(int device) {
+    void* stream = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
+    return static_cast<cudaStream_t>(stream);
+}
+
+// Raises what a launch reports.
+inline void check(cudaError_t error) {
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // or the next launch would report it
+    STD_TORCH_CHECK(
+        error != cudaErrorNoKernelImageForDevice && error != cudaErrorInvalidDeviceFunction,
+        "lelkern's CUDA kernels were not compiled for this GPU: see `lelkern info` for "
+        "which; with LELKERN_BACKEND=reference PyTorch's own serve");
+    STD_CUDA_CHECK(error);
+}
+
+}  // namespace lelkern::cuda
