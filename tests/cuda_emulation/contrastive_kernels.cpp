@@ -5,7 +5,7 @@
 
 #include "cuda_emulation_export.h"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 namespace {
 
 using Bytes = void;  // numbers of the type of the element
@@ -93,4 +93,4 @@ LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);
 LELKERN_EXPORT(backward, emulated_backward);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

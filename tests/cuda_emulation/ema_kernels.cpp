@@ -6,7 +6,7 @@
 
 #include "cuda_emulation_export.h"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 namespace {
 
 // All tensors lie in `memory`. A pair is six numbers: the byte where the average begins, and the
@@ -15,14 +15,14 @@ int64_t emulated_update(void* memory, const int64_t* pairs, int64_t count,
                         const int64_t* dimensions, double decay, const void* decay_tensor,
                         int decay_element, const int64_t* seed, bool large_parameters) {
     constexpr int pair_numbers = 6;
-    std::vector<ema::Dimension> places;
+    std::vector<Dimension> places;
     std::vector<EmaPair> unpacked;
     int64_t all = 0;
     for (int64_t i = 0; i < count; ++i) all += pairs[i * pair_numbers + 5];
     for (int64_t d = 0; d < all; ++d) {
         places.push_back({dimensions[3 * d], dimensions[3 * d + 1], dimensions[3 * d + 2]});
     }
-    const ema::Dimension* next = places.data();
+    const Dimension* next = places.data();
     for (int64_t i = 0; i < count; ++i) {
         const int64_t* pair = pairs + i * pair_numbers;
         unpacked.push_back({static_cast<char*>(memory) + pair[0],
@@ -51,4 +51,4 @@ LELKERN_EXPORT(update, emulated_update);
 LELKERN_EXPORT(pairs_of_a_launch, pairs_of_a_launch);
 LELKERN_EXPORT(bytes_of_parameters, bytes_of_parameters);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace lelkern {
+namespace lelkern::contrastive {
 namespace {
 
 constexpr std::size_t kLine = 64, kHugePage = 2 << 20;
@@ -92,4 +92,4 @@ void give_buffer(void* at, std::size_t bytes) noexcept {
     std::free(at);
 }
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace lelkern {
+namespace lelkern::contrastive {
 
 // A buffer of at least so many bytes, which are rounded up to what it has; throws std::bad_alloc.
 void* take_buffer(std::size_t& bytes);
@@ -37,4 +37,4 @@ class Aligned {
     std::unique_ptr<T[], GiveBack> at_;
 };
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

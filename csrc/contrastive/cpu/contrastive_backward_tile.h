@@ -4,11 +4,11 @@
 // Turns similarities (or, if kept and not wide, their exponentials) into G, in place: count rows of
 // panel_width from (i, j) on.
 template <typename T, bool wide, bool exponentials>
-inline void weigh(const contrastive::Problem<T>& problem, const contrastive::Weights<T>& rows,
-                  const contrastive::Weights<T>& columns, bool serves_columns, const T* from,
-                  int64_t from_stride, int64_t i, int64_t j, T* out, int64_t stride) {
+inline void weigh(const Problem<T>& problem, const Weights<T>& rows, const Weights<T>& columns,
+                  bool serves_columns, const T* from, int64_t from_stride, int64_t i, int64_t j,
+                  T* out, int64_t stride) {
     constexpr int lanes = Lanes<T>::count, width = panel_width<T>;
-    const bool labels = problem.positives == contrastive::Positives::labelled;
+    const bool labels = problem.positives == Positives::labelled;
     const T* row_factors = wide ? rows.upstream : rows.unshifted;
     const T* column_factors = wide ? columns.upstream : columns.unshifted;
     for (int r = 0; r < tile_rows; ++r) {
@@ -51,8 +51,8 @@ struct Gradient;
 
 template <typename T>
 struct Gradient<Plain<T>> {
-    static constexpr int64_t row_stride = contrastive::kTileStride;
-    static constexpr int64_t size = contrastive::kMaxBlock * row_stride;
+    static constexpr int64_t row_stride = kTileStride;
+    static constexpr int64_t size = kMaxBlock * row_stride;
     T* by_rows;
     T* by_columns;
 
@@ -61,15 +61,15 @@ struct Gradient<Plain<T>> {
     // Where the register tile at (i, j) of the tile is made.
     T* tile(int64_t i, int64_t j) const { return by_rows + i * row_stride + j; }
     static constexpr int64_t tile_stride = row_stride;
-    void put(const contrastive::Problem<T>&, int64_t, int64_t, int64_t, int64_t) const {}
+    void put(const Problem<T>&, int64_t, int64_t, int64_t, int64_t) const {}
 };
 
 #if defined(LELKERN_HAS_BF16)
 template <>
 struct Gradient<BFloat16Pairs> {
-    static constexpr int64_t row_stride = contrastive::kTileStride / 2;
+    static constexpr int64_t row_stride = kTileStride / 2;
     static constexpr int64_t tile_stride = panel_width<float>;
-    static constexpr int64_t words = contrastive::kMaxBlock * row_stride;
+    static constexpr int64_t words = kMaxBlock * row_stride;
     static constexpr int64_t size = 2 * words + tile_rows * tile_stride;
     uint32_t* by_rows;
     uint32_t* by_columns;
@@ -84,8 +84,7 @@ struct Gradient<BFloat16Pairs> {
 
     // Rounds the register tile at (i, j) of the tile at (i0, j0), with the norm of the row that it
     // is going to be multiplied by.
-    void put(const contrastive::Problem<float>& problem, int64_t i0, int64_t j0, int64_t i,
-             int64_t j) const {
+    void put(const Problem<float>& problem, int64_t i0, int64_t j0, int64_t i, int64_t j) const {
         const float* row_norm = problem.rows.inverse_norm + i0 + i;
         const float* column_norm = problem.columns.inverse_norm + j0 + j;
         for (int r = 0; r < tile_rows; r += 2) {
@@ -99,7 +98,7 @@ struct Gradient<BFloat16Pairs> {
                                     round(second * norm));
                 const auto low = widen(round(first * row_norm[r]));
                 const auto high = widen(round(second * row_norm[r + 1]));
-                _mm512_storeu_si512(by_columns + (i + r) / 2 * contrastive::kTileStride + j + c,
+                _mm512_storeu_si512(by_columns + (i + r) / 2 * kTileStride + j + c,
                                     (__m512i)(low | high << 16));
             }
         }
@@ -132,9 +131,9 @@ class Prefetch {
 };
 
 template <typename Op, bool wide>
-void backward_tile_of(const contrastive::Problem<typename Op::Number>& problem, int64_t row,
-                      int64_t column, const contrastive::Weights<typename Op::Number>& row_weights,
-                      const contrastive::Weights<typename Op::Number>& column_weights,
+void backward_tile_of(const Problem<typename Op::Number>& problem, int64_t row, int64_t column,
+                      const Weights<typename Op::Number>& row_weights,
+                      const Weights<typename Op::Number>& column_weights,
                       typename Op::Number* row_out, typename Op::Number* column_out,
                       typename Op::Number* scratch, const typename Op::Number* kept) {
     using T = typename Op::Number;
@@ -205,18 +204,18 @@ void backward_tile_of(const contrastive::Problem<typename Op::Number>& problem, 
                                                    gradient.by_rows, column_words, problem.stride,
                                                    words(columns));
     if (column_out != nullptr) {
-        multiply_into<Op, 1, contrastive::kTileStride>(column_out, problem.stride, columns,
-                                                       problem.padded_D, gradient.by_columns,
-                                                       row_words, problem.stride, words(rows));
+        multiply_into<Op, 1, kTileStride>(column_out, problem.stride, columns, problem.padded_D,
+                                          gradient.by_columns, row_words, problem.stride,
+                                          words(rows));
     }
 }
 
 template <typename Op>
-void backward_tile(const contrastive::Problem<typename Op::Number>& problem, int64_t row,
-                   int64_t column, const contrastive::Weights<typename Op::Number>& row_weights,
-                   const contrastive::Weights<typename Op::Number>& column_weights,
-                   typename Op::Number* rows, typename Op::Number* columns,
-                   typename Op::Number* scratch, const typename Op::Number* kept) {
+void backward_tile(const Problem<typename Op::Number>& problem, int64_t row, int64_t column,
+                   const Weights<typename Op::Number>& row_weights,
+                   const Weights<typename Op::Number>& column_weights, typename Op::Number* rows,
+                   typename Op::Number* columns, typename Op::Number* scratch,
+                   const typename Op::Number* kept) {
     const auto tile = problem.wide ? backward_tile_of<Op, true> : backward_tile_of<Op, false>;
     tile(problem, row, column, row_weights, column_weights, rows, columns, scratch, kept);
 }

@@ -21,12 +21,12 @@ struct TileSums {
           positive_sum(positives_rest + size),
           positive_sum_rest(positive_sum + size) {}
 
-    void clear(int64_t size, const contrastive::Problem<T>& problem) const {
-        constexpr T lowest = static_cast<T>(contrastive::kLowest);
+    void clear(int64_t size, const Problem<T>& problem) const {
+        constexpr T lowest = static_cast<T>(kLowest);
         std::fill_n(sum, size, T(0));
         std::fill_n(sum_rest, size, T(0));
         if (problem.wide) std::fill_n(peak, size, lowest);
-        if (problem.positives == contrastive::Positives::labelled) {
+        if (problem.positives == Positives::labelled) {
             for (T* zero : {positives, positives_rest, positive_sum, positive_sum_rest}) {
                 std::fill_n(zero, size, T(0));
             }
@@ -65,22 +65,22 @@ inline void keep_larger(T* at, const Vec<T>& value) {
 
 // Which candidates of row r, at columns [c, c + lanes), are positives by label.
 template <typename T>
-inline typename Lanes<T>::Int by_label(const contrastive::Problem<T>& problem, int64_t row,
-                                       int64_t column, const Vec<T>& s) {
+inline typename Lanes<T>::Int by_label(const Problem<T>& problem, int64_t row, int64_t column,
+                                       const Vec<T>& s) {
     return (load_codes<T>(problem.columns.labels + column) == problem.rows.labels[row]) &
-           ~(s < static_cast<T>(contrastive::kLowest));
+           ~(s < static_cast<T>(kLowest));
 }
 
 // Adds the register tile s (count rows, panel_width) from (i, j) on to the sums of its rows and
 // columns. `keep`: where the exponentials, or s if wide, are left, unless null.
 template <typename T, bool wide, bool stats, bool labels>
-inline void sum_exponentials(const contrastive::Problem<T>& problem, const T* s, int64_t count,
-                             int64_t i, int64_t j, const TileSums<T>& rows,
-                             const TileSums<T>& columns, T* keep) {
-    constexpr int vectors = LELKERN_TILE_VECTORS, lanes = Lanes<T>::count;
+inline void sum_exponentials(const Problem<T>& problem, const T* s, int64_t count, int64_t i,
+                             int64_t j, const TileSums<T>& rows, const TileSums<T>& columns,
+                             T* keep) {
+    constexpr int vectors = tile_vectors, lanes = Lanes<T>::count;
     constexpr int width = panel_width<T>;
     const T scale = problem.scale;
-    const Vec<T> masked = broadcast(static_cast<T>(contrastive::kMasked));
+    const Vec<T> masked = broadcast(static_cast<T>(kMasked));
     Vec<T> sums[vectors], positive_sums[vectors], dots[vectors], peaks[vectors];
     Vec<T> best_negatives[vectors], best_positives[vectors];
     for (int v = 0; v < vectors; ++v) {
@@ -190,10 +190,10 @@ inline void sum_exponentials(const contrastive::Problem<T>& problem, const T* s,
 
 // Adds the sums of a tile, one value a row by now, to those of the side from row `first` on.
 template <typename T, bool wide>
-inline void merge(const contrastive::Problem<T>& problem, const contrastive::Sums<T>& sums,
-                  int64_t first, int64_t count, const TileSums<T>& tile) {
+inline void merge(const Problem<T>& problem, const Sums<T>& sums, int64_t first, int64_t count,
+                  const TileSums<T>& tile) {
     constexpr int64_t lanes = Lanes<T>::count;
-    const bool labels = problem.positives == contrastive::Positives::labelled;
+    const bool labels = problem.positives == Positives::labelled;
     for (int64_t at = 0; at < count; at += lanes) {
         const int64_t n = count - at < lanes ? count - at : lanes, to = first + at;
         Vec<T> shrink_old = {}, shrink_new = {}, old_shift = {}, new_shift = {};
@@ -235,10 +235,9 @@ inline void merge(const contrastive::Problem<T>& problem, const contrastive::Sum
 
 // Makes one value of the lanes of each row, in place: row r comes to lie at r.
 template <typename T, bool wide, bool stats>
-inline void reduce_lanes(const contrastive::Problem<T>& problem, int64_t count,
-                         const TileSums<T>& rows) {
+inline void reduce_lanes(const Problem<T>& problem, int64_t count, const TileSums<T>& rows) {
     constexpr int64_t lanes = Lanes<T>::count;
-    const bool labels = problem.positives == contrastive::Positives::labelled;
+    const bool labels = problem.positives == Positives::labelled;
     for (int64_t r = 0; r < count; ++r) {
         const int64_t at = r * lanes;
         Vec<T> dot = {}, shift = {}, shrink = broadcast(T(1));
@@ -280,10 +279,10 @@ inline void reduce_lanes(const contrastive::Problem<T>& problem, int64_t count,
 }
 
 template <typename Op, bool wide, bool stats, bool labels>
-void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, int64_t row,
-                     int64_t column, const contrastive::Sums<typename Op::Number>& row_sums,
-                     const contrastive::Sums<typename Op::Number>& column_sums,
-                     typename Op::Number* scratch, typename Op::Number* kept) {
+void forward_tile_of(const Problem<typename Op::Number>& problem, int64_t row, int64_t column,
+                     const Sums<typename Op::Number>& row_sums,
+                     const Sums<typename Op::Number>& column_sums, typename Op::Number* scratch,
+                     typename Op::Number* kept) {
     using T = typename Op::Number;
     constexpr int64_t lanes = Lanes<T>::count, width = panel_width<T>;
     const int64_t i0 = row * problem.block, j0 = column * problem.block;
@@ -293,11 +292,10 @@ void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, i
     const Special<T> special(problem, row, column);
 
     T* s = scratch;  // (tile_rows, width)
-    const TileSums<T> of_rows(s + tile_rows * width, contrastive::kMaxBlock * lanes);
-    const TileSums<T> of_columns(of_rows.sum + TileSums<T>::fields * contrastive::kMaxBlock * lanes,
-                                 contrastive::kMaxBlock);
+    const TileSums<T> of_rows(s + tile_rows * width, kMaxBlock * lanes);
+    const TileSums<T> of_columns(of_rows.sum + TileSums<T>::fields * kMaxBlock * lanes, kMaxBlock);
     of_rows.clear(rows * lanes, problem);
-    of_columns.clear(contrastive::kMaxBlock, problem);
+    of_columns.clear(kMaxBlock, problem);
     for (int64_t j = 0; j < columns; j += width) {
         for (int64_t i = 0; i < rows; i += tile_rows) {
             const int64_t count = std::min<int64_t>(tile_rows, rows - i);
@@ -322,12 +320,12 @@ void forward_tile_of(const contrastive::Problem<typename Op::Number>& problem, i
 }
 
 template <typename Op>
-void forward_tile(const contrastive::Problem<typename Op::Number>& problem, int64_t row,
-                  int64_t column, const contrastive::Sums<typename Op::Number>& row_sums,
-                  const contrastive::Sums<typename Op::Number>& column_sums,
-                  typename Op::Number* scratch, typename Op::Number* kept) {
+void forward_tile(const Problem<typename Op::Number>& problem, int64_t row, int64_t column,
+                  const Sums<typename Op::Number>& row_sums,
+                  const Sums<typename Op::Number>& column_sums, typename Op::Number* scratch,
+                  typename Op::Number* kept) {
     const auto choose = [&](auto wide, auto stats) {
-        return problem.positives == contrastive::Positives::labelled
+        return problem.positives == Positives::labelled
                    ? forward_tile_of<Op, wide.value, stats.value, true>
                    : forward_tile_of<Op, wide.value, stats.value, false>;
     };
@@ -340,5 +338,4 @@ void forward_tile(const contrastive::Problem<typename Op::Number>& problem, int6
 
 template <typename T>
 constexpr int64_t forward_scratch =
-    tile_rows * panel_width<T> +
-    TileSums<T>::fields * contrastive::kMaxBlock * (Lanes<T>::count + 1);
+    tile_rows * panel_width<T> + TileSums<T>::fields * kMaxBlock * (Lanes<T>::count + 1);

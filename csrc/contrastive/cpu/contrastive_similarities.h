@@ -2,19 +2,19 @@
 
 // out (tile_rows, panel_width) = s of rows [i, ...) with columns [j, ...).
 template <typename Op>
-inline void similarities(const contrastive::Problem<typename Op::Number>& problem, int64_t i,
-                         int64_t j, typename Op::Number* out, int64_t stride) {
+inline void similarities(const Problem<typename Op::Number>& problem, int64_t i, int64_t j,
+                         typename Op::Number* out, int64_t stride) {
     using T = typename Op::Number;
     using Word = typename Op::Word;
     constexpr int64_t width = panel_width<T>, lanes = Lanes<T>::count;
     const Word* a = static_cast<const Word*>(problem.rows.panels) +
                     i / width * width * problem.words + i % width;
     const Word* b = static_cast<const Word*>(problem.columns.panels) + j * problem.words;
-    constexpr int64_t depth = contrastive::kDepth / Op::numbers;
+    constexpr int64_t depth = kDepth / Op::numbers;
     for (int64_t k = 0; k < problem.words || k == 0; k += depth) {
         const int64_t words = problem.words - k < depth ? problem.words - k : depth;
-        const auto multiply = k == 0 ? multiply_vectors<Op, LELKERN_TILE_VECTORS, false, 1, width>
-                                     : multiply_vectors<Op, LELKERN_TILE_VECTORS, true, 1, width>;
+        const auto multiply = k == 0 ? multiply_vectors<Op, tile_vectors, false, 1, width>
+                                     : multiply_vectors<Op, tile_vectors, true, 1, width>;
         multiply(out, stride, a + k * width, b + k * width, width, words);
     }
     if (problem.rows.inverse_norm != nullptr) {
@@ -31,17 +31,17 @@ inline void similarities(const contrastive::Problem<typename Op::Number>& proble
 // What has to be looked at in a tile besides its similarities.
 template <typename T>
 struct Special {
-    const contrastive::Problem<T>& problem;
+    const Problem<T>& problem;
     bool edge, diagonal, positive, ids;
 
-    Special(const contrastive::Problem<T>& p, int64_t row, int64_t column) : problem(p) {
+    Special(const Problem<T>& p, int64_t row, int64_t column) : problem(p) {
         const int64_t i = row * p.block, j = column * p.block;
         edge = j + p.block > p.columns.count;
         diagonal = p.self && row == column;
         // Rows of the first half look for columns of the second, and the other way round.
-        positive = p.positives == contrastive::Positives::paired
+        positive = p.positives == Positives::paired
                        ? meets(i + p.pairs, j) || meets(i - p.pairs, j)
-                       : p.positives == contrastive::Positives::aligned && meets(i, j);
+                       : p.positives == Positives::aligned && meets(i, j);
         ids = p.rows.ids != nullptr;
     }
 
@@ -52,7 +52,7 @@ struct Special {
     template <typename OnPositive>
     void mask(T* s, int64_t stride, int64_t i, int64_t j, const OnPositive& f) const {
         constexpr int64_t width = panel_width<T>, lanes = Lanes<T>::count;
-        constexpr T masked = static_cast<T>(contrastive::kMasked);
+        constexpr T masked = static_cast<T>(kMasked);
         for (int64_t r = 0; r < tile_rows; ++r) {
             T* row = s + r * stride;
             if (positive) {

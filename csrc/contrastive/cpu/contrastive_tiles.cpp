@@ -5,7 +5,8 @@
 #include "contrastive/cpu/contrastive.h"
 #include "shared/cpu/cpu_isa.h"
 
-#define LELKERN_FOREACH_ISA "contrastive/cpu/contrastive_tiles.h"
+#define LELKERN_ISA_FAMILY contrastive
+#define LELKERN_ISA_HEADER "contrastive/cpu/contrastive_tiles.h"
 #include "shared/cpu/foreach_isa.h"
 
 namespace lelkern::contrastive {
@@ -16,16 +17,16 @@ Kernels<T> kernels(bool bf16) {
 #if defined(__x86_64__)
         case Isa::avx512_bf16:
             if constexpr (std::is_same_v<T, float>) {
-                if (bf16) return lelkern::avx512_bf16::kernels_of<avx512_bf16::BFloat16Pairs>();
+                if (bf16) return avx512_bf16::kernels_of<avx512_bf16::BFloat16Pairs>();
             }
-            return lelkern::avx512_bf16::kernels_of<avx512_bf16::Plain<T>>();
+            return avx512_bf16::kernels_of<avx512_bf16::Plain<T>>();
         case Isa::avx512:
-            return lelkern::avx512::kernels_of<avx512::Plain<T>>();
+            return avx512::kernels_of<avx512::Plain<T>>();
         case Isa::avx2:
-            return lelkern::avx2::kernels_of<avx2::Plain<T>>();
+            return avx2::kernels_of<avx2::Plain<T>>();
 #endif
         default:
-            return lelkern::baseline::kernels_of<baseline::Plain<T>>();
+            return baseline::kernels_of<baseline::Plain<T>>();
     }
 }
 

@@ -7,7 +7,7 @@
 #include "contrastive/cpu/contrastive_forward_tile.h"
 
 template <typename Op>
-contrastive::Kernels<typename Op::Number> kernels_of() {
+Kernels<typename Op::Number> kernels_of() {
     using T = typename Op::Number;
     return {panel_width<T>,     Op::is_bf16,      forward_scratch<T>,
             Gradient<Op>::size, forward_tile<Op>, backward_tile<Op>};

@@ -29,10 +29,22 @@ struct BFloat16Pairs {
 };
 #endif
 
-template <typename T>
-constexpr int panel_width = LELKERN_TILE_VECTORS * Lanes<T>::count;
+// The register tile: as many sums as the registers hold besides the operands. The rows divide the
+// lanes of the vectors together, since both operands of a product of rows with rows are packed
+// alike. x86-64 guarantees 16 registers of 16 bytes, AVX2 has 16 of 32, AVX-512 32 of 64, and
+// 64-bit Arm 32 of 16.
+#if LELKERN_VECTOR_BYTES == 64
+constexpr int tile_rows = 8, tile_vectors = 3;
+#elif LELKERN_VECTOR_BYTES == 32
+constexpr int tile_rows = 4, tile_vectors = 3;
+#elif defined(__aarch64__)
+constexpr int tile_rows = 4, tile_vectors = 4;
+#else
+constexpr int tile_rows = 4, tile_vectors = 2;
+#endif
 
-constexpr int tile_rows = LELKERN_TILE_ROWS;
+template <typename T>
+constexpr int panel_width = tile_vectors * Lanes<T>::count;
 
 // out[r * stride + c] (+)= sum_k a[r * a_row + k * a_word] b[k * b_word + c] for 0 <= k < words,
 // tile_rows rows r and so many vectors of columns c.
@@ -73,7 +85,7 @@ __attribute__((noinline)) void multiply_vectors(typename Op::Number* out, int64_
 
 // out[i * stride + c] += sum_k a[i * a_row + k * a_word] b[k * b_word + c] for `rows` rows, rounded
 // up to tile_rows, and `columns` columns, a multiple of the lanes.
-template <typename Op, int64_t a_row, int64_t a_word, int vectors = LELKERN_TILE_VECTORS>
+template <typename Op, int64_t a_row, int64_t a_word, int vectors = tile_vectors>
 void multiply_into(typename Op::Number* out, int64_t stride, int64_t rows, int64_t columns,
                    const typename Op::Word* a, const typename Op::Word* b, int64_t b_word,
                    int64_t words) {

@@ -10,7 +10,7 @@
 #define LELKERN_CLONES
 #endif
 
-namespace lelkern {
+namespace lelkern::contrastive {
 
 LELKERN_CLONES double dot_product(const double* a, const double* b, int64_t n) {
     double sums[16] = {};  // several, so that they are added side by side
@@ -95,4 +95,4 @@ void transpose(const double* a, int64_t rows, int64_t columns, double* out) {
     transpose_squares(a, rows, columns, out);
 }
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

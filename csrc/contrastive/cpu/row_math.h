@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace lelkern {
+namespace lelkern::contrastive {
 
 double dot_product(const double* a, const double* b, int64_t n);
 
@@ -23,4 +23,4 @@ void add(const double* a, double* out, int64_t n);
 void transpose(const float* a, int64_t rows, int64_t columns, float* out);
 void transpose(const double* a, int64_t rows, int64_t columns, double* out);
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

@@ -9,7 +9,7 @@
 #include "contrastive/cpu/row_math.h"
 #include "shared/common/dispatch_floating.h"
 
-namespace lelkern {
+namespace lelkern::contrastive {
 
 using torch::stable::Tensor;
 
@@ -56,4 +56,4 @@ class Rows {
     int64_t count_, D_, row_, step_;
 };
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

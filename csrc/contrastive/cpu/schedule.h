@@ -15,7 +15,7 @@
 #include <memory>
 #include <thread>
 
-namespace lelkern {
+namespace lelkern::contrastive {
 
 struct Task {
     int64_t row, column;                // of blocks; row < 0: nothing to do
@@ -139,4 +139,4 @@ void run(const Schedule& schedule, int64_t workers, const Work& work) {
     });
 }
 
-}  // namespace lelkern
+}  // namespace lelkern::contrastive

@@ -2,7 +2,7 @@
 
 #include "contrastive/cuda/contrastive.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 namespace {
 
 constexpr int64_t kSmallestWorkspace = 256;  // for without one nothing would be launched
@@ -40,4 +40,4 @@ cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, co
     });
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

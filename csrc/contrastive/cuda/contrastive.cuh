@@ -6,7 +6,7 @@
 
 #include "contrastive/cuda/contrastive_symmetric.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 // Hands out parts of a workspace, or without one counts how large it has to be.
 class Arena {
@@ -367,4 +367,4 @@ auto with_engine(const Loss& loss, void* workspace, cudaStream_t stream, const F
     }
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

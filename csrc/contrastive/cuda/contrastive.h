@@ -9,9 +9,7 @@
 #include "contrastive/common/contrastive_positives.h"
 #include "shared/cuda/element.h"
 
-namespace lelkern::cuda {
-
-using contrastive::Positives;
+namespace lelkern::contrastive::cuda {
 
 // Rows of D numbers, each contiguous, `stride` numbers apart.
 struct Matrix {
@@ -68,4 +66,4 @@ cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, co
                      const double* log_sum_exp, const Gradients& to, void* workspace,
                      cudaStream_t stream);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

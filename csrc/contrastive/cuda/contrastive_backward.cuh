@@ -9,7 +9,7 @@
 #include "contrastive/cuda/contrastive_fixed_point.cuh"
 #include "contrastive/cuda/contrastive_forward.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 // What backward knows of every row of a side that has losses: (fields, padded).
 template <typename T>
@@ -283,4 +283,4 @@ __global__ void __launch_bounds__(kScaleThreads)
     }
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

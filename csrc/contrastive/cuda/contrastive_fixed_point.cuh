@@ -6,7 +6,7 @@
 
 #include "shared/cuda/device.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 // A sum is so many times 1 / scale.
 struct FixedPoint {
@@ -37,4 +37,4 @@ __global__ void __launch_bounds__(kClearThreads)
     if (i < count) sums[i] = 0;
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

@@ -4,7 +4,7 @@
 #include "contrastive/cuda/contrastive_prepare.cuh"
 #include "contrastive/cuda/contrastive_tiles.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 // What is summed for a row, exponentials relative to its largest similarity so far.
 template <typename T>
@@ -226,4 +226,4 @@ __global__ void __launch_bounds__(kFinishThreads)
     entropy[i] = all == 0 ? T(0) : static_cast<T>(log(total) - beta * row.dot / total);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

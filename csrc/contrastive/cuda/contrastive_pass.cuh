@@ -10,7 +10,7 @@
 #include "contrastive/cuda/contrastive.h"
 #include "shared/cuda/number.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 constexpr int kTile = 64;          // rows of either side in a tile
 constexpr int kRowBytes = 128;     // of a row that are in shared memory at a time
@@ -100,4 +100,4 @@ __device__ Role role_of(const Pass<Word>& pass, int i, int j) {
     return Role::negative;
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

@@ -4,7 +4,7 @@
 
 #include "contrastive/cuda/contrastive_pass.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 constexpr int kWarp = 32;
 constexpr int kPrepareThreads = 256;  // 8 rows
@@ -170,4 +170,4 @@ __global__ void __launch_bounds__(kLabelThreads)
     if (i < count) counts[i] = equal;
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

@@ -8,7 +8,7 @@
 #include "contrastive/cuda/contrastive_backward.cuh"
 #include "contrastive/cuda/contrastive_fixed_point.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 // Tile t of a row of tiles that block x starts is (x, (x + t) mod tiles): each pair of tiles once.
 __host__ __device__ inline int symmetric_tiles(int tiles, int x) {
@@ -151,4 +151,4 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
     }
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

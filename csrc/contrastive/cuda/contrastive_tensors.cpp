@@ -13,10 +13,6 @@
 namespace lelkern::contrastive {
 namespace {
 
-using cuda::check;
-using cuda::data;
-using cuda::element_of;
-
 // A loss as the kernels take it, and where they run: on the device of its rows, in the order of
 // PyTorch's current stream.
 class Call {
@@ -25,7 +21,7 @@ class Call {
         : device_(loss.rows[0].device()),
           guard_(loss.rows[0].get_device_index()),
           dtype_(loss.rows[0].scalar_type()),
-          stream_(cuda::current_stream(device_.index())) {
+          stream_(current_stream(device_.index())) {
         kernels_.element = element_of(dtype_);
         kernels_.D = loss.rows[0].size(1);
         for (std::size_t i = 0; i < loss.rows.size(); ++i) kernels_.rows[i] = read(loss.rows[i]);
@@ -42,8 +38,8 @@ class Call {
         kernels_.normalize = loss.normalize;
         // float16 loses nothing where it is multiplied as it is.
         kernels_.terms = dtype_ == ScalarType::Half ? 1 : static_cast<int>(loss.bf16_terms);
-        check(cudaDeviceGetAttribute(&kernels_.multiprocessors, cudaDevAttrMultiProcessorCount,
-                                     device_.index()));
+        check_cuda(cudaDeviceGetAttribute(&kernels_.multiprocessors, cudaDevAttrMultiProcessorCount,
+                                          device_.index()));
     }
 
     const cuda::Loss& kernels() const { return kernels_; }
@@ -57,13 +53,13 @@ class Call {
     void* data_here(const Tensor& tensor) const {
         STD_TORCH_CHECK(tensor.is_cuda() && tensor.get_device_index() == device_.index(),
                         "all tensors must be on one GPU");
-        return data(tensor);
+        return device_data(tensor);
     }
 
     // Where gradients like these rows go; they are left in `to`.
     cuda::Matrix gradients(const Tensor& rows, Tensor& to) const {
         to = empty({rows.size(0), rows.size(1)}, dtype_);
-        return {data(to), to.size(0), to.size(1)};
+        return {device_data(to), to.size(0), to.size(1)};
     }
 
   private:
@@ -77,7 +73,7 @@ class Call {
         data_here(rows);
         const bool as_they_are = rows.size(1) <= 1 || rows.stride(1) == 1;
         read_.push_back(as_they_are ? rows : torch::stable::contiguous(rows));
-        return {data(read_.back()), rows.size(0), read_.back().stride(0)};
+        return {device_data(read_.back()), rows.size(0), read_.back().stride(0)};
     }
 
     const int64_t* codes(const std::optional<Tensor>& numbers) const {
@@ -103,9 +99,10 @@ ForwardResult forward(const Loss& loss, bool stats, int64_t kept) {
                          call.empty({kept}, sums), call.empty({2, stats ? losses : 0}, sums)};
     const Tensor workspace =
         call.empty({cuda::forward_workspace(call.kernels())}, ScalarType::Byte);
-    check(cuda::forward(call.kernels(), data(result.loss),
-                        static_cast<double*>(data(result.log_sum_exp)),
-                        stats ? data(result.stats) : nullptr, data(workspace), call.stream()));
+    check_cuda(cuda::forward(call.kernels(), device_data(result.loss),
+                             static_cast<double*>(device_data(result.log_sum_exp)),
+                             stats ? device_data(result.stats) : nullptr, device_data(workspace),
+                             call.stream()));
     return result;
 }
 
@@ -124,13 +121,13 @@ BackwardResult backward(const Loss& loss, const Tensor& grad, const ForwardResul
     }
     if (loss.given) to.given = call.gradients(*loss.given, result.given.emplace());
     result.temperature = call.empty({}, loss.temperature.scalar_type());
-    to.temperature = data(result.temperature);
+    to.temperature = device_data(result.temperature);
     const Tensor workspace =
         call.empty({cuda::backward_workspace(call.kernels(), column_gradients)}, ScalarType::Byte);
-    check(cuda::backward(call.kernels(), call.data_here(grad), grad.stride(0),
-                         call.data_here(saved.loss),
-                         static_cast<const double*>(call.data_here(saved.log_sum_exp)), to,
-                         data(workspace), call.stream()));
+    check_cuda(cuda::backward(call.kernels(), call.data_here(grad), grad.stride(0),
+                              call.data_here(saved.loss),
+                              static_cast<const double*>(call.data_here(saved.log_sum_exp)), to,
+                              device_data(workspace), call.stream()));
     return result;
 }
 

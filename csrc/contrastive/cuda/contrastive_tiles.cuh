@@ -8,7 +8,7 @@
 #include "contrastive/cuda/contrastive_pass.cuh"
 #include "shared/cuda/instructions.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 
 template <typename T>
 struct alignas(16) Vector {
@@ -323,4 +323,4 @@ struct MmaTile {
     }
 };
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

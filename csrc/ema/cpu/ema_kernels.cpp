@@ -11,13 +11,8 @@
 #include "ema/cpu/ema.h"
 #include "shared/cpu/cpu_isa.h"
 
-#define LELKERN_FOREACH_ISA "ema/cpu/ema_kernels.h"
-namespace lelkern {
-using ema::kBlock;
-using ema::kBlocksAtOnce;
-using ema::Kernels;
-using ema::Weights;
-}  // namespace lelkern
+#define LELKERN_ISA_FAMILY ema
+#define LELKERN_ISA_HEADER "ema/cpu/ema_kernels.h"
 #include "shared/cpu/foreach_isa.h"
 
 namespace lelkern::ema {
@@ -33,10 +28,9 @@ namespace {
 // AVX-512 where it computes, and AVX2 where it only waits: two loads of half a cache line each make
 // the processor fetch ahead earlier than one of a whole line (Zen 4: 10 % of an update in float32).
 Kernels with_narrow_loads() {
-    Kernels best = lelkern::avx512::kKernels;
+    Kernels best = avx512::kKernels;
     for (const ScalarType ema : {ScalarType::Double, ScalarType::Float}) {
-        std::copy_n(lelkern::avx2::kKernels.updates[number_of(ema)], 4,
-                    best.updates[number_of(ema)]);
+        std::copy_n(avx2::kKernels.updates[number_of(ema)], 4, best.updates[number_of(ema)]);
     }
     return best;
 }
@@ -53,10 +47,10 @@ const Kernels& kernels() {
             return best;
         }
         case Isa::avx2:
-            return lelkern::avx2::kKernels;
+            return avx2::kKernels;
 #endif
         default:
-            return lelkern::baseline::kKernels;
+            return baseline::kKernels;
     }
 }
 

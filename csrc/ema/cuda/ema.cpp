@@ -12,12 +12,12 @@
 #include "shared/common/dispatch_floating.h"
 #include "shared/cuda/tensors.h"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 namespace {
 
 bool takes_large_parameters() {
     int version = 0;
-    check(cudaDriverGetVersion(&version));
+    check_cuda(cudaDriverGetVersion(&version));
     return version >= kDriverOfLargeParameters;
 }
 
@@ -26,12 +26,12 @@ const void* data_of(const char* name, const Tensor& scalar, const Tensor& on_dev
     STD_TORCH_CHECK(scalar.dim() == 0, name, " must have no dimensions, got ", scalar.dim());
     STD_TORCH_CHECK(scalar.device() == on_device_of.device(), name,
                     " must be on the device of ema[0]");
-    return data(scalar);
+    return device_data(scalar);
 }
 
 void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& params, double decay,
                 const std::optional<Tensor>& decay_tensor, const std::optional<Tensor>& seed) {
-    const ema::Pairs lists = ema::unpack(ema, params);
+    const Pairs lists = unpack(ema, params);
     if (ema.empty()) return;
     STD_TORCH_CHECK(ema[0].is_cuda(), "ema[0] must be on a GPU, as the rest is");
     EmaUpdate update{};
@@ -49,7 +49,7 @@ void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& param
     std::vector<EmaPair> pairs;
     pairs.reserve(lists.pairs.size());
     for (std::size_t i = 0; i < lists.pairs.size(); ++i) {
-        const ema::Pair& pair = lists.pairs[i];
+        const Pair& pair = lists.pairs[i];
         pairs.push_back({ema[i].mutable_data_ptr(), pair.param, element_of(pair.ema_dtype),
                          element_of(pair.param_dtype), pair.count,
                          lists.dimensions.data() + pair.first_dimension,
@@ -60,12 +60,12 @@ void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& param
     static const bool large_parameters = takes_large_parameters();
     update.large_parameters = large_parameters;
     const torch::stable::accelerator::DeviceGuard guard(ema[0].get_device_index());
-    check(update_averages(update, current_stream(ema[0].get_device_index())));
+    check_cuda(update_averages(update, current_stream(ema[0].get_device_index())));
 }
 
 }  // namespace
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("ema_update_", TORCH_BOX(&lelkern::cuda::ema_update));
+    m.impl("ema_update_", TORCH_BOX(&lelkern::ema::cuda::ema_update));
 }

@@ -2,7 +2,7 @@
 
 #include "ema/cuda/ema.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 namespace {
 
 int bytes_of(Element element) {
@@ -69,4 +69,4 @@ cudaError_t update_averages(const EmaUpdate& update, cudaStream_t stream) {
                                   : launch_in_few<true>(update, stream);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

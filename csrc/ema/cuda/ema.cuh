@@ -8,7 +8,7 @@
 #include "ema/cuda/ema_table.cuh"
 #include "shared/cuda/number.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 
 constexpr int kEmaThreads = 256;
 constexpr int kVectorBytes = 16;
@@ -282,4 +282,4 @@ __global__ void __launch_bounds__(kEmaThreads, stochastic ? 3 : 4)
                              EmaWeights(decay.get()), seed);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

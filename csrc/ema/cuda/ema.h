@@ -8,7 +8,7 @@
 #include "ema/common/ema_dimension.h"
 #include "shared/cuda/element.h"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 
 // An average and its parameter, `count` numbers each.
 struct EmaPair {
@@ -18,7 +18,7 @@ struct EmaPair {
     int64_t count;
     // Where the numbers lie: none for those that lie without gaps, both in the same order;
     // otherwise as the dimensions say, the innermost first.
-    const ema::Dimension* dimensions;
+    const Dimension* dimensions;
     int dimension_count;
 };
 
@@ -40,4 +40,4 @@ constexpr int kDriverOfLargeParameters = 12010;
 // they have dimensions: no synchronisation, no allocation, no state.
 cudaError_t update_averages(const EmaUpdate& update, cudaStream_t stream);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

@@ -5,7 +5,7 @@
 
 #include "shared/cuda/device.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 
 template <typename Number>
 __device__ Number converted(double x) {
@@ -84,4 +84,4 @@ __device__ inline void store_stochastic(__half& to, float x, uint32_t noise) {
     to = __float2half_rn(x);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

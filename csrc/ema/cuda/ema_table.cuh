@@ -7,7 +7,7 @@
 #include "ema/cuda/ema.h"
 #include "shared/cuda/device.cuh"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 
 constexpr int kEmaChunk = 4096;  // numbers of a pair, which one block updates
 
@@ -89,7 +89,7 @@ class EmaTableBuilder {
             uint64_t* at = table_.words + end_;
             *at++ = static_cast<uint64_t>(pair.dimension_count);
             for (int d = 0; d < pair.dimension_count; ++d) {
-                const ema::Dimension& dimension = pair.dimensions[d];
+                const Dimension& dimension = pair.dimensions[d];
                 *at++ = static_cast<uint64_t>(dimension.size);
                 *at++ = static_cast<uint64_t>(dimension.ema_stride);
                 *at++ = static_cast<uint64_t>(dimension.param_stride);
@@ -128,4 +128,4 @@ class EmaTableBuilder {
     int64_t chunks_ = 0;
 };
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

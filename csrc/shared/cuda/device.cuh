@@ -18,15 +18,15 @@
 
 // Launches kernel(...); a template with several arguments goes in parentheses. Returns cudaError_t.
 #define LELKERN_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-    ::lelkern::cuda::launch(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
+    ::lelkern::launch_kernel(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
 
-namespace lelkern::cuda {
+namespace lelkern {
 
 constexpr int kSharedWithoutOptIn = 48 << 10;
 
 template <typename... Parameters, typename... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, int shared_bytes,
-                   cudaStream_t stream, const Arguments&... arguments) {
+cudaError_t launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, int shared_bytes,
+                          cudaStream_t stream, const Arguments&... arguments) {
     if (shared_bytes > kSharedWithoutOptIn) {
         const cudaError_t error =
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
@@ -40,5 +40,5 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, int sha
     return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern
 #endif

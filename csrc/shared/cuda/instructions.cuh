@@ -9,7 +9,7 @@
 #include "cuda_emulation_instructions.h"
 #else
 
-namespace lelkern::cuda {
+namespace lelkern {
 
 // Starts to copy 16 bytes from global to shared memory, both aligned to 16. They are there for this
 // thread after cp_async_wait, and for others after a barrier that follows.
@@ -71,5 +71,5 @@ __device__ __forceinline__ void mma_16816(float (&c)[4], const uint32_t (&a)[4],
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern
 #endif

@@ -4,7 +4,7 @@
 #include "shared/cuda/device.cuh"
 #include "shared/cuda/element.h"
 
-namespace lelkern::cuda {
+namespace lelkern {
 
 __device__ inline double read_number(const void* from, Element element) {
     switch (element) {
@@ -19,4 +19,4 @@ __device__ inline double read_number(const void* from, Element element) {
     }
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern

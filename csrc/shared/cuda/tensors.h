@@ -10,7 +10,7 @@
 
 #include "shared/cuda/element.h"
 
-namespace lelkern::cuda {
+namespace lelkern {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
@@ -28,7 +28,7 @@ inline Element element_of(ScalarType dtype) {
     }
 }
 
-inline void* data(const Tensor& tensor) {
+inline void* device_data(const Tensor& tensor) {
     return const_cast<void*>(tensor.const_data_ptr());  // reading copies no lazy clone
 }
 
@@ -40,7 +40,7 @@ inline cudaStream_t current_stream(int device) {
 }
 
 // Raises what a launch reports.
-inline void check(cudaError_t error) {
+inline void check_cuda(cudaError_t error) {
     if (error == cudaSuccess) return;
     cudaGetLastError();  // or the next launch would report it
     STD_TORCH_CHECK(
@@ -50,4 +50,4 @@ inline void check(cudaError_t error) {
     STD_CUDA_CHECK(error);
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern
