@@ -36,8 +36,8 @@ void for_each_run(const Dimension* dimensions, int64_t count, int64_t first, int
     Run run{0, 0, 0};
     const auto move = [&](int64_t d, int64_t by) {
         index[d] += by;
-        run.ema += by * dimensions[d].ema_stride;
-        run.param += by * dimensions[d].param_stride;
+        run.ema += by * dimensions[d].strides[kAverage];
+        run.param += by * dimensions[d].strides[kParam];
     };
     for (int64_t d = 0, rest = first; d < count; ++d) {
         move(d, rest % dimensions[d].size);
@@ -89,11 +89,11 @@ class Job {
   private:
     // Updates elements [first, last) of a pair, in the order of its dimensions.
     void update(int64_t t, int64_t first, int64_t last) const {
-        const Pair& pair = lists_.pairs[t];
+        const Pair& pair = lists_.entries[t];
         if (pair.dimensions == 0) return update_run(t, first, first, last - first);
         const Dimension* dimensions = &lists_.dimensions[pair.first_dimension];
         const Dimension& inner = dimensions[0];
-        if (inner.ema_stride == 1 && inner.param_stride == 1 && inner.size >= kLongRun) {
+        if (inner.strides[kAverage] == 1 && inner.strides[kParam] == 1 && inner.size >= kLongRun) {
             return for_each_run(dimensions, pair.dimensions, first, last,
                                 [&](const Run& run) { update_run(t, run.ema, run.param, run.n); });
         }
@@ -103,7 +103,7 @@ class Job {
             while (run.n > 0) {
                 const int64_t n = std::min(run.n, kPiece - gathered);
                 runs.push_back({run.ema, run.param, n});
-                run = {run.ema + n * inner.ema_stride, run.param + n * inner.param_stride,
+                run = {run.ema + n * inner.strides[kAverage], run.param + n * inner.strides[kParam],
                        run.n - n};
                 gathered += n;
                 if (gathered < kPiece) continue;
@@ -117,10 +117,12 @@ class Job {
 
     // Updates n elements side by side, from these places on.
     void update_run(int64_t t, int64_t ema, int64_t param, int64_t n) const {
-        const Pair& pair = lists_.pairs[t];
+        const Pair& pair = lists_.entries[t];
         const Update kernel = kernel_of(pair);
-        char* average = static_cast<char*>(pair.ema) + ema * pair.ema_bytes;
-        const char* parameter = static_cast<const char*>(pair.param) + param * pair.param_bytes;
+        char* average =
+            static_cast<char*>(pair.of[kAverage].data) + ema * pair.of[kAverage].element_bytes;
+        const char* parameter =
+            static_cast<const char*>(pair.of[kParam].data) + param * pair.of[kParam].element_bytes;
         if (!has_noise(pair)) return kernel(average, parameter, n, weights_, nullptr);
         uint64_t blocks[kPieceBlocks];
         uint16_t noise[kPieceBlocks * kBlock];
@@ -131,48 +133,50 @@ class Job {
             const int64_t padded = (count + kBlocksAtOnce - 1) / kBlocksAtOnce * kBlocksAtOnce;
             for (int64_t i = 0; i < padded; ++i) blocks[i] = (ema + done) / kBlock + i;
             kernels_.noise(*seed_, static_cast<uint32_t>(t), blocks, padded, noise);
-            kernel(average + done * pair.ema_bytes, parameter + done * pair.param_bytes, some,
-                   weights_, noise + before);
+            kernel(average + done * pair.of[kAverage].element_bytes,
+                   parameter + done * pair.of[kParam].element_bytes, some, weights_,
+                   noise + before);
             done += some;
         }
     }
 
     // Updates the n elements of runs along the innermost dimension.
     void update_runs(int64_t t, const std::vector<Run>& runs, int64_t n) const {
-        const Pair& pair = lists_.pairs[t];
+        const Pair& pair = lists_.entries[t];
         const Dimension& inner = lists_.dimensions[pair.first_dimension];
         alignas(64) char averages[kPiece * sizeof(double)], parameters[kPiece * sizeof(double)];
         uint16_t noise[kPiece];
-        with_words(pair.param_bytes, [&](auto* type) {
+        with_words(pair.of[kParam].element_bytes, [&](auto* type) {
             using Word = std::remove_pointer_t<decltype(type)>;
             auto* to = reinterpret_cast<Word*>(parameters);
             for (const Run& run : runs) {
-                const Word* from = static_cast<const Word*>(pair.param) + run.param;
-                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.param_stride];
+                const Word* from = static_cast<const Word*>(pair.of[kParam].data) + run.param;
+                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.strides[kParam]];
             }
         });
-        with_words(pair.ema_bytes, [&](auto* type) {
+        with_words(pair.of[kAverage].element_bytes, [&](auto* type) {
             using Word = std::remove_pointer_t<decltype(type)>;
             auto* to = reinterpret_cast<Word*>(averages);
             for (const Run& run : runs) {
-                const Word* from = static_cast<const Word*>(pair.ema) + run.ema;
-                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.ema_stride];
+                const Word* from = static_cast<const Word*>(pair.of[kAverage].data) + run.ema;
+                for (int64_t i = 0; i < run.n; ++i) *to++ = from[i * inner.strides[kAverage]];
             }
         });
         if (has_noise(pair)) noise_of(t, runs, noise);
         kernel_of(pair)(averages, parameters, n, weights_, has_noise(pair) ? noise : nullptr);
-        with_words(pair.ema_bytes, [&](auto* type) {
+        with_words(pair.of[kAverage].element_bytes, [&](auto* type) {
             using Word = std::remove_pointer_t<decltype(type)>;
             const auto* from = reinterpret_cast<const Word*>(averages);
             for (const Run& run : runs) {
-                Word* to = static_cast<Word*>(pair.ema) + run.ema;
-                for (int64_t i = 0; i < run.n; ++i) to[i * inner.ema_stride] = *from++;
+                Word* to = static_cast<Word*>(pair.of[kAverage].data) + run.ema;
+                for (int64_t i = 0; i < run.n; ++i) to[i * inner.strides[kAverage]] = *from++;
             }
         });
     }
 
     void noise_of(int64_t t, const std::vector<Run>& runs, uint16_t* noise) const {
-        const int64_t stride = lists_.dimensions[lists_.pairs[t].first_dimension].ema_stride;
+        const int64_t stride =
+            lists_.dimensions[lists_.entries[t].first_dimension].strides[kAverage];
         int64_t places[kPiece], n = 0;
         for (const Run& run : runs) {
             for (int64_t i = 0; i < run.n; ++i) places[n++] = run.ema + i * stride;
@@ -189,10 +193,11 @@ class Job {
         }
     }
 
-    bool has_noise(const Pair& pair) const { return seed_ && pair.ema_bytes == 2; }
+    bool has_noise(const Pair& pair) const { return seed_ && pair.of[kAverage].element_bytes == 2; }
 
     Update kernel_of(const Pair& pair) const {
-        return kernels_.updates[number_of(pair.ema_dtype)][number_of(pair.param_dtype)];
+        return kernels_
+            .updates[number_of(pair.of[kAverage].dtype)][number_of(pair.of[kParam].dtype)];
     }
 
     const Pairs& lists_;

@@ -60,7 +60,7 @@ class Plan {
     // or false where the memory is not that of the pairs.
     template <typename F>
     bool for_each_fact(void* objects, const F& f) const {
-        const auto count = static_cast<std::ptrdiff_t>(lists_.pairs.size());
+        const auto count = static_cast<std::ptrdiff_t>(lists_.entries.size());
         for (std::ptrdiff_t i = 0; i < 2 * count; ++i) {
             char* object = static_cast<char*>(PyTuple_GetItem(objects, i));
             // The type comes first: what is no tensor has nothing there.
@@ -73,14 +73,15 @@ class Plan {
             const auto tensor = reinterpret_cast<AtenTensorHandle>(object + tensor_at_);
             int32_t dtype = 0;
             TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor, &dtype));
-            const Shape shape = shape_of(tensor);  // the keys say that it is dense, as it was
+            const TensorShape shape = shape_of(tensor);  // the keys say that it is dense, as it was
             if (!f(dtype) || !f(shape.dimensions)) return false;
             for (int64_t d = 0; d < shape.dimensions; ++d) {
                 if (!f(shape.sizes[d]) || !f(shape.strides[d])) return false;
             }
             const bool is_average = i < count;
-            const Pair& pair = lists_.pairs[is_average ? i : i - count];
-            if (memory_of(tensor, is_average) != (is_average ? pair.ema : pair.param)) return false;
+            const Pair& pair = lists_.entries[is_average ? i : i - count];
+            if (memory_of(tensor, is_average) != pair.of[is_average ? kAverage : kParam].data)
+                return false;
         }
         return true;
     }

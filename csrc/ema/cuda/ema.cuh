@@ -4,26 +4,26 @@
 
 #include <type_traits>
 
+#include "ema/cuda/ema.h"
 #include "ema/cuda/ema_rounding.cuh"
-#include "ema/cuda/ema_table.cuh"
+#include "shared/cuda/launch_table.cuh"
 #include "shared/cuda/number.cuh"
 
 namespace lelkern::ema::cuda {
 
-constexpr int kEmaThreads = 256;
-constexpr int kVectorBytes = 16;
+constexpr int kThreads = 256;
 
 // An average is computed in double if it is stored so, and in float otherwise.
 template <typename Ema>
-using EmaNumber = std::conditional_t<std::is_same_v<Ema, double>, double, float>;
+using NumberOf = std::conditional_t<std::is_same_v<Ema, double>, double, float>;
 
 // How many numbers a thread moves at once: 16 bytes of the wider type.
-__host__ __device__ constexpr int ema_width(int ema_bytes, int param_bytes) {
+__host__ __device__ constexpr int vector_width(int ema_bytes, int param_bytes) {
     return kVectorBytes / (ema_bytes > param_bytes ? ema_bytes : param_bytes);
 }
 
 template <typename T, int width>
-struct alignas(width * sizeof(T)) EmaVector {
+struct alignas(width * sizeof(T)) Vector {
     T at[width];
 };
 
@@ -42,7 +42,7 @@ __device__ auto with_element(Element element, const F& f) {
     }
 }
 
-struct EmaDecay {
+struct Decay {
     double value;
     const void* tensor;  // or null
     Element element;
@@ -54,11 +54,11 @@ struct EmaDecay {
 
 // The mean is heavy + light_weight (light - heavy), so that equal numbers and weights of 0 are
 // exact.
-struct EmaWeights {
+struct Weights {
     double light_weight;  // at most 1/2; nan for a decay outside [0, 1]
     bool ema_is_heavy;
 
-    __device__ explicit EmaWeights(double decay)
+    __device__ explicit Weights(double decay)
         : light_weight(decay < 0.5 ? decay : 1 - decay), ema_is_heavy(decay >= 0.5) {
         if (!(decay >= 0 && decay <= 1)) light_weight = nan("");
     }
@@ -76,9 +76,9 @@ __device__ inline double moved(double x, double weight, double by) {
 
 // The mean of an average and a parameter, computed in float or double.
 template <typename Number>
-class EmaMean {
+class Mean {
   public:
-    __device__ explicit EmaMean(const EmaWeights& weights)
+    __device__ explicit Mean(const Weights& weights)
         : weight_(static_cast<Number>(weights.light_weight)), ema_is_heavy_(weights.ema_is_heavy) {}
 
     __device__ Number operator()(Number average, Number parameter) const {
@@ -96,21 +96,21 @@ class EmaMean {
 // number e of the average, which a vector's width divides if there is a seed.
 template <typename Ema, typename Param, bool stochastic>
 __device__ void update_vectors(Ema* ema, const Param* param, int64_t e, int count,
-                               const EmaWeights& weights, uint32_t tensor, const int64_t* seed) {
+                               const Weights& weights, uint32_t tensor, const int64_t* seed) {
     constexpr bool noisy = stochastic && sizeof(Ema) == 2;
-    constexpr int width = ema_width(sizeof(Ema), sizeof(Param));
-    constexpr int sweeps = kEmaChunk / (kEmaThreads * width);
+    constexpr int width = vector_width(sizeof(Ema), sizeof(Param));
+    constexpr int sweeps = kTableChunk / (kThreads * width);
     constexpr int batch = sweeps < 4 ? sweeps : 4;  // loads under way before the first store
-    using Number = EmaNumber<Ema>;
-    const EmaMean<Number> mean(weights);
-    auto* const to = reinterpret_cast<EmaVector<Ema, width>*>(ema + e);
-    const auto* const from = reinterpret_cast<const EmaVector<Param, width>*>(param + e);
-    for (int sweep = threadIdx.x; sweep < count; sweep += batch * kEmaThreads) {
-        EmaVector<Ema, width> averages[batch];
-        EmaVector<Param, width> parameters[batch];
+    using Number = NumberOf<Ema>;
+    const Mean<Number> mean(weights);
+    auto* const to = reinterpret_cast<Vector<Ema, width>*>(ema + e);
+    const auto* const from = reinterpret_cast<const Vector<Param, width>*>(param + e);
+    for (int sweep = threadIdx.x; sweep < count; sweep += batch * kThreads) {
+        Vector<Ema, width> averages[batch];
+        Vector<Param, width> parameters[batch];
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
-            const int i = sweep + k * kEmaThreads;
+            const int i = sweep + k * kThreads;
             if (i < count) {
                 averages[k] = to[i];
                 parameters[k] = from[i];
@@ -118,7 +118,7 @@ __device__ void update_vectors(Ema* ema, const Param* param, int64_t e, int coun
         }
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
-            const int i = sweep + k * kEmaThreads;
+            const int i = sweep + k * kThreads;
             if (i >= count) break;
             const int64_t at = e + static_cast<int64_t>(i) * width;
             Noise noise;
@@ -163,78 +163,50 @@ __device__ Number number_of(uint64_t bits, Element element) {
     return element == Element::float64 ? static_cast<Number>(wide) : static_cast<Number>(single);
 }
 
-// Where the numbers are that a block does one by one.
-struct EmaPlaces {
-    int64_t begin;               // of the chunk, in the pair
-    int head, in_vectors;        // numbers before those that are done as vectors, and these
-    const uint64_t* dimensions;  // those of the pair, after their number; or null
-
-    // Of the i-th of them.
-    __device__ void operator()(int i, int64_t& ema_at, int64_t& param_at) const {
-        const int64_t number = begin + i + (i < head ? 0 : in_vectors);
-        if (dimensions == nullptr) {
-            ema_at = param_at = number;
-            return;
-        }
-        ema_at = param_at = 0;
-        auto rest = static_cast<uint64_t>(number);
-        const uint64_t* dimension = dimensions + 1;
-#pragma unroll 1
-        for (auto left = static_cast<int>(dimensions[0]); left > 0; --left) {
-            // The outermost holds the rest.
-            const uint64_t outer = left > 1 ? rest / dimension[0] : 0;
-            const auto index = static_cast<int64_t>(rest - outer * dimension[0]);
-            ema_at += index * static_cast<int64_t>(dimension[1]);
-            param_at += index * static_cast<int64_t>(dimension[2]);
-            rest = outer;
-            dimension += kDimensionWords;
-        }
-    }
-};
-
 // Updates `count` numbers, neighbours by neighbouring threads.
 template <typename Number, bool stochastic>
-__device__ void update_numbers(const EmaRow& row, int count, const EmaPlaces& place,
-                               const EmaWeights& weights, const int64_t* seed) {
+__device__ void update_numbers(const TableRow<kPair>& row, int count,
+                               const TablePlaces<kPair>& place, const Weights& weights,
+                               const int64_t* seed) {
     constexpr int batch = 4;  // loads under way before the first store
-    const EmaMean<Number> mean(weights);
-    const Element ema_element = row.ema_element(), param_element = row.param_element();
-    for (int sweep = threadIdx.x; sweep < count; sweep += batch * kEmaThreads) {
+    const Mean<Number> mean(weights);
+    const Element ema_element = row.element<kAverage>(), param_element = row.element<kParam>();
+    for (int sweep = threadIdx.x; sweep < count; sweep += batch * kThreads) {
         int64_t at[batch];
         uint64_t averages[batch], parameters[batch];
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
-            const int i = sweep + k * kEmaThreads;
+            const int i = sweep + k * kThreads;
             if (i < count) {
                 int64_t param_at;
                 place(i, at[k], param_at);
-                averages[k] = load_bits(row.ema, ema_element, at[k]);
-                parameters[k] = load_bits(row.param, param_element, param_at);
+                averages[k] = load_bits(row.data[kAverage], ema_element, at[k]);
+                parameters[k] = load_bits(row.data[kParam], param_element, param_at);
             }
         }
 #pragma unroll
         for (int k = 0; k < batch; ++k) {
-            if (sweep + k * kEmaThreads >= count) continue;
+            if (sweep + k * kThreads >= count) continue;
             const Number x = mean(number_of<Number>(averages[k], ema_element),
                                   number_of<Number>(parameters[k], param_element));
             if constexpr (std::is_same_v<Number, double>) {
-                static_cast<double*>(row.ema)[at[k]] = x;
+                static_cast<double*>(row.data[kAverage])[at[k]] = x;
             } else if (ema_element == Element::float32) {
-                static_cast<float*>(row.ema)[at[k]] = x;
+                static_cast<float*>(row.data[kAverage])[at[k]] = x;
             } else {
                 __half half;
                 __nv_bfloat16 bfloat16;
                 if constexpr (stochastic) {
-                    const uint32_t noise = noise_of(at[k] >> 3, row.tensor, *seed).bits(at[k] & 7);
+                    const uint32_t noise = noise_of(at[k] >> 3, row.entry, *seed).bits(at[k] & 7);
                     store_stochastic(half, x, noise);
                     store_stochastic(bfloat16, x, noise);
                 } else {
                     store_nearest(half, x);
                     store_nearest(bfloat16, x);
                 }
-                static_cast<uint16_t*>(row.ema)[at[k]] = ema_element == Element::float16
-                                                             ? __half_as_ushort(half)
-                                                             : __bfloat16_as_ushort(bfloat16);
+                static_cast<uint16_t*>(row.data[kAverage])[at[k]] =
+                    ema_element == Element::float16 ? __half_as_ushort(half)
+                                                    : __bfloat16_as_ushort(bfloat16);
             }
         }
     }
@@ -242,29 +214,30 @@ __device__ void update_numbers(const EmaRow& row, int count, const EmaPlaces& pl
 
 // Updates the chunk that begins at a number of a pair, whose dimensions are given or null.
 template <bool stochastic>
-__device__ void update_chunk(const EmaRow& row, const uint64_t* dimensions, int64_t begin,
-                             const EmaWeights& weights, const int64_t* seed) {
-    const int count = static_cast<int>(min(row.count - begin, int64_t{kEmaChunk}));
+__device__ void update_chunk(const TableRow<kPair>& row, const uint64_t* dimensions, int64_t begin,
+                             const Weights& weights, const int64_t* seed) {
+    const int count = static_cast<int>(min(row.count - begin, int64_t{kTableChunk}));
     // Numbers from `head` on are done as vectors; the rest, all of them or less than two vectors,
     // one by one.
     int head = 0, in_vectors = 0;
     if (row.head != kNoVectors) {
         head = min(static_cast<int>(row.head), count);
-        with_element(row.ema_element(), [&](auto* ema_type) {
-            with_element(row.param_element(), [&](auto* param_type) {
+        with_element(row.element<kAverage>(), [&](auto* ema_type) {
+            with_element(row.element<kParam>(), [&](auto* param_type) {
                 using Ema = std::remove_pointer_t<decltype(ema_type)>;
                 using Param = std::remove_pointer_t<decltype(param_type)>;
-                constexpr int width = ema_width(sizeof(Ema), sizeof(Param));
+                constexpr int width = vector_width(sizeof(Ema), sizeof(Param));
                 const int vectors = (count - head) / width;
                 in_vectors = vectors * width;
-                update_vectors<Ema, Param, stochastic>(
-                    static_cast<Ema*>(row.ema), static_cast<const Param*>(row.param), begin + head,
-                    vectors, weights, row.tensor, seed);
+                update_vectors<Ema, Param, stochastic>(static_cast<Ema*>(row.data[kAverage]),
+                                                       static_cast<const Param*>(row.data[kParam]),
+                                                       begin + head, vectors, weights, row.entry,
+                                                       seed);
             });
         });
     }
-    const EmaPlaces places{begin, head, in_vectors, dimensions};
-    if (row.ema_element() == Element::float64) {
+    const TablePlaces<kPair> places{begin, head, in_vectors, dimensions};
+    if (row.element<kAverage>() == Element::float64) {
         update_numbers<double, stochastic>(row, count - in_vectors, places, weights, seed);
     } else {
         update_numbers<float, stochastic>(row, count - in_vectors, places, weights, seed);
@@ -273,13 +246,12 @@ __device__ void update_chunk(const EmaRow& row, const uint64_t* dimensions, int6
 
 // Block b updates chunk b of the table. The bounds leave 64 registers, and 80 for random numbers.
 template <bool stochastic, int word_count>
-__global__ void __launch_bounds__(kEmaThreads, stochastic ? 3 : 4)
-    ema_update(const __grid_constant__ EmaTable<word_count> table, EmaDecay decay,
+__global__ void __launch_bounds__(kThreads, stochastic ? 3 : 4)
+    ema_update(const __grid_constant__ LaunchTable<kPair, word_count> table, Decay decay,
                const int64_t* seed) {
-    const EmaRow row = table.row(table.row_of(blockIdx.x));
-    const int64_t begin = static_cast<int64_t>(blockIdx.x - row.first_chunk) * kEmaChunk;
-    update_chunk<stochastic>(row, row.shape == 0 ? nullptr : table.words + row.shape, begin,
-                             EmaWeights(decay.get()), seed);
+    const TableRow<kPair> row = table.row(table.row_of(blockIdx.x));
+    const int64_t begin = static_cast<int64_t>(blockIdx.x - row.first_chunk) * kTableChunk;
+    update_chunk<stochastic>(row, table.dimensions(row), begin, Weights(decay.get()), seed);
 }
 
 }  // namespace lelkern::ema::cuda

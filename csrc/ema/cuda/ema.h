@@ -5,25 +5,14 @@
 
 #include <cstdint>
 
-#include "ema/common/ema_dimension.h"
+#include "ema/common/ema_pair.h"
 #include "shared/cuda/element.h"
+#include "shared/cuda/kernel_entry.h"
 
 namespace lelkern::ema::cuda {
 
-// An average and its parameter, `count` numbers each.
-struct EmaPair {
-    void* ema;
-    const void* param;
-    Element ema_element, param_element;
-    int64_t count;
-    // Where the numbers lie: none for those that lie without gaps, both in the same order;
-    // otherwise as the dimensions say, the innermost first.
-    const Dimension* dimensions;
-    int dimension_count;
-};
-
-struct EmaUpdate {
-    const EmaPair* pairs;
+struct Update {
+    const KernelEntry<kPair>* pairs;
     int64_t count;
     double decay;
     const void* decay_tensor;  // a number on the device, instead of `decay`; or null
@@ -32,12 +21,9 @@ struct EmaUpdate {
     bool large_parameters;  // whether the driver takes kernels with 32,764 bytes of parameters
 };
 
-// The driver that does: that of CUDA 12.1, which no later one undoes.
-constexpr int kDriverOfLargeParameters = 12010;
-
 // ema = decay ema + (1 - decay) param for every pair, as lelkern/reference/ema.py says to the bit.
 // Only queues kernels on a stream, one for 817 pairs (100 with small parameters), or fewer where
 // they have dimensions: no synchronisation, no allocation, no state.
-cudaError_t update_averages(const EmaUpdate& update, cudaStream_t stream);
+cudaError_t update_averages(const Update& update, cudaStream_t stream);
 
 }  // namespace lelkern::ema::cuda

@@ -39,7 +39,7 @@ inline cudaStream_t current_stream(int device) {
     return static_cast<cudaStream_t>(stream);
 }
 
-// Raises what a launch reports.
+// Raises what the CUDA runtime reports.
 inline void check_cuda(cudaError_t error) {
     if (error == cudaSuccess) return;
     cudaGetLastError();  // or the next launch would report it
@@ -48,6 +48,25 @@ inline void check_cuda(cudaError_t error) {
         "lelkern's CUDA kernels were not compiled for this GPU: see `lelkern info` for "
         "which; with LELKERN_BACKEND=reference PyTorch's own serve");
     STD_CUDA_CHECK(error);
+}
+
+// A number that a kernel reads. `first`: what it has to be beside, with its name for errors.
+inline const void* device_scalar(const char* name, const Tensor& scalar, const char* first_name,
+                                 const Tensor& first) {
+    STD_TORCH_CHECK(scalar.dim() == 0, name, " must have no dimensions, got ", scalar.dim());
+    STD_TORCH_CHECK(scalar.device() == first.device(), name, " must be on the device of ",
+                    first_name);
+    return device_data(scalar);
+}
+
+// Whether the driver takes kernels with 32,764 bytes of parameters: that of CUDA 12.1 or later.
+inline bool takes_large_parameters() {
+    static const bool takes = [] {
+        int version = 0;
+        check_cuda(cudaDriverGetVersion(&version));
+        return version >= 12010;
+    }();
+    return takes;
 }
 
 }  // namespace lelkern
