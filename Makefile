@@ -65,7 +65,7 @@ $(VENV)/torch:
 	$(BIN)/python -m pip install --quiet "torch>=2.11" "torchvision>=0.25"
 	touch $@
 
-SOURCES := pyproject.toml setup.py setup_cuda.py $(wildcard csrc/*/*)
+SOURCES := pyproject.toml setup.py setup_cuda.py $(wildcard csrc/*/*/*)
 $(VENV)/installed: $(VENV)/torch $(SOURCES)
 	$(BIN)/python -m pip install --no-build-isolation --editable .
 	touch $@

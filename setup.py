@@ -198,8 +198,8 @@ def short_name(extension: Any) -> str:
 
 
 def stable_library(name: str, folders: list[str], **options: Any) -> Extension:
-    """Describe a library of what folders of csrc have: C++, and CUDA if there is some."""
-    paths = [path for folder in folders for path in Path("csrc", folder).glob("*.c*")]
+    """Describe a library of what families have in folders: C++, and CUDA if there is some."""
+    paths = [path for folder in folders for path in Path("csrc").glob(f"*/{folder}/*.c*")]
     return Extension(
         f"lelkern._{name}",
         sources=sorted(str(path) for path in paths if path.suffix in (".cpp", ".cu")),

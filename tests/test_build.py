@@ -153,7 +153,7 @@ def test_without_a_compiler_there_is_the_reference(source: Path, environment, re
 
 @pytest.mark.slow
 def test_a_kernel_that_does_not_compile_is_left_out_unless_asked_for(source: Path) -> None:
-    with (source / "csrc/cpu/nt_xent.cpp").open("a") as file:
+    with (source / "csrc/contrastive/cpu/nt_xent.cpp").open("a") as file:
         file.write("#error this compiler is too old\n")
     refused = build(source, "--wheel", LELKERN_EXT="1", LELKERN_CUDA="0")
     assert refused.returncode != 0
