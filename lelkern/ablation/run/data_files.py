@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lelkern.ablation.run.trial import Trial
 from lelkern.data import DataError
-from lelkern.data.budget import visible_labels
+from lelkern.data.budget import check_budget, visible_labels
 from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
 from lelkern.files import write_atomically
@@ -40,6 +40,8 @@ class DataFiles:
         except DataError:
             data = self.source.load()
             self._write(data)
+        for config in dict.fromkeys(trial.data for trial in trials):
+            check_budget(data, config)
         labels = data.labels()
         if labels is not None:
             for trial in trials:
