@@ -157,7 +157,7 @@ class ModelEMA(nn.Module):
         """Put the average into a model, in its dtypes, until the end of a ``with`` block.
 
         Parameters and buffers stay where they are in memory and get their values back, whatever
-        happens in the block; what it does to them is lost.
+        happens in the block; what it does to them is lost. It may be inside an autocast region.
 
         Args:
             model: by default the one that this average was made of.
@@ -314,6 +314,8 @@ def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         if to:
             torch._foreach_copy_(list(to), list(values))
+    # Autocast would go on with its casts of the parameters as they were.
+    torch.clear_autocast_cache()
 
 
 def _cast(module: nn.Module, dtype: torch.dtype) -> None:

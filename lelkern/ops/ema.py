@@ -82,6 +82,8 @@ def ema_update_(
     seed = None
     if stochastic_rounding:
         seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
+    # Autocast keeps its casts of parameters, averages among them, to the end of its region.
+    torch.clear_autocast_cache()
     if torch.compiler.is_compiling():
         _update(*local_shards(averages, parameters), number, tensor, seed)
         return

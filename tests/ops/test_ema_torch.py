@@ -70,6 +70,15 @@ def test_autograd_sees_that_averages_change(device):
         loss.backward()
 
 
+def test_autocast_sees_that_averages_change(device):
+    layer = nn.Linear(4, 4, bias=False).to(device)
+    x = torch.randn(2, 4, device=device)
+    with torch.autocast(device, torch.bfloat16):
+        before = layer(x)  # after which autocast keeps the weight in bfloat16
+        lelkern.ema_update_([layer.weight], [2 * layer.weight.detach()], 0.0)
+        assert torch.equal(layer(x), 2 * before)
+
+
 def test_averages_may_be_parameters(device):
     average, parameter = (
         nn.Parameter(torch.zeros(3, device=device)),
