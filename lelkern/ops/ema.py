@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from lelkern.ops._define import declare, define
+from lelkern.ops._define import define
 from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
-from lelkern.ops._ema_plan import update_as_planned
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import ema as reference
 
@@ -88,8 +87,6 @@ def ema_update_(
         _update(*local_shards(averages, parameters), number, tensor, seed)
         return
     try:
-        if tensor is None and update_as_planned(averages, parameters, number, seed):
-            return
         _update(averages, parameters, number, tensor, seed)
     except RuntimeError:
         # What is wrong is looked for only now: looking at every tensor costs as much as the update.
@@ -160,4 +157,3 @@ define(
     reference=_reference,
     fake=_fake,
 )
-declare("ema_plan(Tensor[] ema, Tensor[] params) -> int")
