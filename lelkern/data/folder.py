@@ -44,10 +44,10 @@ class ImageFolder:
     """The files of a folder, by split and class; nothing is decoded yet.
 
     Attributes:
-        path: The folder.
-        classes: Sorted names.
-        train: The files of ``train/``; all files where the split is yet to be drawn.
-        test: The files of ``val/`` or ``test/``; None where the split is yet to be drawn.
+        path: the folder.
+        classes: sorted names.
+        train: the files of ``train/``; all files where the split is yet to be drawn.
+        test: the files of ``val/`` or ``test/``; None where the split is yet to be drawn.
     """
 
     path: Path
@@ -92,11 +92,11 @@ def scan_folder(path: Path) -> ImageFolder:
     """List the images of a folder.
 
     Args:
-        path: A folder in one of the two layouts above. With both ``val/`` and ``test/``,
+        path: a folder in one of the two layouts above. With both ``val/`` and ``test/``,
             ``val/`` is taken: published test folders often come without labels.
 
     Raises:
-        DataError: No such folder, no or only one class, an empty class, or splits whose classes
+        DataError: no such folder, no or only one class, an empty class, or splits whose classes
             differ.
     """
     if not path.is_dir():
@@ -125,14 +125,14 @@ def load_folder(
     """Decode the images of a folder.
 
     Args:
-        folder: What :func:`scan_folder` found.
-        image_size: The short side is resized to it and the centre cropped; None keeps images as
+        folder: what :func:`scan_folder` found.
+        image_size: the short side is resized to it and the centre cropped; None keeps images as
             they are, which must then all have one size.
-        seed: Fixes the split where the folder has none.
-        test_fraction: Share of each class that goes to the test split where the folder has none.
+        seed: fixes the split where the folder has none.
+        test_fraction: share of each class that goes to the test split where the folder has none.
 
     Raises:
-        DataError: An unreadable image, different sizes, or a class too small to split.
+        DataError: an unreadable image, different sizes, or a class too small to split.
     """
     if folder.test is None:
         train, test = _draw_split(folder, seed, test_fraction)
