@@ -19,7 +19,7 @@ Kernels<T> kernels(bool bf16) {
             if constexpr (std::is_same_v<T, float>) {
                 if (bf16) return avx512_bf16::kernels_of<avx512_bf16::BFloat16Pairs>();
             }
-            return avx512_bf16::kernels_of<avx512_bf16::Plain<T>>();
+            [[fallthrough]];  // what is not in bfloat16 is the same
         case Isa::avx512:
             return avx512::kernels_of<avx512::Plain<T>>();
         case Isa::avx2:
