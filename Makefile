@@ -58,24 +58,33 @@ build: $(VENV)/installed-dev
 cuda-table: $(VENV)/installed-dev
 	$(BIN)/python tests/cuda_static/cuda_table.py
 
-# torch and setuptools come first, so that the build can use them instead of fetching its own.
+# torch and what builds come first, so that the build can use them instead of fetching its own.
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --upgrade pip ninja "setuptools>=77"
 	$(BIN)/python -m pip install --quiet "torch>=2.11" "torchvision>=0.25"
 	touch $@
 
-SOURCES := pyproject.toml setup.py setup_cuda.py $(wildcard csrc/*/*)
-$(VENV)/installed: $(VENV)/torch $(SOURCES)
-	$(BIN)/python -m pip install --no-build-isolation --editable .
+# What pip installs, without kernels, which would be compiled before the tools are there: among them
+# may be the only nvcc.
+PIP_INSTALL := LELKERN_EXT=0 LELKERN_CUDA=0 \
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable
+$(VENV)/packages: $(VENV)/torch pyproject.toml setup.py
+	$(PIP_INSTALL) .
 	touch $@
+$(VENV)/packages-dev: $(VENV)/torch pyproject.toml setup.py
+	$(PIP_INSTALL) ".[dev]"
+	touch $(VENV)/packages $@
 
-# The tools come before the build, too: among them may be the only nvcc.
-$(VENV)/installed-dev: $(VENV)/torch $(SOURCES)
-	LELKERN_EXT=0 LELKERN_CUDA=0 \
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
-	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+# The kernels: ninja compiles what has changed.
+SOURCES := $(wildcard setup*.py) $(shell find csrc)
+KERNELS := $(BIN)/python setup.py -q build_ext --inplace
+$(VENV)/installed: $(VENV)/packages $(SOURCES)
+	$(KERNELS)
+	touch $@
+$(VENV)/installed-dev: $(VENV)/packages-dev $(SOURCES)
+	$(KERNELS)
 	touch $(VENV)/installed $@
 
 clean:
-	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/installed*
+	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/packages* $(VENV)/installed*

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 COMMANDS = {
     "python": ["-c", "pass"],
@@ -20,10 +21,10 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_startup(benchmark, name):
+def test_startup(benchmark: BenchmarkFixture, name: str) -> None:
     benchmark.group = "start-up"
     command = [sys.executable, *COMMANDS[name]]
     subprocess.run(command, check=True, capture_output=True)  # compiled and in the page cache
-    benchmark.pedantic(
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda: subprocess.run(command, check=True, capture_output=True), rounds=7, iterations=1
     )

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 import plot_ema
 import results
 from cases import BOTH
-from lelkern.ablation.plot_style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
+from lelkern.ablation.plot.style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
 from lelkern.files import write_atomically
 
 DOCS = Path(__file__).parent.parent / "docs"

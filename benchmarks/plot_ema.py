@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import results
-from lelkern.ablation.plot_style import BLUE, SKY
+from lelkern.ablation.plot.style import BLUE, SKY
 
 PANELS = (
     ("ema resnet50", "float32", "ResNet-50, float32"),

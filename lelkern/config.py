@@ -115,11 +115,3 @@ def dotted_keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def overlap(one: str, other: str) -> bool:
     """Say whether one dotted key is the other or holds it: a value for it then decides both."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def lookup(data: Mapping[str, Any], dotted: str) -> Any:
-    """Read ``data["encoder"]["width"]`` as ``lookup(data, "encoder.width")``."""
-    value: Any = data
-    for key in dotted.split("."):
-        value = value[key]
-    return value

@@ -4,7 +4,6 @@ from lelkern.config import (
     Config,
     ConfigError,
     dotted_keys,
-    lookup,
     merge,
     nearest,
     nest,
@@ -82,9 +81,8 @@ def test_keys_overlap_if_one_holds_the_other(one, other, expected):
     assert overlap(one, other) == overlap(other, one) == expected
 
 
-def test_nest_and_lookup_are_inverse():
+def test_nest_turns_dots_into_tables():
     assert nest("a.b.c", 1) == {"a": {"b": {"c": 1}}}
-    assert lookup(nest("a.b.c", 1), "a.b.c") == 1
 
 
 def test_nearest_lists_what_is_valid_when_nothing_is_close():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lelkern.optim import OptimizerConfig, warmup_cosine
+from lelkern.optim import Optimisation, OptimizerConfig, warmup_cosine
 
 
 def test_warmup_rises_evenly_to_the_peak_and_cosine_falls_to_zero():
@@ -44,3 +44,28 @@ def test_the_schedule_reaches_the_optimizer():
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.05])
+
+
+def test_a_step_follows_the_gradient_by_the_scheduled_rate_and_reports_the_loss():
+    model, reports = nn.Linear(1, 1, bias=False), []
+    config = OptimizerConfig(name="sgd", lr=0.1, weight_decay=0.0, warmup=0.5)
+    optimisation = Optimisation(config, [model], 4, lambda *report: reports.append(report))
+    weight, velocity, losses = model.weight.item(), 0.0, []
+    for rate in (0.1 / 3, 0.2 / 3, 0.1, 0.05):
+        loss = model(torch.ones(1, 1)).square().sum()
+        losses.append(loss.item())
+        optimisation.step(loss)
+        gradient = 2 * weight  # of this step alone: nothing is left of those before
+        velocity = 0.9 * velocity + gradient
+        weight -= rate * (gradient + 0.9 * velocity)  # Nesterov
+        assert model.weight.item() == pytest.approx(weight, rel=1e-5)
+    assert reports == [(i + 1, loss) for i, loss in enumerate(losses)]
+
+
+def test_frozen_parameters_stay_out_of_it():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    model[0].requires_grad_(False)
+    before = [p.detach().clone() for p in model.parameters()]
+    Optimisation(OptimizerConfig(warmup=0.0), [model], 1).step(model(torch.ones(1, 1)).sum())
+    same = [torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True)]
+    assert same == [True, True, False, False]

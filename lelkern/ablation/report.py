@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lelkern.ablation.judge import Verdict, judge
 from lelkern.ablation.judge.statistics import Estimate, summarize
+from lelkern.ablation.judge.verdict import Verdict, judge
 from lelkern.ablation.labels import format_value
 from lelkern.ablation.plot import plot_study
 from lelkern.ablation.results import Row
@@ -77,7 +77,7 @@ def write_report(experiment: Experiment, store: Store) -> Report:
         "curves": folder / "curves.csv",
         "json": folder / "summary.json",
     }
-    subtitle = " ".join(f"{v.outcome.capitalize()}: {v.says}" for v in verdicts)
+    subtitle = _in_words(verdicts)
     for i, plot in enumerate(study.plot):
         number = f"-{i + 1}" if i else ""
         png, svg = plot_study(
@@ -101,6 +101,13 @@ def write_report(experiment: Experiment, store: Store) -> Report:
     write_text_atomically(files["curves"], _curves([*results.baselines, *results.arms]))
     write_text_atomically(files["json"], json.dumps(report.describe(), indent=2) + "\n")
     return report
+
+
+def _in_words(verdicts: Sequence[Verdict]) -> str:
+    """Return the verdict with its reason, or of several the outcomes."""
+    if len(verdicts) == 1:
+        return f"Verdict: {verdicts[0].outcome}. {verdicts[0].reason}"
+    return " ".join(f"{v.outcome.capitalize()}: {v.says}" for v in verdicts)
 
 
 def _summary(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, dict[str, Estimate]]:

@@ -1,14 +1,15 @@
-"""The augmentations of SimCLR (Chen et al. 2020, Section 3 and Appendix A), by kornia.
+"""The augmentations of SimCLR (Chen et al. 2020, Section 3 and Appendix A), most of them by kornia.
 
 Each class is the configuration of one augmentation; ``build`` makes the module that maps images
-(B, 3, H, W), float in [0, 1], to images of the same shape. Every image draws its own parameters
-from torch's global generator, which is kornia's only source.
+(B, 3, H, W), float in [0, 1], to images of the same shape. Every image draws its own parameters,
+uniformly where nothing else is said, from torch's global generator, which is kornia's only source.
 """
 
 from typing import Literal, Self
 
+import torch
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from lelkern.config import Config
 
@@ -20,6 +21,11 @@ def _check_order(name: str, low: float, high: float) -> None:
 
 class Crop(Config):
     """Random resized crop: a random part of the image, enlarged to the whole size.
+
+    As torchvision does it: the area is uniform, the aspect ratio uniform in its logarithm, both
+    sides are rounded to pixels, and the first of ten draws that fits into the image is taken (the
+    whole image, or the largest part of it that the ratios allow, if none does), at a uniform
+    position. Enlarging is bilinear, with the outermost pixels of both on top of each other.
 
     Attributes:
         min_scale: smallest share of the image's area.
@@ -67,6 +73,11 @@ class Flip(Config):
 class Color(Config):
     """Colour distortion: jitter of brightness, contrast, saturation and hue, then grey scale.
 
+    A factor f from 1 - range to 1 + range multiplies the image (brightness), its difference from
+    its mean grey (contrast), or from its own grey (saturation); the hue is turned by a share of the
+    circle from -range to range. Grey is 0.299 R + 0.587 G + 0.114 B. Values are cut off at 0 and 1
+    after each of the four, which come in an order that is drawn for a batch, not for an image.
+
     Attributes:
         strength: SimCLR's s, which multiplies the four ranges.
         brightness: largest relative change of brightness, at strength 1; likewise ``contrast`` and
@@ -96,10 +107,14 @@ class Color(Config):
 
 
 class Blur(Config):
-    """Gaussian blur with a random width.
+    """Gaussian blur with a random width, over a kernel of about a tenth of the image.
+
+    The kernel cuts the Gaussian off and is divided by its sum, so that small images are blurred
+    less than sigma says: with the 3 pixels of a 32-pixel image and sigma 2, by 0.8 pixels. At the
+    border the image is mirrored.
 
     Attributes:
-        min_sigma: smallest standard deviation, in pixels.
+        min_sigma: smallest standard deviation of the whole Gaussian, in pixels.
         max_sigma: largest standard deviation, in pixels.
         p: probability of blurring.
     """
@@ -131,6 +146,16 @@ class Rotation(Config):
 
     def build(self, size: int) -> nn.Module:
         """Make the module."""
-        from kornia.augmentation import RandomRotation90
+        return _RightAngles()
 
-        return RandomRotation90(times=(0, 3), p=1.0)
+
+class _RightAngles(nn.Module):
+    """Exact turns of square images; kornia's are interpolated, and not equally likely."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        # Drawn on the CPU, like kornia's, so that a seed gives the same turns on every device.
+        turns = torch.randint(4, (len(images), 1, 1, 1)).to(images.device)
+        turned = images
+        for k in (1, 2, 3):
+            turned = torch.where(turns == k, torch.rot90(images, k, (2, 3)), turned)
+        return turned

@@ -50,7 +50,11 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
     help="Show the version and exit.",
 )
 def cli() -> None:

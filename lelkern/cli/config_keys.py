@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAliasType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
@@ -59,23 +59,23 @@ def _default(field: FieldInfo) -> str:
     if value is None:
         return "none"
     if isinstance(value, Config):
-        return _kind(type(value)) if "name" in type(value).model_fields else ""
+        return getattr(value, "name", "")
     if isinstance(value, tuple):
-        return ", ".join(_kind(type(v)) if isinstance(v, Config) else format_value(v) for v in value)
+        return ", ".join(
+            _kind(type(v)) if isinstance(v, Config) else format_value(v) for v in value
+        )
     return format_value(value)
 
 
 def _kind(config: type[Config]) -> str:
-    """Return the name by which a configuration is chosen among others."""
+    """Return the name, or the names, by which a configuration is chosen among others."""
     field = config.model_fields.get("name")
-    return str(field.default) if field else config.__name__
+    return " or ".join(map(str, get_args(field.annotation))) if field else config.__name__
 
 
 def _parts(annotation: Any) -> Iterator[type[Config]]:
     """Yield the configurations that a type consists of."""
-    if isinstance(annotation, TypeAliasType):
-        yield from _parts(annotation.__value__)
-    elif isinstance(annotation, type) and issubclass(annotation, Config):
+    if isinstance(annotation, type) and issubclass(annotation, Config):
         yield annotation
     else:
         for argument in get_args(annotation):

@@ -7,6 +7,7 @@ shared by all. Otherwise text, booleans and integers are classes, floating-point
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,14 +98,15 @@ def _draw_table(
     x_name, y_name = _names(path, names, target)
     arrays = read([x_name, y_name])
     y, classes = encode(_column(path, y_name, arrays[y_name]), str(path))
-    return TableData.from_arrays(
-        path.stem,
+    data = TableData.from_arrays(
+        str(path),
         _numbers(path, x_name, arrays[x_name]),
         y,
         test_fraction=test_fraction,
         seed=seed,
         classes=classes,
     )
+    return replace(data, name=path.stem)
 
 
 def _draw_tasks(
@@ -119,13 +121,14 @@ def _draw_tasks(
     x_name, y_name = _names(path, names, target)
     arrays = read([x_name, y_name])
     x = arrays[x_name]
-    return TaskData.from_arrays(
-        path.stem,
+    data = TaskData.from_arrays(
+        str(path),
         x if isinstance(x, list) else _numbers(path, x_name, x),
         _targets(path, y_name, arrays[y_name]),
         test_fraction=test_fraction,
         seed=seed,
     )
+    return replace(data, name=path.stem)
 
 
 def _given_table(path: Path, arrays: dict[str, Value]) -> TableData:
@@ -141,9 +144,9 @@ def _given_table(path: Path, arrays: dict[str, Value]) -> TableData:
     )
     for part in parts:
         fields[f"{part}_x"] = _numbers(path, f"{part}_x", arrays[f"{part}_x"])
-    return TableData(
-        name=path.stem, classes=classes, features=feature_names(fields["train_x"]), **fields
-    )
+    features = feature_names(fields["train_x"])
+    data = TableData(name=str(path), classes=classes, features=features, **fields)
+    return replace(data, name=path.stem)
 
 
 def _given_tasks(path: Path, arrays: dict[str, Value]) -> TaskData:
@@ -161,7 +164,10 @@ def _given_tasks(path: Path, arrays: dict[str, Value]) -> TaskData:
     for i in range(number):
         fields = {f"{part}_x": inputs[part][i] for part in parts}
         fields |= {f"{part}_y": targets[part][i] for part in parts}
-        tasks.append(Task(str(i + 1), **fields))
+        try:
+            tasks.append(Task(str(i + 1), **fields))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
     same = len({task.train_x.shape[1] for task in tasks}) == 1
     return TaskData(path.stem, tuple(tasks), feature_names(tasks[0].train_x) if same else None)
 

@@ -28,7 +28,7 @@ def as_array(values: ArrayLike, dtype: DTypeLike, what: str) -> NDArray[Any]:
 
 
 def check_features(x: NDArray[Any], what: str, features: int | None = None) -> None:
-    """Check that x is (N, D) float64, finite and not empty, and has as many columns as wanted.
+    """Check that x is (N, D) float64, finite and not empty, with as many columns as features.
 
     Args:
         x: the samples.

@@ -19,7 +19,7 @@ class DataConfig(Config):
         seed: of what is drawn: a generated data set, a split, the validation samples.
         test_fraction: share of the samples that is set aside to test where no split is given.
         val_fraction: share of the training samples, class by class, that is set aside to select
-            models with; 0 for none.
+            models with; 0 for none. Their labels are seen, and no part of a label budget.
         labels_per_class: number of training labels of each class that a method may see; by default
             all.
         labels: number of training labels that a method may see, or, as a float, their share in
@@ -49,6 +49,10 @@ class DataConfig(Config):
         if isinstance(self.labels, int) and self.labels < 1:
             raise ValueError(f"labels must be at least 1, got {self.labels}")
         return self
+
+    def budget(self) -> dict[str, Any]:
+        """Return the label budget; empty where all labels may be seen."""
+        return self.model_dump(include=set(BUDGET), exclude_none=True)
 
     def reading_options(self) -> dict[str, Any]:
         """Return the options that may decide the data itself, which leaves out the label budget."""

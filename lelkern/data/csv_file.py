@@ -9,6 +9,7 @@ tabs, whichever the first row has most of.
 import csv
 import math
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,8 @@ def read_csv(path: Path, *, target: str | None, seed: int, test_fraction: float)
         for j, (name, cell) in enumerate(zip(features, values, strict=True)):
             x[i, j] = _number(cell, path, number, name)
     y, classes = encode(_target(path, rows, header[column], column), str(path))
-    return TableData.from_arrays(
-        path.stem,
+    data = TableData.from_arrays(
+        str(path),
         x,
         y,
         test_fraction=test_fraction,
@@ -76,6 +77,7 @@ def read_csv(path: Path, *, target: str | None, seed: int, test_fraction: float)
         classes=classes,
         features=features,
     )
+    return replace(data, name=path.stem)
 
 
 _Rows = list[tuple[int, list[str]]]

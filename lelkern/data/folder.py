@@ -8,6 +8,18 @@ Two layouts are understood::
 Class folders are searched to any depth; hidden files and files that are no images are passed
 over. Classes and files are taken in the order of their names, so that the same folder gives the
 same data on every machine.
+
+Every image becomes red, green and blue in 8 bits, upright as its EXIF orientation says:
+
+- 16 bits, and integers of 32 bits that fit into 16: v / 257, so that 65535 becomes 255; to the
+  nearest, or, where Pillow reads 16-bit colours (PNG, TIFF), to the next below. Other integers are
+  an error: nothing says which of them is white.
+- floating-point numbers: 255 v, to the nearest, for v from 0 to 1; others are an error.
+- grey: three equal colours; of 1 bit: 0 and 255; CMYK: as Pillow converts it; palettes: the colours
+  in them.
+- transparency is dropped, and with it what lies behind: pixels have the colour they are stored
+  with. So are colour profiles.
+- of several frames or pages the first is taken.
 """
 
 import os
@@ -20,7 +32,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from lelkern.data.draw import draw_split
@@ -29,7 +42,7 @@ from lelkern.data.image_data import ImageData
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.resize import target_size
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same files would give other images, so that caches notice."""
 
 # torchvision's IMG_EXTENSIONS, spelled out: importing torchvision for nine strings takes seconds.
@@ -44,10 +57,10 @@ class ImageFolder:
     """The files of a folder, by split and class; nothing is decoded yet.
 
     Attributes:
-        path: The folder.
-        classes: Sorted names.
-        train: The files of ``train/``; all files where the split is yet to be drawn.
-        test: The files of ``val/`` or ``test/``; None where the split is yet to be drawn.
+        path: the folder.
+        classes: sorted names.
+        train: the files of ``train/``; all files where the split is yet to be drawn.
+        test: the files of ``val/`` or ``test/``; None where the split is yet to be drawn.
     """
 
     path: Path
@@ -92,11 +105,11 @@ def scan_folder(path: Path) -> ImageFolder:
     """List the images of a folder.
 
     Args:
-        path: A folder in one of the two layouts above. With both ``val/`` and ``test/``,
+        path: a folder in one of the two layouts above. With both ``val/`` and ``test/``,
             ``val/`` is taken: published test folders often come without labels.
 
     Raises:
-        DataError: No such folder, no or only one class, an empty class, or splits whose classes
+        DataError: no such folder, no or only one class, an empty class, or splits whose classes
             differ.
     """
     if not path.is_dir():
@@ -125,14 +138,14 @@ def load_folder(
     """Decode the images of a folder.
 
     Args:
-        folder: What :func:`scan_folder` found.
-        image_size: The short side is resized to it and the centre cropped; None keeps images as
+        folder: what :func:`scan_folder` found.
+        image_size: the short side is resized to it and the centre cropped; None keeps images as
             they are, which must then all have one size.
-        seed: Fixes the split where the folder has none.
-        test_fraction: Share of each class that goes to the test split where the folder has none.
+        seed: fixes the split where the folder has none.
+        test_fraction: share of each class that goes to the test split where the folder has none.
 
     Raises:
-        DataError: An unreadable image, different sizes, or a class too small to split.
+        DataError: an unreadable image, different sizes, or a class too small to split.
     """
     if folder.test is None:
         train, test = _draw_split(folder, seed, test_fraction)
@@ -234,8 +247,14 @@ def _size(shape: tuple[int, ...]) -> str:
 def _decode(path: Path, image_size: int | None) -> NDArray[np.uint8]:
     """One image file -> (3, H, W) uint8, upright as its EXIF orientation says."""
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
+        # From a stream: of a path Pillow maps TIFF files into memory, where a turn by 90 degrees
+        # scrambles them.
+        with path.open("rb") as stream, Image.open(stream) as file:
+            image = _eight_bits(ImageOps.exif_transpose(file), path, _white_is_zero(file))
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: cannot be read as an image (unknown format)") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read as an image ({error})") from error
     if image_size is not None and image.size != (image_size, image_size):
@@ -244,3 +263,31 @@ def _decode(path: Path, image_size: int | None) -> NDArray[np.uint8]:
         left, top = (width - image_size) // 2, (height - image_size) // 2
         image = image.crop((left, top, left + image_size, top + image_size))
     return np.asarray(image).transpose(2, 0, 1)
+
+
+_PHOTOMETRIC = 262
+"""The TIFF tag that says which values are white; 0: the smallest."""
+
+
+def _white_is_zero(file: Image.Image) -> bool:
+    return isinstance(file, TiffImageFile) and file.tag_v2.get(_PHOTOMETRIC) == 0
+
+
+def _eight_bits(image: Image.Image, path: Path, white_is_zero: bool) -> Image.Image:
+    """Bring any image to RGB; Pillow would cut off numbers of more than 8 bits at 255."""
+    wide = image.mode == "F" or image.mode.startswith("I")
+    if not wide:
+        # Pillow warns of palettes with shades of transparency that go straight to RGB.
+        return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
+    values = np.asarray(image)
+    white, kind = (1, "floating-point") if image.mode == "F" else (65535, "integer")
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= white):  # not a number is neither
+        raise DataError(
+            f"{path}: its {kind} values must be from 0 (black) to {white} (white), "
+            f"got {low:g} to {high:g}"
+        )
+    share = values.astype(np.float64) / white
+    if white_is_zero:  # Pillow turns round 8 bits only
+        share = 1 - share
+    return Image.fromarray((share * 255).round().astype(np.uint8)).convert("RGB")

@@ -7,6 +7,7 @@ as a uint32, and the values in C order.
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import torch
@@ -29,18 +30,18 @@ def read_idx(path: Path, *, dimensions: int) -> Tensor:
     """Read an IDX file of bytes, plain or compressed (.gz).
 
     Args:
-        path: The file.
-        dimensions: How many the array must have.
+        path: the file.
+        dimensions: how many the array must have.
 
     Returns:
         uint8, in the shape that the file states.
 
     Raises:
-        DataError: The file is not IDX, is cut short, or holds another type or shape.
+        DataError: the file is not IDX, is cut short, or holds another type or shape.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes([0, 0, _UINT8, dimensions]):

@@ -21,18 +21,18 @@ class ImageData:
     """A labelled image data set, split into train and test, and validation where one is wanted.
 
     Attributes:
-        name: What the data set is called in results and plots.
+        name: what the data set is called in results and plots.
         train_images: (N, 3, H, W) uint8.
         train_labels: (N,) int64, indices into ``classes``, -1 where hidden.
         test_images: (M, 3, H, W) uint8.
         test_labels: (M,) int64.
-        classes: Names of the classes, in the order of the labels.
+        classes: names of the classes, in the order of the labels.
         unlabeled_images: (U, 3, H, W) uint8, for data sets that come with some (STL-10).
         val_images: (V, 3, H, W) uint8, set aside from the training images to select models with.
         val_labels: (V,) int64; given where ``val_images`` are.
 
     Raises:
-        DataError: A tensor has another dtype or shape, or a label has no class.
+        DataError: a tensor has another dtype or shape, or a label has no class.
     """
 
     name: str

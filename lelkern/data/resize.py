@@ -18,7 +18,7 @@ def resize_and_crop(images: Tensor, size: int) -> Tensor:
 
     Args:
         images: (N, 3, H, W) uint8.
-        size: Height and width of the result.
+        size: height and width of the result.
 
     Returns:
         (N, 3, size, size) uint8; `images` itself where they have that size.

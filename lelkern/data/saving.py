@@ -29,7 +29,13 @@ def save_content(data: Data, path: str | os.PathLike[str], content: Mapping[str,
             and lists and mappings of all.
     """
     whole = {"kind": data.kind, **_convert(content, np.ndarray, torch.tensor)}
-    write_atomically(Path(path), lambda partial: torch.save(whole, partial))
+
+    def write(partial: Path) -> None:
+        # As a stream: PyTorch refuses to create files of some names, those without suffix included.
+        with partial.open("wb") as file:
+            torch.save(whole, file)
+
+    write_atomically(Path(path), write)
 
 
 def load_content(

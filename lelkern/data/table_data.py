@@ -103,8 +103,10 @@ class TableData:
         """
         x = as_array(x, np.float64, f"{name}: x")
         y = as_array(y, np.int64 if classes else np.float64, f"{name}: y")
+        check_features(x, f"{name}: x")
+        if y.shape != x.shape[:1]:
+            raise DataError(f"{name}: y must be ({len(x)},) as x is {x.shape}, got {y.shape}")
         features = tuple(features) or feature_names(x)
-        # The whole as one split: what is wrong is said of x and y rather than of a part of them.
         whole = cls(name, x, y, x, y, tuple(classes), features)
         train, test = whole._draw(test_fraction, stream("test", seed))
         return replace(whole, train_x=x[train], train_y=y[train], test_x=x[test], test_y=y[test])

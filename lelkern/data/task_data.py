@@ -126,6 +126,8 @@ class TaskData:
         for title, task_x, task_y in zip(names, inputs, y, strict=True):
             all_x = as_array(task_x, np.float64, f"{name}: task '{title}': x")
             all_y = as_array(task_y, np.float64, f"{name}: task '{title}': y")
+            check_features(all_x, f"{name}: task '{title}': x")
+            check_targets(all_y, f"{name}: task '{title}': y", len(all_x))
             tasks.append(Task(title, all_x, all_y, all_x, all_y))
         if not features and len({task.train_x.shape[1] for task in tasks}) == 1:
             features = feature_names(tasks[0].train_x)

@@ -10,11 +10,11 @@ from lelkern.evaluate.unit_rows import unit_rows
 
 
 class ContrastiveStatistics(NamedTuple):
-    """Of 2N rows, each with one positive among 2N-1 candidates.
+    """How well 2N rows tell their one positive among 2N-1 candidates.
 
     Attributes:
-        accuracy: Share of rows whose positive is more similar than every negative, in [0, 1].
-        entropy: Mean entropy of the rows' softmax over the candidates, in nats; between 0 and
+        accuracy: share of rows whose positive is more similar than every negative, in [0, 1].
+        entropy: mean entropy of the rows' softmax over the candidates, in nats; between 0 and
             log(2N-1).
     """
 
@@ -25,7 +25,7 @@ class ContrastiveStatistics(NamedTuple):
 def contrastive_statistics(
     z1: Tensor, z2: Tensor, temperature: float, *, chunk_size: int = 1024
 ) -> ContrastiveStatistics:
-    r"""Accuracy and entropy of the contrastive prediction task (SimCLR, Table 5).
+    r"""Return accuracy and entropy of the contrastive prediction task (SimCLR, Table 5).
 
     With the rows of z1 and z2 scaled to unit norm and put below each other, row i predicts its
     positive among all rows but itself,
@@ -44,13 +44,10 @@ def contrastive_statistics(
         z1: (N, D) floating point; rows need not have unit norm. A zero row has similarity 0.
         z2: (N, D); row i is the other view of row i of z1.
         temperature: tau. Right from 0.001 to 100 at least.
-        chunk_size: Rows at a time; memory is (chunk_size, 2N).
-
-    Returns:
-        Accuracy and entropy.
+        chunk_size: rows at a time; memory is (chunk_size, 2N).
 
     Raises:
-        ValueError: An argument has another shape or dtype, is not finite or not positive.
+        ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     check_pairs(z1, z2)
     check_positive("temperature", temperature)

@@ -11,7 +11,7 @@ from lelkern.evaluate.checks import check_positive
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 in 0..255 -> float32 in [0, 1]."""
+    """Return images in 0..255, uint8, as numbers in [0, 1], float32."""
     return images.float() / 255
 
 
@@ -23,7 +23,7 @@ def extract(
     device: torch.device | str | None = None,
     preprocess: Callable[[Tensor], Tensor] = to_unit,
 ) -> tuple[Tensor, ...]:
-    """Run images through a chain of modules and keep what each of them gives.
+    """Return what each module of a chain makes of images.
 
     ``h, z = extract([encoder, head], images)`` gives representations and projections in one pass.
 
@@ -32,20 +32,20 @@ def extract(
     model in training; weights and buffers are not touched.
 
     Args:
-        modules: At least one. The first takes a preprocessed batch, each other what the one before
+        modules: at least one. The first takes a preprocessed batch, each other what the one before
             it returns. All lie on one device; they are not moved.
         images: (N, 3, H, W) uint8, on any device.
-        batch_size: Images at a time.
-        device: Where batches are sent; that of the modules' first parameter where not given, or
+        batch_size: images at a time.
+        device: where batches are sent; that of the modules' first parameter where not given, or
             the CPU where they have none.
-        preprocess: Turns a uint8 batch on `device` into the first module's input: the place for a
+        preprocess: turns a uint8 batch on `device` into the first module's input: the place for a
             normalisation.
 
     Returns:
         For each module its outputs, (N, D) float32 on the CPU; further dimensions are flattened.
 
     Raises:
-        ValueError: No modules, or images of another dtype or shape, or none of them, or a
+        ValueError: no modules, or images of another dtype or shape, or none of them, or a
             batch size below 1.
     """
     if not modules:
@@ -73,7 +73,7 @@ def extract(
 
 @contextmanager
 def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Evaluation mode inside; each submodule's own training flag again afterwards."""
+    """Put modules in evaluation mode inside a ``with`` block, and back afterwards."""
     before = [(m, m.training) for module in modules for m in module.modules()]
     for module in modules:
         module.eval()

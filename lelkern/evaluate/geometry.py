@@ -13,7 +13,7 @@ from lelkern.evaluate.unit_rows import unit_rows
 
 
 def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
-    r"""Mean distance of positive pairs; 0 is perfect, 4 (for alpha = 2) the worst.
+    r"""Return the mean distance of positive pairs; 0 is perfect, 4 (for alpha = 2) the worst.
 
     .. math:: \ell_\mathrm{align} = \frac1N \sum_i \lVert z^{(1)}_i - z^{(2)}_i \rVert^\alpha
 
@@ -23,13 +23,13 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
     Args:
         z1: (N, D) floating point.
         z2: (N, D); row i is the other view of row i of z1.
-        alpha: Power of the distance.
+        alpha: power of the distance.
 
     Returns:
         The loss, >= 0, without unit.
 
     Raises:
-        ValueError: An argument has another shape or dtype, is not finite or not positive.
+        ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     check_pairs(z1, z2)
     check_positive("alpha", alpha)
@@ -37,7 +37,7 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
 
 
 def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
-    r"""Logarithm of the mean Gaussian potential over distinct pairs; lower is more uniform.
+    r"""Return the logarithm of the mean Gaussian potential over pairs; lower is more uniform.
 
     .. math:: \ell_\mathrm{uniform} = \log \frac{2}{N(N-1)}
               \sum_{i<j} \exp(-t \lVert z_i - z_j \rVert^2)
@@ -48,14 +48,14 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
 
     Args:
         z: (N, D) floating point, N >= 2.
-        t: Sharpness of the potential.
-        chunk_size: Rows at a time; memory is (chunk_size, N).
+        t: sharpness of the potential.
+        chunk_size: rows at a time; memory is (chunk_size, N).
 
     Returns:
         The loss in nats, between -4t and 0.
 
     Raises:
-        ValueError: An argument has another shape or dtype, is not finite or not positive, or there
+        ValueError: an argument has another shape or dtype, is not finite or not positive, or there
             is no pair.
     """
     check_features("z", z)
@@ -78,7 +78,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
 
 
 def tolerance(z: Tensor, labels: Tensor) -> float:
-    r"""Mean cosine similarity of distinct samples of one class; 1 where classes are points.
+    r"""Return the mean cosine similarity of samples of one class; 1 where classes are points.
 
     .. math:: T = \frac{\sum_{i \ne j} [y_i = y_j] \, z_i \cdot z_j}{\sum_{i \ne j} [y_i = y_j]}
 
@@ -95,7 +95,7 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
         The mean similarity, in [-1, 1].
 
     Raises:
-        ValueError: An argument has another shape or dtype or is not finite, or no two samples
+        ValueError: an argument has another shape or dtype or is not finite, or no two samples
             share a class.
     """
     check_features("z", z)

@@ -18,7 +18,7 @@ def knn(
     temperature: float = 0.07,
     chunk_size: int = 1024,
 ) -> float:
-    r"""Test accuracy of the weighted k-NN classifier of Wu et al. (2018).
+    r"""Return the test accuracy of the weighted k-NN classifier of Wu et al. (2018).
 
     The k training samples of largest cosine similarity s to a test sample vote for their class
     with weight exp(s / temperature):
@@ -36,15 +36,15 @@ def knn(
         train_y: (N,) integer.
         test_x: (M, D) floating point.
         test_y: (M,) integer. A class that the training set lacks counts as wrong.
-        k: Number of neighbours; all N where there are fewer.
-        temperature: The weights' temperature.
-        chunk_size: Test samples at a time; memory is (chunk_size, N).
+        k: number of neighbours; all N where there are fewer.
+        temperature: the weights' temperature.
+        chunk_size: test samples at a time; memory is (chunk_size, N).
 
     Returns:
         Accuracy in [0, 1].
 
     Raises:
-        ValueError: An argument has another shape or dtype, is not finite or not positive.
+        ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     check_classification(train_x, train_y, test_x, test_y)
     check_positive("k", k)
@@ -68,7 +68,7 @@ def knn(
 
 
 def _first_largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row in descending order, equal ones in order of position."""
+    """Return the k largest of each row in descending order, equal ones in order of position."""
     values, index = x.topk(k, dim=1)
     # topk promises no order among equals. Sorting all rows would cost ten times as much, so only
     # rows are sorted where a tie touches the k largest, that is, rarely.

@@ -18,7 +18,7 @@ def linear_probe(
     C: float = 0.1,
     max_iter: int = 500,
 ) -> float:
-    r"""Test accuracy of multinomial logistic regression on frozen features.
+    r"""Return the test accuracy of multinomial logistic regression on frozen features.
 
     Features are standardised with the mean and the standard deviation of the training set; then
 
@@ -35,17 +35,17 @@ def linear_probe(
         train_y: (N,) integer.
         test_x: (M, D) floating point.
         test_y: (M,) integer. A class that the training set lacks counts as wrong.
-        C: Inverse strength of the L2 penalty on standardised features. 0.1 is a compromise: many
+        C: inverse strength of the L2 penalty on standardised features. 0.1 is a compromise: many
             features for few samples (raw pixels) want less, up to 256 features want more (tried
             at 1: half a point to 4.4 points more, at twice the time). Compare only results of
             one C.
-        max_iter: Bound on L-BFGS iterations.
+        max_iter: bound on L-BFGS iterations.
 
     Returns:
         Accuracy in [0, 1].
 
     Raises:
-        ValueError: An argument has another shape or dtype or is not finite, or the training set
+        ValueError: an argument has another shape or dtype or is not finite, or the training set
             has fewer than two classes.
     """
     # Imported here: scikit-learn takes a second, and `import lelkern.evaluate` should not.
@@ -71,7 +71,7 @@ def linear_probe(
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column, (1, D) float64; 1 for a constant column."""
+    """Return mean and standard deviation of each column, (1, D) float64; 1 for constant ones."""
     x = x.double()
     std, mean = torch.std_mean(x, dim=0, correction=0, keepdim=True)
     # A dead unit's deviation is rounding, relative to its size; dividing by it would turn the
@@ -81,5 +81,5 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> object:
-    """NumPy float64 (N, D): in float32 L-BFGS stops early, on noise in the line search."""
+    """Return NumPy float64 (N, D): in float32 L-BFGS stops early, on noise in the line search."""
     return ((x.double() - mean) / scale).cpu().numpy()

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lelkern.config import Config
+from lelkern.data.kind import Data
 from lelkern.methods.metric import Curve, Metric
 from lelkern.runtime import Progress, RuntimeConfig
-
-if TYPE_CHECKING:
-    from lelkern.data import ImageData
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Method:
     """
 
     config: type[Config]
-    data: "type[ImageData]"
+    data: type[Data]
     metrics: Mapping[str, Metric]
     run: Callable[[Any, Any, int, RuntimeConfig, Progress], Outcome]
     curves: Mapping[str, Curve] = field(default_factory=dict)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
-from lelkern.ops._contrastive import Reduction, check_reduction
+from lelkern.ops._contrastive import Reduction, check_reduction, check_temperature
+from lelkern.ops._number import number_or_tensor
 
 Loss = Tensor | tuple[Tensor, ContrastiveStats]
 
@@ -24,8 +25,8 @@ class _ContrastiveLoss(nn.Module):
         **options: bool,
     ) -> None:
         super().__init__()
-        if not (temperature > 0 and math.isfinite(temperature)):
-            raise ValueError(f"temperature must be > 0 and finite, got {temperature}")
+        temperature = float(number_or_tensor("temperature", temperature))
+        check_temperature(temperature)
         check_reduction(reduction)
         self.reduction: Reduction = reduction
         self.learnable = learnable
@@ -33,7 +34,7 @@ class _ContrastiveLoss(nn.Module):
         if learnable:
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         else:
-            self._temperature = float(temperature)
+            self._temperature = temperature
 
     @property
     def temperature(self) -> float | Tensor:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lelkern.ops._number import number_or_tensor, tensor_of
+
 Reduction = Literal["none", "mean", "sum"]
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -84,9 +86,10 @@ def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
 
 def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
     """Return the temperature without dimensions on the device of ``z``, checked where it can be."""
+    temperature = number_or_tensor("temperature", temperature)
     if not isinstance(temperature, Tensor):
-        _check_temperature(temperature)
-        return torch.full((), temperature, dtype=computed_in(z), device=z.device)
+        check_temperature(temperature)
+        return tensor_of(temperature, dtype=computed_in(z), device=z.device)
     if temperature.numel() != 1:
         raise ValueError(f"temperature must have one element, got {tuple(temperature.shape)}")
     if temperature.dtype not in DTYPES:
@@ -97,11 +100,12 @@ def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
         except RuntimeError:
             pass  # under vmap it has many values
         else:
-            _check_temperature(value)
+            check_temperature(value)
     return temperature.reshape(()).to(z.device)
 
 
-def _check_temperature(value: float) -> None:
+def check_temperature(value: float) -> None:
+    """Raise ValueError for a temperature that is not a positive number."""
     if not value > 0:
         raise ValueError(f"temperature must be > 0, got {value}")
     if value == math.inf:
@@ -127,8 +131,8 @@ def _float32_precision() -> str:
     return torch.get_float32_matmul_precision()
 
 
-# As torch.compiler.assume_constant_result does, without its import of a second: a compiled function
-# keeps the precision that it was compiled with.
+# As torch.compiler.assume_constant_result does, without its import of a second. Where the precision
+# changes PyTorch compiles again.
 _float32_precision._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 

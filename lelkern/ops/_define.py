@@ -43,11 +43,6 @@ def define(
     _OPS.append(name)
 
 
-def declare(schema: str) -> None:
-    """Declare an op that only compiled kernels have, and that only lelkern calls where they are."""
-    _LIBRARY.define(schema)
-
-
 def cast_to_float32_under_autocast(name: str) -> None:
     """Run ``lelkern::name`` in float32 under autocast, as PyTorch does for its losses."""
     for device in ("cpu", "cuda"):

@@ -142,8 +142,8 @@ def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path,
     script.write_text(RUN_ONE_TRIAL)
     folder = tmp_path / "folder"
     (folder / "lelkern").mkdir(parents=True)
-    # random: of the interpreter's own start; kornia: of the fork server's; lelkern: a checkout.
-    for name in ("random.py", "kornia.py", "lelkern/__init__.py"):
+    # What every new interpreter's multiprocessing imports, what the fork server does, a checkout.
+    for name in ("pickle.py", "random.py", "kornia.py", "lelkern/__init__.py"):
         (folder / name).write_text("raise SystemExit('imported from the working directory')\n")
     path = [Path(lelkern.__file__).parents[1], Path(__file__).parent]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}

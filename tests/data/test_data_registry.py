@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from lelkern.data import DATA_SETS, DataError, ImageData, fingerprint, load
+from lelkern.data import DATA_SETS, DataError, ImageData, TableData, fingerprint, load, register
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,61 @@ def test_what_has_one_fingerprint_is_one_data_set(tmp_path, write_image):
     one, two = load(str(tmp_path)), load(str(tmp_path))
     assert torch.equal(one.train_images, two.train_images)
     assert torch.equal(one.test_images, two.test_images)
+
+
+@pytest.mark.parametrize("function", [load, fingerprint])
+def test_what_is_no_images_is_refused_by_the_short_way(function):
+    with pytest.raises(DataError, match=r"'iris' is not images \(table\); .*DataSource"):
+        function("iris")
+
+
+def never(**options):
+    raise AssertionError("nothing is read on registration")
+
+
+@pytest.mark.parametrize("name", ["Iris", "my_set", "a/b", "photos.csv", "", "-", "a--b"])
+def test_a_name_that_could_be_a_path_is_refused(name):
+    with pytest.raises(ValueError, match=f"a data set can't be called '{name}'"):
+        register(name, TableData, summary="", version=1)(lambda seed: never())
+    assert name not in DATA_SETS
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="a data set is called 'iris' already"):
+        register("iris", TableData, summary="", version=1)(lambda seed: never())
+
+
+def test_a_reader_can_take_only_what_a_study_can_say():
+    def read(*, seed: int, colour: str) -> TableData:
+        return never()
+
+    with pytest.raises(TypeError, match=r"data set 'toy': its reader takes colour, but .*seed"):
+        register("toy", TableData, summary="", version=1)(read)
+    assert "toy" not in DATA_SETS
+
+
+def test_a_reader_is_given_what_it_asks_for(tmp_path):
+    given = {}
+
+    def read(root: Path, download: bool, seed: int) -> TableData:
+        given.update(root=root, download=download, seed=seed)
+        return never
+
+    try:
+        register("toy", TableData, summary="", version=1)(read)
+        found = DATA_SETS["toy"]
+        options = {"seed": 7, "image_size": None, "val_fraction": 0.0}
+        assert found.load(options, tmp_path, True) is never
+    finally:
+        DATA_SETS.pop("toy", None)
+    assert given == {"root": tmp_path, "download": True, "seed": 7}
+    assert found.options == TableData.options | {"seed"}
+
+
+def test_the_version_of_a_reader_is_part_of_its_identity(tmp_path):
+    options = {"seed": 0, "val_fraction": 0.0}
+    found = []
+    for version in (1, 2):
+        register("toy", TableData, summary="", version=version)(lambda seed: never())
+        found.append(DATA_SETS.pop("toy"))
+    assert found[0].identity(options, tmp_path) != found[1].identity(options, tmp_path)

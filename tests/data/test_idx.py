@@ -37,7 +37,13 @@ def test_says_what_is_wrong(tmp_path, content, message):
         read_idx(tmp_path / "cube", dimensions=3)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(CUBE)[:-9], b""])
+GZIP = gzip.compress(CUBE, mtime=0)
+DAMAGED = GZIP[:10] + bytes(byte ^ 255 for byte in GZIP[10:16]) + GZIP[16:]
+
+
+@pytest.mark.parametrize(
+    "content", [b"no gzip", GZIP[:-9], DAMAGED, b""], ids=["text", "cut", "damaged", "empty"]
+)
 def test_says_that_gzip_is_broken(tmp_path, content):
     (tmp_path / "cube.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"cube\.gz: "):

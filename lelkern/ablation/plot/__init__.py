@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import style
+from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -61,7 +61,7 @@ def plot_study(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with style.context(_STYLE):
+    with matplotlib_style.context(_STYLE):
         figure.savefig(path, format=path.suffix[1:], metadata=dict(_METADATA[path.suffix]))
 
 
@@ -72,7 +72,7 @@ def draw_plot(picture: Picture, subtitle: str = "") -> Figure:
     notes = [*_notes(picture), *_missing(picture)]
     frame = Frame(study.title, subtitle or claims, notes)
     kind = _kind(picture)
-    with style.context(_STYLE):
+    with matplotlib_style.context(_STYLE):
         figure, body = frame.figure(*kind.size(picture))
         FigureCanvasAgg(figure)
         kind.draw(body, picture)

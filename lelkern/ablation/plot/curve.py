@@ -29,13 +29,13 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     assert name is not None
     axes = figure.add_subplot()
     for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
-        series = [row.curves[name] for arm in arms for row in picture.rows(arm) if name in row.curves]
+        series = [
+            row.curves[name] for arm in arms for row in picture.rows(arm) if name in row.curves
+        ]
         _draw_band(axes, curve.y, series, color=color, linestyle="-", label=label or arms[0])
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
         series = [r.curves[name] for r in picture.rows(baseline.label) if r.curves.get(name)]
-        _draw_band(
-            axes, curve.y, series, color="0.35", linestyle=linestyle, label=baseline.label
-        )
+        _draw_band(axes, curve.y, series, color="0.35", linestyle=linestyle, label=baseline.label)
     for label, value in picture.plot.reference.items():
         axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     if picture.plot.published is not None:

@@ -43,9 +43,9 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
     _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label)
     if published is not None:
-        values = dict(zip(map(str, published.x), published.y, strict=True))
-        plain = {arm: f"{value:g}" for arm, value in values.items()}
-        _draw_matrix(panels[1], rows, columns, cells, values, plain, published.label)
+        shown = dict(zip(map(str, published.x), published.y, strict=True))
+        plain = {arm: f"{value:g}" for arm, value in shown.items()}
+        _draw_matrix(panels[1], rows, columns, cells, shown, plain, published.label)
         panels[0].set_title("this study")
         panels[1].set_title(wrapped(published.source, 60))
     for axes in panels:
@@ -85,9 +85,7 @@ def _draw_matrix(
     texts: Mapping[str, str],
     unit: str,
 ) -> None:
-    found = [
-        [next((arm for arm in arms if arm in values), None) for arms in row] for row in cells
-    ]
+    found = [[next((arm for arm in arms if arm in values), None) for arms in row] for row in cells]
     matrix = np.array([[values[arm] if arm else np.nan for arm in row] for row in found])
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap=COLORS)
     for i, j in np.ndindex(*matrix.shape):
@@ -104,7 +102,10 @@ def _draw_matrix(
         axes.text(j, i, texts[arm], ha="center", va="center", size=10, color=color)
     turned = max(map(len, columns)) * len(columns) > 40
     axes.set_xticks(
-        range(len(columns)), columns, rotation=30 if turned else 0, ha="right" if turned else "center"
+        range(len(columns)),
+        columns,
+        rotation=30 if turned else 0,
+        ha="right" if turned else "center",
     )
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)

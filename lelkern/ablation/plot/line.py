@@ -129,8 +129,8 @@ def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> Non
     intervals = any(len(values) > 1 for values in map(picture.values, place))
     what = f"mean{', 95 % interval' * intervals}, seeds beside it"
     apart = 0.0 if picture.x_axis is None or picture.x_axis.is_numeric else 0.12
-    looks = cycle(SERIES) if len(lines) > 1 else [(BLUE, "o")]
-    for i, ((label, arms), (color, marker)) in enumerate(zip(lines, looks)):
+    looks = cycle(SERIES) if len(lines) > 1 else cycle([(BLUE, "o")])
+    for i, ((label, arms), (color, marker)) in enumerate(zip(lines, looks, strict=False)):
         shift = apart * (i - (len(lines) - 1) / 2)  # lines over categories, side by side
         points = [Point(place.get(arm, math.nan) + shift, picture.values(arm)) for arm in arms]
         draw_series(

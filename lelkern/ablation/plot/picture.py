@@ -91,7 +91,7 @@ class Picture:
             return [(None, [arms[i].label for i in self.axes[0].order])]
         at = self.axes.index(axis)
         along = [other for other in self.axes if other is not axis]
-        lines = []
+        lines: list[tuple[str | None, list[str]]] = []
         for level, name in enumerate(axis.names):
             of_line = [arm for arm in arms if arm.place[at] == level]
             ordered = [of_line[i] for i in along[0].order] if along else of_line

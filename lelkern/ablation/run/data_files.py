@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lelkern.ablation.run.trial import Trial
 from lelkern.data import DataError
-from lelkern.data.budget import visible_labels
+from lelkern.data.budget import check_budget, visible_labels
 from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
 from lelkern.files import write_atomically
@@ -38,13 +40,14 @@ class DataFiles:
         except DataError:
             data = self.source.load()
             self._write(data)
+        for config in dict.fromkeys(trial.data for trial in trials):
+            check_budget(data, config)
         labels = data.labels()
         if labels is not None:
             for trial in trials:
                 path = self._labels_file(trial)
                 if not path.exists():
-                    visible = visible_labels(labels, trial.data, trial.seed)
-                    write_atomically(path, lambda p, x=visible.numpy(): np.save(p, x))
+                    _save(path, visible_labels(labels, trial.data, trial.seed))
         return data
 
     def load(self, trial: Trial) -> Data:
@@ -61,11 +64,9 @@ class DataFiles:
             data.save(self._file)
             return
         data.with_labels(labels.new_full(labels.shape, -1)).save(self._file)
-        write_atomically(self._labels_file(None), lambda p: np.save(p, labels.numpy()))
+        _save(self._labels_file(None), labels)
 
     def _with_labels(self, path: Path) -> Data:
-        import torch
-
         data = self.source.kind.load(self._file)
         if data.labels() is None:
             return data
@@ -87,3 +88,7 @@ class DataFiles:
             content = json.dumps(budget, sort_keys=True).encode()
             name += f"-{hashlib.sha256(content).hexdigest()[:8]}-seed-{trial.seed}"
         return self.folder / f"{self.source.fingerprint}-{name}.npy"
+
+
+def _save(path: Path, labels: Tensor) -> None:
+    write_atomically(path, lambda temporary: np.save(temporary, labels.numpy()))

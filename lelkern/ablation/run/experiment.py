@@ -184,7 +184,7 @@ class _Recipes:
         types = [
             get(self._name(arm.method)).config for arm in (*study.arms(), *study.baseline_arms())
         ]
-        fields = dict.fromkeys((field for t in types for field in t.model_fields))
+        fields = dict.fromkeys(field for t in types for field in t.model_fields)
         known = [*fields, "data", "runtime"]
         for settings, where in ((study.base, f"{path}: base"), (given, "--set")):
             for key in settings:
@@ -205,9 +205,7 @@ class _Recipes:
         own = {key: value for key, value in arm.settings.items() if key not in ("data", "runtime")}
         given = _of(config_type, self._given)
         config_type.parse(merge(base, given), "--set")
-        config = config_type.parse(
-            merge(base, own, given), f"{self._path}: arm {arm.label!r}"
-        )
+        config = config_type.parse(merge(base, own, given), f"{self._path}: arm {arm.label!r}")
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         data = self.data_config(self._study.base, arm.settings, self._given)
         runtime = self._runtime(self._study.base, arm.settings, self._given)
@@ -266,9 +264,7 @@ def _refuse_twins(arms: Mapping[str, _Recipe], path: Path) -> None:
             raise ConfigError(f"{path}: arms {same!r} and {label!r} are the same configuration")
 
 
-def _common(
-    methods: Mapping[str, Method], path: Path, what: str, declared: Any
-) -> dict[str, Any]:
+def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any) -> dict[str, Any]:
     """Return what all methods of the arms report."""
     tables: list[Mapping[str, Any]] = [declared(method) for method in methods.values()]
     shared = {

@@ -21,8 +21,7 @@ class Folder:
         usable: folders of finished trials that the present code would give again.
         stale: folders of finished trials of other code, packages or kernels.
         failed: folders of trials that ended in an error.
-        data: files of data of which a usable trial has need.
-        stale_data: other files of data.
+        stale_data: files of data of which no usable trial has need.
     """
 
     path: Path
@@ -30,7 +29,6 @@ class Folder:
     usable: tuple[Path, ...]
     stale: tuple[Path, ...]
     failed: tuple[Path, ...]
-    data: tuple[Path, ...]
     stale_data: tuple[Path, ...]
 
     @property
@@ -64,7 +62,8 @@ def _trial_folders(root: Path) -> Iterator[Path]:
 
 
 def _folder(path: Path) -> Folder:
-    usable, stale, failed, used = [], [], [], set()
+    usable, stale, failed = [], [], []
+    used: set[str] = set()
     for trial in sorted((path / "trials").iterdir()):
         if not trial.is_dir():
             continue
@@ -77,13 +76,13 @@ def _folder(path: Path) -> Folder:
         else:
             stale.append(trial)
     files = sorted((path / "data").iterdir()) if (path / "data").is_dir() else []
-    data = [file for file in files if any(file.name.startswith(name) for name in used)]
     return Folder(
-        path,
-        _study(path),
-        *map(tuple, (usable, stale, failed)),
-        data=tuple(data),
-        stale_data=tuple(file for file in files if file not in data),
+        path=path,
+        study=_study(path),
+        usable=tuple(usable),
+        stale=tuple(stale),
+        failed=tuple(failed),
+        stale_data=tuple(f for f in files if not any(f.name.startswith(name) for name in used)),
     )
 
 

@@ -4,8 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from lelkern.ablation.results import Points
@@ -46,6 +47,10 @@ class Trial:
     data: DataConfig
     fingerprint: str
     seed: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out what is derived: a worker could not read it before it has found the recipe."""
+        return Trial, tuple(getattr(self, field.name) for field in fields(self))
 
     @cached_property
     def recipe(self) -> Method:
@@ -105,7 +110,7 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> P
     if len(points) <= most:
         return points
     edges = [len(points) * i // most for i in range(most + 1)]
-    parts = [points[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [points[a:b] for a, b in pairwise(edges)]
     return [
         (math.fsum(x for x, _ in part) / len(part), math.fsum(y for _, y in part) / len(part))
         for part in parts

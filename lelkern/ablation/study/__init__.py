@@ -4,7 +4,12 @@ Reading a study imports neither PyTorch nor any method, so that ``lelkern studie
 """
 
 from lelkern.ablation.study.factor import Factor
-from lelkern.ablation.study.files import load_study, shipped_studies, studies_folder
+from lelkern.ablation.study.files import (
+    load_study,
+    shipped_studies,
+    studies_folder,
+    study_path,
+)
 from lelkern.ablation.study.plot import Plot, Published
 from lelkern.ablation.study.study import Baseline, NamedArm, Study
 
@@ -18,4 +23,5 @@ __all__ = [
     "load_study",
     "shipped_studies",
     "studies_folder",
+    "study_path",
 ]

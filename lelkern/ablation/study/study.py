@@ -193,7 +193,9 @@ class Study(Config):
         for factor in plain["factor"]:
             if factor["key"] in self.quick.values:
                 kept = self.quick.values[factor["key"]]
-                names = [factor["names"][factor["values"].index(v)] for v in kept if factor["names"]]
+                names = [
+                    factor["names"][factor["values"].index(v)] for v in kept if factor["names"]
+                ]
                 factor.update(values=kept, pairs_of=(), names=tuple(names))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
@@ -226,7 +228,7 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
             raise ValueError("kind = 'heatmap' needs two axes, or one factor with pairs_of")
         return
     x = next((axis for axis in axes if axis.key == (plot.x or keys[-1])), None)
-    if x is None and plot.published is not None or (x is not None and x.is_numeric):
+    if (x is None and plot.published is not None) or (x is not None and x.is_numeric):
         for place in plot.published.x if plot.published else ():
             if isinstance(place, str) or not math.isfinite(place):
                 raise ValueError(f"published.x must be numbers on a numeric axis, got {place!r}")
@@ -234,4 +236,3 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
 
 def _twice(names: list[str]) -> str | None:
     return next((name for i, name in enumerate(names) if name in names[:i]), None)
-

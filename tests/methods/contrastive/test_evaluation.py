@@ -1,0 +1,79 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from small_runs import FLOAT32, SMALL, same
+
+from lelkern.data import DataConfig, visible_labels
+from lelkern.methods import get
+from lelkern.methods.contrastive import raw_pixels
+from lelkern.methods.contrastive._evaluation import METRICS, evaluate
+from lelkern.methods.contrastive.simclr import SimCLRConfig, train
+
+
+def small(**changes):
+    return SimCLRConfig.parse(SMALL | changes, "test")
+
+
+def run(name, config, data):
+    method = get(name)
+    method.check(config, data)
+    return method.run(config, data, 0, FLOAT32, lambda step, loss: None).metrics
+
+
+def test_it_leaves_the_model_as_it_is_and_gives_every_metric(data):
+    config = small()
+    model = train(config, data.train_images, seed=0, runtime=FLOAT32)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    arguments = (model.encoder, model.head, config.augment, 0.2, data)
+    metrics = evaluate(*arguments, seed=0)
+    assert same(model.state_dict(), before)
+    assert [module.training for module in model.modules()] == modes
+    assert {*metrics, "final_loss"} == set(METRICS)
+    assert metrics == evaluate(*arguments, seed=0)
+    other = evaluate(*arguments, seed=1)
+    changed = {name for name in metrics if metrics[name] != other[name]}
+    views = {"alignment", "contrastive_entropy"}
+    assert views <= changed <= {*views, "contrastive_accuracy"}
+    for name in ("linear_probe", "linear_probe_projection", "knn", "knn_projection"):
+        assert 0.1 < metrics[name] <= 1
+    assert metrics["parameters"] == sum(p.numel() for p in model.encoder.parameters())
+
+
+def test_no_steps_leave_a_random_encoder_and_no_loss(data):
+    metrics = run("simclr", small(steps=0), data)
+    assert math.isnan(metrics["final_loss"])
+    assert metrics["parameters"] == run("simclr", small(), data)["parameters"]
+
+
+def test_one_test_image_a_class_has_no_tolerance(data):
+    first = torch.stack([(data.test_labels == c).nonzero()[0, 0] for c in range(10)])
+    few = replace(data, test_images=data.test_images[first], test_labels=data.test_labels[first])
+    metrics = run("simclr", small(steps=0), few)
+    assert math.isnan(metrics["tolerance"])
+    assert math.isfinite(metrics["uniformity"])
+
+
+def test_raw_pixels_are_about_as_hard_as_they_should_be(data):
+    metrics = run("raw-pixels", raw_pixels.RawPixelsConfig(), data)
+    # Colour hides the digit from pixels without hiding it altogether.
+    assert 0.6 < metrics["linear_probe"] < 0.85
+
+
+@pytest.mark.parametrize("name", ["raw-pixels", "simclr"])
+def test_a_label_budget_is_for_classifiers_alone(data, name):
+    """They learn from the visible labels; the images and what is measured on them stay."""
+    labels = visible_labels(data.train_labels, DataConfig(labels_per_class=2), seed=0)
+    few = data.with_labels(labels)
+    seen = replace(
+        data, train_images=data.train_images[labels >= 0], train_labels=labels[labels >= 0]
+    )
+    # A random encoder, so that it is the same for any number of training images.
+    config = small(steps=0, batch_size=2) if name == "simclr" else raw_pixels.RawPixelsConfig()
+    budgeted, whole = run(name, config, few), run(name, config, data)
+    assert budgeted == pytest.approx(run(name, config, seen), rel=0, abs=0, nan_ok=True)
+    assert budgeted["linear_probe"] < whole["linear_probe"]
+    for metric in budgeted.keys() & {"alignment", "uniformity", "tolerance"}:
+        assert budgeted[metric] == whole[metric]

@@ -1,0 +1,96 @@
+"""Data of every kind with which a run takes no time, and data that is awkward for methods."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from lelkern.data import ImageData, TableData
+
+CLASSES = ("a", "b", "c")
+
+
+def tiny_images(train=30, test=60, height=16, width=16):
+    """Images of three classes in turn, each a shade of its own colour, under noise."""
+    generator = torch.Generator().manual_seed(0)
+
+    def images(n):
+        tint = torch.randint(0, 60, (n, 3, 1, 1), generator=generator)
+        noise = torch.randint(0, 150, (n, 3, height, width), generator=generator)
+        labels = torch.arange(n) % 3
+        tint[torch.arange(n), labels] += 40
+        return (tint + noise).to(torch.uint8), labels
+
+    return ImageData("tiny", *images(train), *images(test), CLASSES)
+
+
+def tiny_table(train=30, test=60, features=4):
+    """Three classes in turn, whose means differ."""
+    generator = np.random.default_rng(0)
+
+    def samples(n):
+        labels = np.arange(n) % 3
+        return generator.normal(size=(n, features)) + labels[:, None], labels
+
+    names = tuple(f"x{i}" for i in range(features))
+    return TableData("tiny", *samples(train), *samples(test), CLASSES, names)
+
+
+def hidden(data, visible=0.6):
+    """The data with the labels of the last samples hidden."""
+    labels = data.labels().clone()
+    labels[round(visible * len(labels)) :] = -1
+    return data.with_labels(labels)
+
+
+def unlabelled(data):
+    """The same data, its last samples having no labels rather than hidden ones.
+
+    Tables have no place for samples without labels, so there they are gone.
+    """
+    visible = int((data.labels() >= 0).sum())
+    if isinstance(data, TableData):
+        return replace(data, train_x=data.train_x[:visible], train_y=data.train_y[:visible])
+    return replace(
+        data,
+        train_images=data.train_images[:visible],
+        train_labels=data.train_labels[:visible],
+        unlabeled_images=data.train_images[visible:],
+    )
+
+
+def labelled(data, labels):
+    """The data with these labels first, and all others hidden."""
+    return data.with_labels(torch.tensor(labels + [-1] * (len(data.labels()) - len(labels))))
+
+
+TINY = {ImageData: tiny_images, TableData: tiny_table}
+
+AWKWARD = {
+    ImageData: {
+        "one training sample": lambda: tiny_images(train=1),
+        "two training samples": lambda: tiny_images(train=2),
+        "one test sample": lambda: tiny_images(test=1),
+        "two test samples": lambda: tiny_images(test=2),
+        "not square": lambda: tiny_images(width=12),
+        "one pixel": lambda: tiny_images(height=1, width=1),
+        "two pixels": lambda: tiny_images(height=2, width=2),
+        "black": lambda: replace(tiny_images(), train_images=torch.zeros(30, 3, 16, 16).byte()),
+        "no label": lambda: labelled(tiny_images(), []),
+        "labels of one class": lambda: labelled(tiny_images(), [1, 1, 1]),
+        "one label in each of two classes": lambda: labelled(tiny_images(), [1, 0]),
+    },
+    TableData: {
+        "one training sample": lambda: tiny_table(train=1),
+        "two training samples": lambda: tiny_table(train=2),
+        "one test sample": lambda: tiny_table(test=1),
+        "one column": lambda: tiny_table(features=1),
+        "constant": lambda: replace(tiny_table(), train_x=np.zeros((30, 4))),
+        "no label": lambda: labelled(tiny_table(), []),
+        "labels of one class": lambda: labelled(tiny_table(), [1, 1, 1]),
+        "one label in each of two classes": lambda: labelled(tiny_table(), [1, 0]),
+        "targets": lambda: replace(
+            tiny_table(), train_y=np.arange(30.0), test_y=np.arange(60.0), classes=()
+        ),
+    },
+}
