@@ -138,6 +138,7 @@ _OP = ContrastiveOp(
     "Tensor query, Tensor positive, Tensor? negatives, Tensor temperature, Tensor? ids, "
     "Tensor? negative_ids",
     "bool normalize, bool symmetric",
+    differentiable=("query", "positive", "negatives", "temperature"),
     losses=lambda inputs, options: (2 if options[1] else 1) * inputs[0].shape[0],
     reference=reference.info_nce,
     reference_backward=reference.info_nce_backward,

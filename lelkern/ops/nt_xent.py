@@ -113,6 +113,7 @@ _OP = ContrastiveOp(
     "nt_xent",
     "Tensor z1, Tensor z2, Tensor temperature, Tensor? ids",
     "bool normalize",
+    differentiable=("z1", "z2", "temperature"),
     losses=lambda inputs, options: 2 * inputs[0].shape[0],
     reference=reference.nt_xent,
     reference_backward=reference.nt_xent_backward,

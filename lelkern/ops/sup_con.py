@@ -117,6 +117,7 @@ _OP = ContrastiveOp(
     "sup_con",
     "Tensor z, Tensor labels, Tensor temperature, Tensor? ids",
     "bool normalize",
+    differentiable=("z", "temperature"),
     losses=lambda inputs, options: inputs[0].shape[0],
     reference=reference.sup_con,
     reference_backward=reference.sup_con_backward,
