@@ -1,4 +1,4 @@
-"""How a contrastive loss becomes a pair of ops, one for the losses and one for their gradients."""
+"""The ops of a contrastive loss: one for the losses of rows and one for their gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -82,7 +82,7 @@ class ContrastiveOp:
         return losses, statistics
 
     def _to_keep(self, inputs: tuple[Any, ...]) -> int:
-        """Return how many numbers are worth keeping for backward.
+        """Return the number of similarities that are worth keeping for backward.
 
         The kernels keep as many tiles as fit, so that this need be no more than an upper bound for
         the tiles of a small matrix.

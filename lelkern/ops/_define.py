@@ -1,4 +1,4 @@
-"""How an op is put together: schema, reference, shapes, gradient, vmap and autocast, in Python."""
+"""Definitions of ops in Python: schema, reference, shapes, gradient, vmap and autocast."""
 
 from collections.abc import Callable
 from typing import Any

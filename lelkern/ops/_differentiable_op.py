@@ -1,4 +1,4 @@
-"""How a function with a gradient becomes a pair of ops, of which the second is the gradient's."""
+"""Functions with gradients as pairs of ops, of which the second computes the gradient."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

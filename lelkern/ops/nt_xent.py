@@ -88,7 +88,7 @@ def nt_xent(
             norms whose products reach 1e18 make the losses nan.
         ids: (N,) whole numbers. Pairs with equal ids are never each other's negatives: copies of
             one image in a batch, or images known to show the same.
-        return_stats: return also how well rows recognise their positives, from the same pass.
+        return_stats: return contrastive accuracy and entropy as well, from the same pass.
 
     Returns:
         The loss in float32 (float64 for float64 embeddings): a scalar, or for ``"none"`` one loss
