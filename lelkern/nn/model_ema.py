@@ -52,7 +52,7 @@ class ModelEMA(nn.Module):
 
     Attributes:
         module: the average, a module like the model.
-        steps: how many updates there were; part of the ``state_dict``.
+        steps: number of updates that were done; part of the ``state_dict``.
 
     Raises:
         TypeError: a parameter is complex, or dtype is not floating point.
@@ -100,7 +100,7 @@ class ModelEMA(nn.Module):
 
     @property
     def steps(self) -> int:
-        """How many updates there were."""
+        """The number of updates that were done."""
         return int(self._steps)
 
     @steps.setter
@@ -108,7 +108,7 @@ class ModelEMA(nn.Module):
         self._steps.fill_(value)
 
     def momentum(self, step: int) -> Decay:
-        """Return the d of update number ``step``, with warm-up."""
+        """Return the decay d of update number ``step``, with warm-up."""
         decay = self.decay(step) if callable(self.decay) else self.decay
         if not self.warmup:
             return decay
@@ -182,7 +182,7 @@ class ModelEMA(nn.Module):
             _copy(values, before)
 
     def get_extra_state(self) -> Tensor:
-        """Return what the ``state_dict`` has beyond the average: the number of updates."""
+        """Return the number of updates, which the ``state_dict`` has beyond the average."""
         return self._steps.clone()
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -197,7 +197,7 @@ class ModelEMA(nn.Module):
         return {**self.__dict__, "_model": None, "_known": None}
 
     def _pairs(self, model: nn.Module) -> "_Pairs":
-        """Return what belongs together; names are compared when the model has other tensors."""
+        """Return the tensors that belong together, comparing names if the model has other ones."""
         theirs, ours = _tensors(model), _tensors(self.module)
         identities = [list(map(id, theirs)), list(map(id, ours))]
         known = self._known
@@ -211,7 +211,7 @@ class ModelEMA(nn.Module):
 
 
 class _Known(NamedTuple):
-    """Where among the tensors of two modules those are that belong together.
+    """The places, among the tensors of two modules, of those that belong together.
 
     It holds no tensors, which would keep a model alive.
     """
@@ -341,9 +341,9 @@ def _checked(decay: Decay) -> Decay:
 def get_ema_multi_avg_fn(
     decay: Decay = 0.999, *, stochastic_rounding: bool = False
 ) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Return :func:`lelkern.ema_update_` for ``torch.optim.swa_utils.AveragedModel``.
+    """Return the update function for ``torch.optim.swa_utils.AveragedModel``.
 
-    It takes the place of PyTorch's function of this name::
+    It is :func:`lelkern.ema_update_`, and takes the place of PyTorch's function of this name::
 
         AveragedModel(model, multi_avg_fn=lelkern.nn.get_ema_multi_avg_fn(0.999))
 

@@ -14,7 +14,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class ContrastiveStats(NamedTuple):
-    """How well rows recognise their positives, without gradient.
+    """The contrastive accuracy and entropy of rows, without gradient.
 
     Scalars, means over the rows, or with ``reduction="none"`` one value a row.
 
@@ -67,12 +67,12 @@ def check_embeddings(embeddings: dict[str, Tensor], *, same_shape: bool = False)
 
 
 def optional_codes(name: str, values: Tensor | None, rows: Tensor) -> Tensor | None:
-    """Return :func:`codes` of values, if there are any."""
+    """Return what :func:`codes` does, or None for None."""
     return None if values is None else codes(name, values, rows)
 
 
 def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
-    """Return whole numbers, one for each row, as the kernels take them: int64, contiguous."""
+    """Return one whole number for each row as the kernels take them: int64, contiguous."""
     if not isinstance(values, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
     if values.is_floating_point() or values.is_complex():
@@ -85,7 +85,10 @@ def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
 
 
 def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
-    """Return the temperature without dimensions on the device of ``z``, checked where it can be."""
+    """Return the temperature as a tensor without dimensions on the device of ``z``, checked.
+
+    A tensor whose value is on a GPU, or unknown inside ``torch.compile`` or vmap, is not.
+    """
     temperature = number_or_tensor("temperature", temperature)
     if not isinstance(temperature, Tensor):
         check_temperature(temperature)
@@ -118,9 +121,9 @@ def computed_in(z: Tensor) -> torch.dtype:
 
 
 def bfloat16_terms(z: Tensor) -> int:
-    """Return as the sum of how many bfloat16 numbers the user lets each be multiplied; 0 if none.
+    """Return how many bfloat16 terms stand for a number in products; 0 for the number itself.
 
-    That is what ``torch.set_float32_matmul_precision`` means by "high", two, and "medium", one.
+    As a user asks for with ``torch.set_float32_matmul_precision``: "high" is two, "medium" one.
     """
     if z.dtype == torch.float32 or torch.is_autocast_enabled(z.device.type):
         return {"high": 2, "medium": 1}.get(_float32_precision(), 0)
@@ -137,7 +140,7 @@ _float32_precision._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def reduce(losses: Tensor, reduction: Reduction, count: Tensor | None = None) -> Tensor:
-    """Reduce the losses of the rows; ``count`` is how many of them count, by default all."""
+    """Return the losses, their sum, or their mean over ``count`` rows, by default all."""
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -148,7 +151,7 @@ def reduce(losses: Tensor, reduction: Reduction, count: Tensor | None = None) ->
 def reduce_stats(
     stats: Tensor, reduction: Reduction, counts: Tensor | None = None
 ) -> ContrastiveStats:
-    """Name the rows of (2, losses), and average them unless losses are not reduced either.
+    """Return statistics (2, losses) by name, averaged unless losses are not reduced either.
 
     ``counts``: which losses count, (losses,) boolean, by default all.
     """

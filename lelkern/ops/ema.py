@@ -111,7 +111,7 @@ def _update(
 
 
 def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Tensor | None]:
-    """Return decay as the op takes it, checked where it can be: a number, or a tensor instead."""
+    """Return decay as the op takes it, a number or a tensor instead, checked where it can be."""
     decay = number_or_tensor("decay", decay)
     if isinstance(decay, Tensor):
         if decay.numel() != 1:

@@ -194,6 +194,13 @@ def test_vmap(sample: Sample, device):
     torch.testing.assert_close(got, torch.stack(each))
 
 
+def test_vmap_over_no_batch(device):
+    z = torch.zeros(0, 4, 3, device=device, requires_grad=True)
+    losses = torch.func.vmap(lambda z: lelkern.nt_xent(z, z))(z)
+    assert losses.shape == (0,)
+    assert torch.autograd.grad(losses.sum(), z)[0].shape == z.shape
+
+
 @few_ways
 def test_gradients_through_vmap(sample: Sample, device):
     embeddings = {
