@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all sanitize lint format bench gpu build cuda-table clean
+.PHONY: ablate test test-all faults sanitize lint format bench gpu build cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/installed-dev
 
 test-all: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# Plants the faults that are listed in tests/faults, one at a time, and says which tests notice.
+faults: $(VENV)/installed-dev
+	$(BIN)/python tests/faults/plant.py $(ARGS)
 
 # The kernels' tests once more, over a build in build/sanitize that looks at every memory access and
 # every undefined operation. Python itself leaks on exit, so leaks are not looked for.
