@@ -1,6 +1,6 @@
 """Plants faults in a copy of the tree, one at a time, and sees which tests notice them.
 
-    python tests/faults/plant.py [--only NAME] [--tree FOLDER] [--table FILE.csv]
+    python tests/faults/plant.py [--only NAME] [--again] [--tree FOLDER] [--table FILE.csv]
 
 The copy is in build/faults. What the table has is not done again, unless the fault or its tests
 have changed in the list; the default is a table for the commit that is checked out. In the end the
@@ -195,23 +195,31 @@ def without_faults(rows: dict[str, Row], faults: Sequence[Fault], copy: Copy) ->
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", action="append", metavar="NAME", help="a fault; may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="a fault or a list of them; may be repeated",
+    )
+    parser.add_argument("--again", action="store_true", help="do again what the table has")
     parser.add_argument("--tree", type=Path, default=ROOT, help="what is copied")
     parser.add_argument("--table", type=Path, help="what is read and written")
     options = parser.parse_args()
     faults = load()
-    unknown = set(options.only or ()) - {fault.name for fault in faults}
+    known = {fault.name for fault in faults} | {fault.area for fault in faults}
+    unknown = set(options.only or ()) - known
     if unknown:
         parser.error(f"no fault is called {', '.join(sorted(unknown))}")
     commit = _output("git", "-C", str(options.tree), "rev-parse", "--short", "HEAD").strip()
     folder = ROOT / "build" / "faults"
     table = options.table or folder / f"{commit}.csv"
     rows = read_table(table)
-    chosen = [fault for fault in faults if not options.only or fault.name in options.only]
+    chosen = [f for f in faults if not options.only or {f.name, f.area} & set(options.only)]
     copy = Copy(options.tree, folder / "tree")
     for fault in chosen:
         row = rows.get(fault.name)
-        if row and row.digest == fault.digest() and row.outcome != BROKEN and not options.only:
+        known = row is not None and row.digest == fault.digest() and row.outcome != BROKEN
+        if known and not options.again:
             continue
         started = _cpu_seconds()
         (outcome, by) = try_fault(fault, copy)
