@@ -96,11 +96,13 @@ def test_gradgradcheck_of_what_needs_no_gradient(device):
         assert torch.autograd.gradgradcheck(loss, (q, k) if fixed else (q,))
 
 
-# Each op in both, which take turns.
+# Dtypes take turns, and so does what is kept for backward: a tile is 96 x 96 here.
 @pytest.mark.parametrize(
-    ("sample", "dtype"), zip(WAYS, cycle([torch.float64, torch.bfloat16])), ids=str
+    ("sample", "dtype", "kept"),
+    list(zip(WAYS, cycle([torch.float64, torch.bfloat16]), cycle([0, 40000, 40000]))),
+    ids=str,
 )
-def test_opcheck(sample: Sample, dtype, device):
+def test_opcheck(sample: Sample, dtype, kept, device):
     op = getattr(torch.ops.lelkern, sample.op).default
     backward = getattr(torch.ops.lelkern, f"{sample.op}_backward").default
     codes = {name: x.to(device) for name, x in sample.codes.items()}
@@ -111,16 +113,11 @@ def test_opcheck(sample: Sample, dtype, device):
     forward = [{**options, "stats": True, "kept": 0, **arguments}.get(name) for name in names]
     torch.library.opcheck(op, tuple(forward))
     detached = [x.detach() if isinstance(x, torch.Tensor) else x for x in forward]
-    for kept in (0, 40000):  # a tile is 96 x 96 here
-        loss, log_sum_exp, tiles, _ = op(*detached[:-1], kept)
-        given = {"loss": loss, "log_sum_exp": log_sum_exp, "tiles": tiles, "keys_need_grad": True}
-        given |= {
-            **options,
-            **dict(zip(names, forward, strict=True)),
-            "grad": torch.ones_like(loss),
-        }
-        inputs = tuple(given.get(a.name) for a in backward._schema.arguments)
-        torch.library.opcheck(backward, inputs)
+    loss, log_sum_exp, tiles, _ = op(*detached[:-1], kept)
+    given = {"loss": loss, "log_sum_exp": log_sum_exp, "tiles": tiles, "keys_need_grad": True}
+    given |= {**options, **dict(zip(names, forward, strict=True)), "grad": torch.ones_like(loss)}
+    inputs = tuple(given.get(a.name) for a in backward._schema.arguments)
+    torch.library.opcheck(backward, inputs)
 
 
 def test_what_is_kept_changes_nothing(device):
