@@ -6,6 +6,7 @@ import threading
 import hypothesis.strategies as st
 import pytest
 import torch
+from covering import covering
 from ema_samples import (
     DTYPES,
     LAYOUTS,
@@ -47,8 +48,7 @@ def update_and_check(ema, params, decay):
     assert all(same_bits(x, y) for x, y in zip(params, parameters, strict=True))
 
 
-@pairs_of_dtypes
-@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize(("ema_dtype", "dtype", "decay"), covering(DTYPES, DTYPES, DECAYS), ids=str)
 def test_all_shapes_in_one_list(ema_dtype, dtype, decay, device):
     ema = [normals(*shape, seed=i).to(device, ema_dtype) for i, shape in enumerate(SHAPES)]
     params = [normals(*shape, seed=-1 - i).to(device, dtype) for i, shape in enumerate(SHAPES)]
