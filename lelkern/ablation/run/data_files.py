@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lelkern.ablation.run.trial import Trial
 from lelkern.data import DataError
-from lelkern.data.budget import visible_labels
+from lelkern.data.budget import check_budget, visible_labels
 from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
 from lelkern.files import write_atomically
@@ -33,20 +33,24 @@ class DataFiles:
     folder: Path
     source: DataSource
 
-    def prepare(self, trials: Sequence[Trial]) -> Data:
-        """Write what is missing for some trials, and return the data with all labels."""
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Write what is missing for some trials.
+
+        Raises:
+            DataError: the data are unknown, missing or unusable.
+            ConfigError: there are fewer labels than a trial's budget wants.
+        """
         try:
             data = self._with_labels(self._labels_file(None))
         except DataError:
             data = self.source.load()
             self._write(data)
         labels = data.labels()
-        if labels is not None:
-            for trial in trials:
-                path = self._labels_file(trial)
-                if not path.exists():
-                    _save(path, visible_labels(labels, trial.data, trial.seed))
-        return data
+        for trial in trials:
+            check_budget(data, trial.data)
+            path = self._labels_file(trial)
+            if labels is not None and not path.exists():
+                _save(path, visible_labels(labels, trial.data, trial.seed))
 
     def load(self, trial: Trial) -> Data:
         """Return the data as a trial may see them.
