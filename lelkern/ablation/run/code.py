@@ -51,13 +51,19 @@ def package_versions(method: str) -> Mapping[str, str]:
         for path in imported_files(find(method).path)
         for imported, _ in _imports(path)
     }
-    distributions = packages_distributions()
+    installed = _distributions()
     found = {
-        distributions[name][0]
+        installed[name][0]
         for name in names - stdlib_module_names - {"lelkern"}
-        if name in distributions
+        if name in installed
     }
     return {name: version(name) for name in sorted(found)}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the installed packages by the modules they provide; it takes a while to find them."""
+    return packages_distributions()
 
 
 @cache
