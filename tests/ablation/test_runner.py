@@ -1,0 +1,218 @@
+"""Trials in worker processes: results, isolation, interruption."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fake_method import surroundings
+
+import lelkern
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.run.runner import Started, run_trials
+from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, work
+
+
+def files_of(experiment, store):
+    files = DataFiles(store.folder / "data", experiment.source)
+    files.prepare(experiment.all_trials)
+    return files
+
+
+def run(experiment, store, workers=2):
+    missing = store.missing(experiment.all_trials)
+    with closing(run_trials(missing, files_of(experiment, store), store, workers)) as events:
+        return list(events)
+
+
+def kinds(events, kind):
+    return [trial for trial, event in events if isinstance(event, kind)]
+
+
+def results(experiment, store):
+    rows = [store.row(trial) for trial in experiment.trials]
+    return [
+        (row.arm, row.seed, {k: v for k, v in row.metrics.items() if k != "pid"}, row.curves)
+        for row in rows
+    ]
+
+
+def test_every_trial_runs_once_in_a_process_of_its_own(finished):
+    trials = finished.experiment.all_trials
+    for kind in (Started, Done):
+        assert sorted(t.identity for t in kinds(finished.events, kind)) == sorted(
+            t.identity for t in trials
+        )
+    pids = {finished.store.row(trial).metrics["pid"] for trial in finished.experiment.trials}
+    assert len(pids) == len(finished.experiment.trials)
+    assert os.getpid() not in pids
+    assert finished.store.missing(trials) == []
+    assert list(run_trials([], finished.files, finished.store, 2)) == []
+
+
+def test_losses_and_curves_are_recorded(finished):
+    row = finished.store.row(finished.experiment.trials[2])  # level 2: accuracy 1
+    assert row.curves["loss"] == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
+    assert row.curves["path"] == [(x, x / 4) for x in range(5)]
+    assert set(finished.store.row(finished.experiment.baselines[0]).curves) == {"loss"}
+
+
+def test_the_number_of_workers_bounds_what_runs_at_once(study_file, store):
+    experiment = prepare(str(study_file), quick=True, settings={"pause": 0.02})
+    running = most = 0
+    for _, event in run(experiment, store, workers=3):
+        running += isinstance(event, Started) - isinstance(event, Done)
+        most = max(most, running)
+    assert most == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "summary"),
+    [
+        ("raise", "RuntimeError: no luck"),
+        ("die", "died with exit code 7"),
+        ("undeclared", "undeclared: ['bogus']"),
+    ],
+)
+def test_one_failure_spoils_nothing_else_and_is_run_again(
+    study_file, store, tmp_path, fault, summary
+):
+    settings = {"fault": fault, "only_once": str(tmp_path / "struck")}
+    experiment = prepare(str(study_file), seeds=1, settings=settings)
+    events = run(experiment, store, workers=1)
+    failed = kinds(events, Failed)
+    assert len(failed) == 1
+    event = next(event for _, event in events if isinstance(event, Failed))
+    assert summary in event.summary
+    assert summary in event.file.read_text()
+    assert store.missing(experiment.all_trials) == failed
+    again = run(experiment, store)
+    assert kinds(again, Done) == failed
+    assert not event.file.exists()
+
+
+def test_a_worker_reads_the_labels_that_its_budget_leaves(study_file, store, tmp_path):
+    settings = {"data": {"labels_per_class": 3}, "seen": str(tmp_path)}
+    experiment = prepare(str(study_file), settings=settings)
+    trials = experiment.trials[:5:4]  # of seeds 0 and 1
+    files = files_of(experiment, store)
+    list(run_trials(trials, files, store, 2))
+    for trial in trials:
+        seen = json.loads((tmp_path / f"{trial.seed}.json").read_text())
+        assert sorted(label for label in seen if label >= 0) == [0, 0, 0, 1, 1, 1]
+        assert seen == files.load(trial).train_y.tolist()
+
+
+def test_an_interrupted_study_continues_to_the_same_results(study_file, store, finished):
+    experiment = prepare(str(study_file), settings={"pause": 0.05})
+    with closing(
+        run_trials(experiment.all_trials, files_of(experiment, store), store, 2)
+    ) as events:
+        for done, (_, event) in enumerate(events):
+            if done > 8 and isinstance(event, Advanced | Started):
+                break  # with trials in flight, as an exception in the loop would
+    left = store.missing(experiment.all_trials)
+    assert 0 < len(left) < len(experiment.all_trials)
+    run(experiment, store)
+    assert results(experiment, store) == results(finished.experiment, finished.store)
+
+
+@pytest.fixture
+def start(finished):
+    """Starts a worker by hand, from the fork server that the finished study has used."""
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if server else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def start(trial, files, store, imports):
+        process = context.Process(target=work, args=(trial, files, store, sender, imports))
+        process.start()
+        sender.close()
+        return process, receiver
+
+    return start
+
+
+def test_a_worker_ends_when_nobody_listens(study_file, store, start):
+    experiment = prepare(str(study_file), seeds=1, settings={"pause": 0.3, "steps": 200})
+    trial = experiment.trials[0]
+    process, messages = start(trial, files_of(experiment, store), store, Imports.here())
+    messages.recv()  # the first report
+    messages.close()
+    process.join(timeout=30)  # at the next report; the trial itself takes a minute
+    assert process.exitcode == 0
+    assert store.result(trial) is None
+
+
+def test_a_worker_with_another_lelkern_refuses_its_trial(study_file, store, start):
+    experiment = prepare(str(study_file), seeds=1)
+    trial = experiment.trials[0]
+    other = Imports("/elsewhere/lelkern/__init__.py", Imports.here().environment)
+    files = DataFiles(store.folder / "unread", experiment.source)
+    process, messages = start(trial, files, store, other)
+    event = messages.recv()
+    process.join()
+    assert isinstance(event, Failed)
+    assert "the study runs with /elsewhere/lelkern/__init__.py" in event.summary
+    assert store.result(trial) is None
+
+
+RUN_ONE_TRIAL = """
+import multiprocessing, sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    from lelkern.ablation.run.data_files import DataFiles
+    from lelkern.ablation.run.experiment import prepare
+    from lelkern.ablation.run.runner import run_trials
+    from lelkern.ablation.run.store import Store
+
+    multiprocessing.get_all_start_methods = lambda: [sys.argv[1]]
+    experiment, store = prepare(sys.argv[2]), Store(Path("results"))
+    files = DataFiles(store.folder / "data", experiment.source)
+    files.prepare(experiment.trials[:1])
+    for _, event in run_trials(experiment.trials[:1], files, store, 1):
+        print(event)
+"""
+
+
+# On macOS and Windows there is no fork server; elsewhere it is what every study uses.
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"there is no {method} here")
+    script = tmp_path / "scripts" / "run_one_trial.py"
+    script.parent.mkdir()
+    script.write_text(RUN_ONE_TRIAL)
+    folder = tmp_path / "folder"
+    (folder / "lelkern").mkdir(parents=True)
+    # What every new interpreter's multiprocessing imports, what the fork server does, a checkout.
+    for name in ("pickle.py", "random.py", "kornia.py", "lelkern/__init__.py"):
+        (folder / name).write_text("raise SystemExit('imported from the working directory')\n")
+    environment = os.environ | {"PYTHONPATH": str(Path(lelkern.__file__).parents[1])}
+    environment.pop("PYTHONSAFEPATH", None)
+    command = [sys.executable, str(script), method, str(study_file)]
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "Done(" in ran.stdout, ran.stdout
+    assert "working directory" not in ran.stderr
+
+
+def test_workers_have_the_path_and_the_environment_of_the_parent(
+    study_file, store, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nothing here"))
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    expected = surroundings()
+    file = tmp_path / "surroundings.json"
+    experiment = prepare(str(study_file), seeds=1, settings={"surroundings": str(file)})
+    list(run_trials(experiment.trials[:1], files_of(experiment, store), store, 1))
+    assert surroundings() == expected
+    seen = json.loads(file.read_text())
+    assert seen == {**expected, "path": [entry or os.getcwd() for entry in expected["path"]]}
