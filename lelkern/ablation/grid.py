@@ -80,7 +80,9 @@ class Arm:
 
 def cell_labels(axes: Sequence[Axis]) -> dict[tuple[int, ...], str]:
     """Return the label of every cell by its place, the last axis varying fastest."""
-    names = [None if axis.key == ARM else name for axis, name in zip(axes, _names(axes), strict=True)]
+    names = [
+        None if axis.key == ARM else name for axis, name in zip(axes, _names(axes), strict=True)
+    ]
     labels = {}
     for place in itertools.product(*(range(len(axis.levels)) for axis in axes)):
         parts = [axis.names[i] for axis, i in zip(axes, place, strict=True)]

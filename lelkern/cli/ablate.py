@@ -93,7 +93,8 @@ def command(
         return 0
     store.open()
     files = DataFiles(store.folder / "data", experiment.source)
-    experiment.check(files.prepare(experiment.all_trials))
+    files.prepare(experiment.all_trials)
+    experiment.check(files)
 
     try:
         with _termination_as_interrupt():

@@ -7,7 +7,7 @@ fish.
 import click
 from click.shell_completion import CompletionItem
 
-from lelkern.ablation.study import load_study, shipped_studies
+from lelkern.ablation.study import load_study, method_name, shipped_studies, study_path
 from lelkern.errors import UserError
 from lelkern.methods import available
 
@@ -51,8 +51,9 @@ def complete_key(
     from lelkern.runtime import RuntimeConfig
 
     try:
-        study = load_study(context.params.get("study") or "")
-        configs = [get(arm.method).config for arm in study.arms()]
+        name = context.params.get("study") or ""
+        arms, path = load_study(name).arms(), study_path(name)
+        configs = [get(method_name(arm.method, path)).config for arm in arms]
     except UserError:
         return []
     found = [key for config in dict.fromkeys(configs) for key in keys_of(config)]

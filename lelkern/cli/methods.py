@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 
 import click
 from rich.markup import escape
@@ -18,6 +19,8 @@ from lelkern.methods import available
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(name: str | None, as_json: bool) -> None:
     """List the methods by chapter; with NAME, its keys with type, default and meaning.
+
+    NAME is a method's, or the path of a file that holds one.
 
     A key is set by `lelkern ablate ... --set KEY=VALUE`, or in a study's [base].
     """
@@ -48,7 +51,7 @@ def _show(name: str, as_json: bool) -> None:
     from lelkern.methods import get
     from lelkern.runtime import RuntimeConfig
 
-    method = get(name)
+    method = get(str(Path(name).resolve()) if name.endswith(".py") else name)
     shared = [*keys_of(DataConfig, "data."), *keys_of(RuntimeConfig, "runtime.")]
     keys = [*keys_of(method.config), *shared]
     reports = {key: metric.axis_label for key, metric in method.metrics.items()}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lelkern.config import ConfigError
 from lelkern.data.budget import check_budget
@@ -25,6 +26,13 @@ class DataSource:
     config: DataConfig
     root: Path | None = None
     download: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the reader, which may not travel to another process: it is found again there.
+
+        The fingerprint stays, so that what one process wrote under it is there for the other.
+        """
+        return {key: value for key, value in self.__dict__.items() if key != "_found"}
 
     @property
     def kind(self) -> type[Data]:

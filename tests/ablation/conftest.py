@@ -1,10 +1,43 @@
+from dataclasses import dataclass
+
 import pytest
-from fake_method import STUDY
+from fake_study import write_study
+
+from lelkern.ablation.report import Report, write_report
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.experiment import Experiment, prepare
+from lelkern.ablation.run.runner import run_trials
+from lelkern.ablation.run.store import Store
 
 
 @pytest.fixture
-def study_file(tmp_path, images):
-    """The study of the fake method, on the tiny images."""
-    path = tmp_path / "fake.toml"
-    path.write_text(f'{STUDY}\n[base.data]\nname = "{images}"\n')
-    return path
+def study_file(tmp_path):
+    """The study of the fake method, in a folder of its own."""
+    return write_study(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that has run, for tests that only look at it."""
+
+    experiment: Experiment
+    store: Store
+    files: DataFiles
+    events: list
+    report: Report
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    experiment, store = prepare(str(write_study(folder))), Store(folder / "results")
+    store.open()
+    files = DataFiles(store.folder / "data", experiment.source)
+    files.prepare(experiment.all_trials)
+    events = list(run_trials(experiment.all_trials, files, store, 2))
+    return Finished(experiment, store, files, events, write_report(experiment, store))

@@ -1,7 +1,4 @@
-"""A recipe that takes no time and misbehaves on request.
-
-Worker processes import this module when they unpickle a configuration, which registers it there.
-"""
+"""A recipe that takes no time and misbehaves on request."""
 
 import json
 import os
@@ -9,37 +6,60 @@ import sys
 import time
 from pathlib import Path
 
-from lelkern.ablation._methods import METHODS, Method
+from pydantic import Field
+
 from lelkern.config import Config
+from lelkern.data import TableData
+from lelkern.methods import Curve, Method, Metric, Outcome, percentage
 
 
 class FakeConfig(Config):
+    """What it can be told.
+
+    Attributes:
+        level: at 2 it is best.
+        steps: it makes.
+        pause: seconds a step.
+        fault: ``raise``, ``die`` or ``undeclared``.
+        only_once: a file: the fault strikes only while it does not exist.
+        surroundings: a file: gets what decides what this process imports.
+        seen: a folder: gets a file a seed with the labels that are visible.
+    """
+
     level: float = 0.0
-    steps: int = 3
+    steps: int = Field(default=3, ge=0)
     pause: float = 0.0
-    fault: str = ""  # "raise" or "die"
-    only_once: str = ""  # a file: the fault strikes only while it does not exist
-    surroundings: str = ""  # a file: gets what decides what this process imports
+    fault: str = ""
+    only_once: str = ""
+    surroundings: str = ""
+    seen: str = ""
 
 
 def run(config, data, seed, runtime, progress):
     for step in range(config.steps):
         time.sleep(config.pause)
-        progress(step + 1, 1.0)
+        progress(step + 1, 1.0 / (step + 1))
     if config.surroundings:
         Path(config.surroundings).write_text(json.dumps(surroundings()))
+    if config.seen:
+        (Path(config.seen) / f"{seed}.json").write_text(json.dumps(data.train_y.tolist()))
+    metrics = outcome(config.level, seed)
     if config.fault and not (config.only_once and Path(config.only_once).exists()):
         if config.only_once:
             Path(config.only_once).touch()
         if config.fault == "die":
             os._exit(7)
-        raise RuntimeError("no luck")
-    peak = 1 - (config.level - 2) ** 2 / 10
-    return {
-        "linear_probe": peak + 0.001 * seed * config.level,
-        "knn": peak,
-        "pid": float(os.getpid()),
-    }
+        if config.fault == "undeclared":
+            metrics["bogus"] = 1.0
+        else:
+            raise RuntimeError("no luck")
+    path = [(float(x), metrics["accuracy"] * x / 4) for x in range(5)]
+    return Outcome({**metrics, "pid": float(os.getpid())}, {"path": path})
+
+
+def outcome(level, seed):
+    peak = 1 - (level - 2) ** 2 / 10
+    return {"accuracy": peak + 0.001 * seed * level, "plain": peak, "cost": 10.0**level}
 
 
 def surroundings():
@@ -50,31 +70,20 @@ def surroundings():
 def check(config, data):
     if config.steps > 1000:
         raise ValueError(f"steps must be at most 1000, got {config.steps}")
+    if (data.train_y >= 0).sum() < 2:
+        raise ValueError("at least 2 labels must be visible")
 
 
-METHODS["fake"] = Method(FakeConfig, run, check, lambda c: c.model_copy(update={"level": 9.0}))
-
-STUDY = """
-title = "Fake"
-claim = "An inner level is best."
-method = "fake"
-metric = "linear_probe"
-metrics = ["knn"]
-plot = "line"
-seeds = 3
-
-[[factor]]
-key = "level"
-label = "level"
-scale = "linear"
-values = [0.0, 1.0, 2.0, 4.0]
-
-[expect]
-shape = "interior-maximum"
-
-[quick]
-seeds = 2
-
-[quick.values]
-level = [0.0, 2.0, 4.0]
-"""
+METHOD = Method(
+    config=FakeConfig,
+    data=TableData,
+    metrics={
+        "accuracy": percentage("accuracy"),
+        "plain": percentage("plain accuracy"),
+        "cost": Metric("cost", better="lower", unit="s"),
+        "pid": Metric("process"),
+    },
+    curves={"path": Curve(Metric("samples", digits=0), percentage("accuracy so far"))},
+    run=run,
+    check=check,
+)

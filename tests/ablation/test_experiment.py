@@ -1,51 +1,86 @@
+"""From a study to its trials: what runs, with which settings, and what is refused before."""
+
 import re
 from pathlib import Path
 
 import pytest
-from fake_method import STUDY
+from fake_study import ARMS, STUDY, write_study
 
-from lelkern.ablation.experiment import RANDOM_ENCODER, RAW_PIXELS, prepare
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.experiment import prepare
 from lelkern.config import ConfigError
-from lelkern.data import DataError, load
+from lelkern.data import DataError
+
+LEVEL = 'key = "level"'
+VALUES = "values = [0.0, 1.0, 2.0, 4.0]"
+QUICK = "[quick.values]\nlevel = [0.0, 2.0, 4.0]\n"
 
 
-def test_every_arm_has_every_seed_and_the_baselines_come_last(study_file):
-    experiment = prepare(str(study_file))
+@pytest.fixture
+def ready(tmp_path):
+    """Prepares the study, with parts of it replaced."""
+
+    def ready(*replacements, text=STUDY, **changes):
+        return prepare(str(write_study(tmp_path, *replacements, text=text)), **changes)
+
+    return ready
+
+
+def test_every_arm_has_every_seed_and_the_baselines_run_first(ready):
+    experiment = ready()
     runs = [(trial.arm, trial.seed) for trial in experiment.trials]
     assert runs == [(arm, seed) for seed in range(3) for arm in ("0", "1", "2", "4")]
-    assert [t.arm for t in experiment.baselines] == [RAW_PIXELS, *[RANDOM_ENCODER] * 3]
+    baselines = [(trial.arm, trial.seed) for trial in experiment.baselines]
+    assert baselines == [("constant", 0), *(("level 9", seed) for seed in range(3))]
+    assert experiment.all_trials == (*experiment.baselines, *experiment.trials)
     assert {t.config.level for t in experiment.baselines[1:]} == {9.0}
 
 
-def test_identity_depends_on_what_decides_the_result_and_on_nothing_else(study_file, tmp_path):
-    def identities(**changes):
-        return [trial.identity for trial in prepare(str(study_file), **changes).trials]
-
-    plain = identities()
-    assert len(set(plain)) == len(plain)
-    assert identities() == plain
-    assert identities(seeds=1) == plain[:4]
-    assert set(identities(quick=True)) < set(plain)
-    for other in (
-        {"settings": {"pause": 0.5}},
-        {"settings": {"data": {"seed": 1}}},
-        {"data": "color-digits"},
-        {"settings": {"runtime": {"threads": 2}}},
-    ):
-        assert not set(identities(**other)) & set(plain)
-    renamed = tmp_path / "renamed.toml"
-    renamed.write_text(study_file.read_text().replace('title = "Fake"', 'title = "Other"'))
-    assert [t.identity for t in prepare(str(renamed)).trials] == plain
+@pytest.mark.parametrize(("own", "study", "runs"), [(2, 3, 2), (9, 3, 3), (2, 1, 1)])
+def test_a_baseline_runs_no_seeds_beyond_the_studys(ready, own, study, runs):
+    experiment = ready(("seeds = 1", f"seeds = {own}"), seeds=study)
+    assert [t.seed for t in experiment.baselines if t.arm == "constant"] == list(range(runs))
 
 
-@pytest.mark.parametrize("name", ["code_fingerprint", "torch"])
-def test_other_code_or_another_pytorch_is_another_trial(study_file, monkeypatch, name):
-    before = prepare(str(study_file)).trials[0].identity
-    if name == "torch":
-        monkeypatch.setattr("torch.__version__", "2.99.0")
-    else:
-        monkeypatch.setattr("lelkern.ablation.trial.code_fingerprint", lambda: "other")
-    assert prepare(str(study_file)).trials[0].identity != before
+def test_a_baseline_may_equal_an_arm(ready):
+    experiment = ready((VALUES, "values = [0.0, 1.0, 2.0, 9.0]"))
+    assert experiment.trials[3].identity == experiment.baselines[1].identity
+
+
+def test_settings_go_to_those_whose_method_has_them(ready):
+    experiment = ready(("[base]", "[base]\nvalue = 0.5"), settings={"steps": 7})
+    assert {t.config.steps for t in experiment.trials} == {7}
+    assert not hasattr(experiment.baselines[0].config, "steps")
+    assert experiment.baselines[0].config.value == 0.5
+
+
+def test_an_arm_wins_over_the_base_and_what_is_given_over_both(ready):
+    arms = ready(("level = 2.0", "level = 2.0, steps = 3"), text=ARMS)
+    assert arms.trials[0].config.steps == 3
+    with pytest.raises(ConfigError, match="--set steps: steps of arm 'good' is what the study"):
+        ready(("level = 2.0", "level = 2.0, steps = 3"), text=ARMS, settings={"steps": 5})
+    given = ready(text=ARMS, settings={"steps": 5, "pause": 0.5})
+    assert (given.trials[0].config.steps, given.trials[0].config.pause) == (5, 0.5)
+
+
+def test_a_label_budget_as_a_factor(ready):
+    experiment = ready(
+        (LEVEL, 'key = "data.labels_per_class"'), (VALUES, "values = [1, 2, 4]"), (QUICK, "")
+    )
+    assert [t.data.labels_per_class for t in experiment.trials[:3]] == [1, 2, 4]
+    assert {t.data.labels_per_class for t in experiment.baselines} == {None}
+    assert len({t.fingerprint for t in experiment.all_trials}) == 1
+    assert len({t.identity for t in experiment.trials}) == 9
+
+
+def test_metrics_and_curves_are_those_that_all_methods_of_the_arms_report(ready):
+    assert set(ready().metrics) == {"accuracy", "plain", "cost", "pid"}
+    assert set(ready().curves) == {"path", "loss"}
+    assert set(ready(text=ARMS).metrics) == {"accuracy"}
+    assert set(ready(text=ARMS).curves) == {"loss"}
+
+
+# --- folders --------------------------------------------------------------------------------
 
 
 def test_a_namesake_of_a_shipped_study_has_a_folder_of_its_own(study_file):
@@ -63,13 +98,17 @@ def test_what_cannot_be_compared_goes_to_different_folders(study_file):
             {},
             {"seeds": 5},
             {"quick": True},
+            {"data": "iris"},
             {"settings": {"pause": 0.5}},
             {"settings": {"pause": 0.6}},
         )
     ]
     assert folders[0] == folders[1] == Path("runs/fake")
-    assert folders[2] == Path("runs/fake-quick")
-    assert len(set(folders)) == 4
+    assert folders[2:4] == [Path("runs/fake-quick"), Path("runs/fake-iris")]
+    assert len(set(folders)) == 5
+
+
+# --- what is wrong --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -77,103 +116,208 @@ def test_what_cannot_be_compared_goes_to_different_folders(study_file):
     [
         ({"level": 1.0}, "--set level: this is what the study varies"),
         ({"puase": 1.0}, "--set: unknown key 'puase'; did you mean 'pause'?"),
+        ({"method": "simclr"}, "--set: unknown key 'method'"),
         ({"steps": 1.5}, "--set: steps: .*valid integer.*got 1.5"),
         ({"data": {"nme": 1}}, "--set: data: unknown key 'nme'; did you mean 'name'?"),
-        ({"runtime": {"threads": 0}}, "--set: runtime: threads: .*got 0"),
+        ({"data": "iris"}, "--set: data: .*valid dictionary.*got 'iris'"),
+        ({"runtime": {"threads": 0}}, "--set: runtime.threads: .*got 0"),
+        ({"data": {"labels": 3, "labels_per_class": 1}}, "--set: data: labels .* exclude each"),
+        ({"data": {"image_size": 32}}, "data.image_size: means nothing for .* got 32"),
     ],
 )
 def test_wrong_settings(study_file, settings, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as error:
         prepare(str(study_file), settings=settings)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("replacements", "message"),
     [
-        ('"fake"\nmetric', '"simclrr"\nmetric', "fake.toml: unknown method 'simclrr'"),
-        ('["knn"]', '["kn"]', "unknown metric 'kn'; did you mean 'knn'"),
-        ('key = "level"', 'key = "levels"', "fake.toml: arm '0': unknown key 'levels'"),
+        ([('method = "fake_method.py"', 'method = "simclrr"')], "unknown method 'simclrr'; did"),
+        ([('method = "fake_method.py"', 'method = "fake.py"')], "fake.py: no such file"),
+        ([('method = "fake_method.py"', 'method = "x/fake.py"')], "have no folder, got 'x/fake"),
+        ([('["plain"]', '["plian"]')], "metrics: no metric 'plian' .* did you mean 'plain'"),
+        ([('"accuracy"', '"acuracy"')], "metric: no metric 'acuracy' .* did you mean 'accuracy'"),
+        ([('maximum"', 'maximum"\nmetric = "coost"')], "claim.0.metric: no metric 'coost'"),
+        ([('"line"', '"line"\ny = "coost"')], "plot.0.y: no metric 'coost'"),
+        ([('"line"', '"line"\nx = "paht"')], "plot.0: x = 'paht' is no axis, metric or curve; did"),
+        ([(LEVEL, 'key = "levels"'), (QUICK, "")], "fake.toml: arm '0': unknown key 'levels'"),
+        ([("level = 9.0", "levle = 9.0")], "arm 'level 9': unknown key 'levle'"),
+        ([("[base]", "[base]\nvlaue = 1.0")], "base: unknown key 'vlaue'; did you mean 'value'"),
+        ([("[base]", '[base]\nvalue = "1"')], "base: value: .*valid number, got '1'"),
+        ([('{ name = "DATA" }', '"iris"')], "base: data: .*valid dictionary.*got 'iris'"),
+        ([('"DATA" }', '"DATA", sed = 1 }')], "base: data: unknown key 'sed'; did you mean 'seed'"),
     ],
 )
-def test_wrong_studies(study_file, old, new, message):
-    assert old in STUDY
-    text = study_file.read_text().replace("[quick.values]\nlevel", "#")
-    study_file.write_text(text.replace(old, new))
+def test_wrong_studies(ready, replacements, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        ready(*replacements)
+    assert "\n" not in str(error.value)
+
+
+def test_a_metric_that_one_method_lacks(ready):
+    message = "metrics: no metric 'plain' that every arm's method reports; valid: accuracy"
     with pytest.raises(ConfigError, match=message):
-        prepare(str(study_file))
+        ready(("seeds = 2", 'seeds = 2\nmetrics = ["plain"]'), text=ARMS)
 
 
-MODEL_SIZE = """
+def test_a_metric_that_methods_report_in_different_ways(tmp_path):
+    path = write_study(tmp_path, text=ARMS)
+    constant = tmp_path / "constant_method.py"
+    constant.write_text(
+        constant.read_text().replace('percentage("accuracy")', 'percentage("hits")')
+    )
+    with pytest.raises(ConfigError, match="report metric 'accuracy' in different ways"):
+        prepare(str(path))
+
+
+def test_data_of_another_kind_than_the_method_takes(study_file):
+    message = "data.name: color-digits is images, but method 'fake_method' takes table"
+    with pytest.raises(ConfigError, match=message):
+        prepare(str(study_file), data="color-digits")
+
+
+def test_data_is_said_once(study_file):
+    for settings in ({"data": {"name": "wine"}}, {"data": "wine"}):
+        with pytest.raises(ConfigError, match=r"--data iris: --set data\.name says the same"):
+            prepare(str(study_file), settings=settings, data="iris")
+
+
+def test_wrong_data(study_file):
+    with pytest.raises(DataError, match="no-such-folder"):
+        prepare(str(study_file), data="./no-such-folder")
+    with pytest.raises(ConfigError, match="--data: must be .* got ''"):
+        prepare(str(study_file), data="")
+
+
+def test_settings_decide_nothing_that_an_arm_sets_itself(ready):
+    with pytest.raises(ConfigError, match="--set level: level of arm 'good' is what the study"):
+        ready(text=ARMS, settings={"level": 1.0})
+
+
+# --- what only shows when methods and data meet -----------------------------------------------
+
+
+def files_of(experiment, tmp_path):
+    return DataFiles(tmp_path / "data", experiment.source)
+
+
+def test_check_names_the_data_and_the_misfit_before_any_trial(study_file, tmp_path):
+    experiment = prepare(str(study_file), settings={"steps": 2000})
+    files = files_of(experiment, tmp_path)
+    files.prepare(experiment.all_trials)
+    with pytest.raises(ConfigError, match=r"flowers\.csv: steps must be at most 1000, got 2000"):
+        experiment.check(files)
+
+
+def test_check_sees_the_labels_that_a_trial_sees(study_file, tmp_path):
+    experiment = prepare(str(study_file), settings={"data": {"labels": 1}})
+    files = files_of(experiment, tmp_path)
+    files.prepare(experiment.all_trials)
+    with pytest.raises(ConfigError, match="at least 2 labels must be visible"):
+        experiment.check(files)
+
+
+@pytest.mark.parametrize(("per_class", "fits"), [(16, True), (17, False)])
+def test_a_budget_of_one_arm_that_is_too_large_is_refused_before(ready, tmp_path, per_class, fits):
+    experiment = ready(
+        (LEVEL, 'key = "data.labels_per_class"'),
+        (VALUES, f"values = [1, 2, {per_class}]"),
+        (QUICK, ""),
+    )
+    files = files_of(experiment, tmp_path)
+    if fits:  # 20 of each class, a fifth of them to test
+        files.prepare(experiment.all_trials)
+    else:
+        with pytest.raises(ConfigError, match="data.labels_per_class: 17 is more than there are"):
+            files.prepare(experiment.all_trials)
+
+
+def test_a_budget_of_one_arm_means_nothing_for_targets(ready, tmp_path):
+    (tmp_path / "targets.csv").write_text("x,y\n" + "".join(f"{i},{i}.5\n" for i in range(20)))
+    experiment = ready(
+        (LEVEL, 'key = "data.labels_per_class"'),
+        (VALUES, "values = [1, 2, 3]"),
+        (QUICK, ""),
+        data=str(tmp_path / "targets.csv"),
+    )
+    with pytest.raises(ConfigError, match="data.labels_per_class: .* has targets rather than"):
+        files_of(experiment, tmp_path).prepare(experiment.all_trials)
+
+
+# --- arms that are the same, keys that hold each other ----------------------------------------
+
+SIZES = """
 title = "Sizes"
-claim = "Wider is better."
 method = "simclr"
 metric = "knn"
-plot = "category"
-
-[base]
-data = { name = "color-digits" }
 
 [[factor]]
 key = "encoder.width"
 label = "width"
 values = [4, 8]
 
-[expect]
+[[claim]]
+says = "Wider is better."
 shape = "ordered"
+
+[[plot]]
+kind = "points"
 """
+KEY, SIZE, BASE = 'key = "encoder.width"', "values = [4, 8]", 'metric = "knn"\n'
 
 
 @pytest.fixture
-def size_study(tmp_path):
-    def write(*replacements):
-        text = MODEL_SIZE
-        for old, new in replacements:
-            assert old in text
-            text = text.replace(old, new)
-        path = tmp_path / "sizes.toml"
-        path.write_text(text)
-        return str(path)
+def sizes(tmp_path):
+    def sizes(*replacements):
+        return str(write_study(tmp_path, *replacements, text=SIZES, name="sizes"))
 
-    return write
-
-
-KEY, VALUES, BASE = 'key = "encoder.width"', "values = [4, 8]", "[base]\n"
+    return sizes
 
 
 @pytest.mark.parametrize(
     ("replacements", "first", "second"),
     [
         (
-            [(KEY, 'key = "encoder"'), (VALUES, "values = [{ width = 16 }, { depth = 2 }]")],
+            [(KEY, 'key = "encoder"'), (SIZE, "values = [{ width = 16 }, { depth = 2 }]")],
             '{"width": 16}',
             '{"depth": 2}',
         ),
         (
-            [(KEY, 'key = "head"'), (VALUES, 'values = [{ out = 64 }, { kind = "nonlinear" }]')],
+            [(KEY, 'key = "head"'), (SIZE, 'values = [{ out = 64 }, { kind = "nonlinear" }]')],
             '{"out": 64}',
             '{"kind": "nonlinear"}',
         ),
-        ([(KEY, 'key = "head.width"'), (BASE, '[base]\nhead = { kind = "linear" }\n')], "4", "8"),
-        ([(KEY, 'key = "head.out"'), (BASE, '[base]\nhead = { kind = "none" }\n')], "4", "8"),
+        (
+            [(KEY, 'key = "head.width"'), (BASE, f'{BASE}[base]\nhead = {{ kind = "linear" }}\n')],
+            "4",
+            "8",
+        ),
+        (
+            [(KEY, 'key = "head.out"'), (BASE, f'{BASE}[base]\nhead = {{ kind = "none" }}\n')],
+            "4",
+            "8",
+        ),
     ],
 )
-def test_equal_arms(size_study, replacements, first, second):
+def test_equal_arms(sizes, replacements, first, second):
     message = f"sizes.toml: arms {first!r} and {second!r} are the same configuration"
     with pytest.raises(ConfigError, match=re.escape(message)):
-        prepare(size_study(*replacements))
+        prepare(sizes(*replacements))
 
 
-def test_settings_that_make_arms_equal(size_study):
-    study = size_study((KEY, 'key = "head.width"'))
+def test_equal_named_arms(ready):
+    same = ('method = "constant_method.py"\n', "set = { level = 2.0 }\n")
+    with pytest.raises(ConfigError, match="arms 'good' and 'constant' are the same configuration"):
+        ready(same, text=ARMS)
+
+
+def test_settings_that_make_arms_equal(sizes):
+    study = sizes((KEY, 'key = "head.width"'))
     assert len(prepare(study).trials) == 6
     with pytest.raises(ConfigError, match="arms '4' and '8' are the same configuration"):
         prepare(study, settings={"head": {"kind": "linear"}})
-
-
-def test_a_baseline_may_equal_an_arm(study_file):
-    study_file.write_text(study_file.read_text().replace("4.0]\n\n[expect", "9.0]\n\n[expect"))
-    experiment = prepare(str(study_file))
-    assert experiment.trials[3].identity == experiment.baselines[1].identity
 
 
 @pytest.mark.parametrize(
@@ -184,47 +328,19 @@ def test_a_baseline_may_equal_an_arm(study_file):
         ("augment", {"augment": {"0": "crop"}}, "augment.0: augment is"),
     ],
 )
-def test_settings_decide_nothing_that_the_study_varies(size_study, key, settings, culprit):
-    values = {"augment": 'values = [["crop"], ["flip"]]'}.get(key, VALUES)
-    study = size_study((KEY, f'key = "{key}"'), (VALUES, values))
+def test_settings_decide_nothing_that_the_study_varies(sizes, key, settings, culprit):
+    values = {"augment": 'values = [["crop"], ["flip"]]'}.get(key, SIZE)
+    study = sizes((KEY, f'key = "{key}"'), (SIZE, values))
     with pytest.raises(ConfigError, match=f"--set {culprit} what the study varies"):
         prepare(study, settings=settings)
 
 
-def test_settings_beside_a_factor_are_taken(size_study):
-    experiment = prepare(size_study(), settings={"encoder": {"depth": 3}})
+def test_settings_beside_a_factor_are_taken(sizes):
+    experiment = prepare(sizes(), settings={"encoder": {"depth": 3}})
     assert [t.config.encoder.depth for t in experiment.trials] == [3] * len(experiment.trials)
     assert {t.config.encoder.width for t in experiment.trials} == {4, 8}
 
 
-def test_a_factor_does_not_undo_the_base(size_study):
+def test_a_factor_does_not_undo_the_base(sizes):
     with pytest.raises(ConfigError, match=r"sizes\.toml: arm '4': encoder.*unknown key 'width'"):
-        prepare(size_study((BASE, '[base]\nencoder = "resnet18"\n')))
-
-
-def test_factors_are_no_parts_of_each_other(size_study):
-    second = '[[factor]]\nkey = "encoder"\nlabel = "encoder"\nvalues = ["conv", "resnet18"]\n'
-    study = size_study(("[expect]", second + "[expect]"), ('"category"', '"parameters"'))
-    with pytest.raises(
-        ConfigError, match=r"factors 'encoder\.width' and 'encoder': one is part of"
-    ):
-        prepare(study)
-
-
-def test_data_is_said_once(study_file):
-    for settings in ({"data": {"name": "cifar10"}}, {"data": "cifar10"}):
-        with pytest.raises(
-            ConfigError, match=r"--data color-digits: --set data\.name says the same"
-        ):
-            prepare(str(study_file), settings=settings, data="color-digits")
-
-
-def test_wrong_data(study_file):
-    with pytest.raises(DataError, match="no-such-folder"):
-        prepare(str(study_file), data="./no-such-folder")
-
-
-def test_check_names_the_data_and_the_misfit_before_any_trial(study_file):
-    experiment = prepare(str(study_file), settings={"steps": 2000})
-    with pytest.raises(ConfigError, match="images: steps must be at most 1000, got 2000"):
-        experiment.check(load("color-digits"))
+        prepare(sizes((BASE, f'{BASE}[base]\nencoder = "resnet18"\n')))

@@ -47,10 +47,8 @@ class Picture:
     @cached_property
     def x_axis(self) -> Axis | None:
         """The axis along x; None where a metric or a curve lies there."""
-        if self.plot.x is not None:
-            return next((axis for axis in self.axes if axis.key == self.plot.x), None)
-        others = [axis for axis in self.axes if axis.key != self.plot.lines]
-        return others[-1]
+        key = self.plot.x_key([axis.key for axis in self.axes])
+        return next((axis for axis in self.axes if axis.key == key), None)
 
     @property
     def x_metric(self) -> Metric | None:

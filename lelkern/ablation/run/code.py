@@ -1,7 +1,8 @@
 """What code a trial's result depends on: its method's imports, and the kernels of its device.
 
 Only what can change the result counts. Comments, docstrings and formatting do not, nor does what
-the method never imports: other methods, commands, studies, plots.
+the method never imports: other methods, commands, studies, plots. Of these only the drawing of the
+labels that a trial sees counts.
 """
 
 import ast
@@ -17,18 +18,19 @@ from lelkern.methods import find
 
 _PACKAGE = Path(lelkern.__file__).parent
 _OPS = _PACKAGE / "ops"
+_BUDGET = _PACKAGE / "data" / "budget.py"
 
 
 @cache
 def code_fingerprint(method: str, device: str) -> str:
-    """Return a hash of the modules that a method imports and of the kernels that it may call.
+    """Return a hash of the modules that decide a trial and of the kernels that it may call.
 
     Args:
         method: name, or path of a file.
         device: ``cpu`` or ``cuda``, whose compiled library counts, if there is one in use and
             the method imports ops.
     """
-    files = imported_files(find(method).path)
+    files = imported_files(find(method).path) | imported_files(_BUDGET)
     digest = hashlib.sha256()
     for path in sorted(files, key=_module_name):
         digest.update(_module_name(path).encode())
@@ -49,13 +51,19 @@ def package_versions(method: str) -> Mapping[str, str]:
         for path in imported_files(find(method).path)
         for imported, _ in _imports(path)
     }
-    distributions = packages_distributions()
+    installed = _distributions()
     found = {
-        distributions[name][0]
+        installed[name][0]
         for name in names - stdlib_module_names - {"lelkern"}
-        if name in distributions
+        if name in installed
     }
     return {name: version(name) for name in sorted(found)}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the installed packages by the modules they provide; it takes a while to find them."""
+    return packages_distributions()
 
 
 @cache
@@ -88,7 +96,7 @@ def _resolve(module: str, name: str | None) -> list[Path]:
     if name is None:
         return [init]
     shown = {bound: source for *source, bound in _bindings(init)}
-    if name in shown:
+    if shown.get(name, [module, name]) != [module, name]:  # else a module of the package itself
         return _resolve(*shown[name])
     if (base / f"{name}.py").is_file() or (base / name / "__init__.py").is_file():
         return _resolve(f"{module}.{name}", None)
@@ -132,11 +140,19 @@ def _meaning(path: Path) -> str:
     """Return a file's syntax tree without docstrings, positions and comments."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
     return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Say whether a statement is a string alone: a docstring, or what stands below a constant."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _module_name(path: Path) -> str:

@@ -33,8 +33,13 @@ class DataFiles:
     folder: Path
     source: DataSource
 
-    def prepare(self, trials: Sequence[Trial]) -> Data:
-        """Write what is missing for some trials, and return the data with all labels."""
+    def prepare(self, trials: Sequence[Trial]) -> None:
+        """Write what is missing for some trials.
+
+        Raises:
+            DataError: the data are unknown, missing or unusable.
+            ConfigError: there are fewer labels than a trial's budget wants.
+        """
         try:
             data = self._with_labels(self._labels_file(None))
         except DataError:
@@ -43,12 +48,11 @@ class DataFiles:
         for config in dict.fromkeys(trial.data for trial in trials):
             check_budget(data, config)
         labels = data.labels()
-        if labels is not None:
-            for trial in trials:
-                path = self._labels_file(trial)
-                if not path.exists():
-                    _save(path, visible_labels(labels, trial.data, trial.seed))
-        return data
+        for trial in trials:
+            check_budget(data, trial.data)
+            path = self._labels_file(trial)
+            if labels is not None and not path.exists():
+                _save(path, visible_labels(labels, trial.data, trial.seed))
 
     def load(self, trial: Trial) -> Data:
         """Return the data as a trial may see them.

@@ -5,21 +5,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lelkern.ablation.grid import Arm
 from lelkern.ablation.results import Results, Row
+from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
-from lelkern.ablation.study import Study, load_study, shipped_studies, study_path
+from lelkern.ablation.study import Study, load_study, method_name, shipped_studies, study_path
 from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
 from lelkern.data.config import DataConfig
-from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
-from lelkern.methods import available, get
+from lelkern.methods import get
 from lelkern.methods.method import Method
 from lelkern.methods.metric import Curve, Metric
 from lelkern.runtime import RuntimeConfig
+
+C = TypeVar("C", bound=Config)
 
 _LOSS_CURVE = Curve(Metric("steps", digits=0), Metric("training loss", better="lower"))
 
@@ -62,16 +64,19 @@ class Experiment:
         """Where results go unless the user says otherwise: apart for what cannot be compared."""
         return Path("runs") / "-".join(filter(None, (self.name, self.variant)))
 
-    def check(self, data: Data) -> None:
+    def check(self, files: DataFiles) -> None:
         """Refuse data that a trial could not work with, before any trial has started.
 
+        Args:
+            files: prepared for the trials.
+
         Raises:
-            ConfigError: a configuration does not fit the data.
+            ConfigError: a configuration does not fit the data as a trial sees them.
         """
-        unique = {(trial.method, trial.settings): trial for trial in self.all_trials}
+        unique = {(trial.method, trial.settings, trial.data): trial for trial in self.all_trials}
         for trial in unique.values():
             try:
-                trial.recipe.check(trial.config, data)
+                trial.recipe.check(trial.config, files.load(trial))
             except ValueError as error:
                 raise ConfigError(f"{self.source.config.name}: {error}") from None
 
@@ -122,7 +127,7 @@ def prepare(
     given = merge(settings, nest("data.name", data)) if data is not None else settings
 
     recipes = _Recipes(study, path, given)
-    source = DataSource(recipes.data_config(study.base, given), data_root, download)
+    source = DataSource(recipes.shared().data, data_root, download)
     arms = {arm.label: recipes.resolve(arm) for arm in study.arms()}
     baselines = {arm.label: recipes.resolve(arm) for arm in study.baseline_arms()}
     _check_kind(source, (*arms.values(), *baselines.values()))
@@ -170,6 +175,13 @@ class _Recipe:
     runtime: RuntimeConfig
 
 
+class _Shared(Config):
+    """What a study can be told besides the settings of its methods."""
+
+    data: DataConfig = DataConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
 class _Recipes:
     """Turns arms into recipes.
 
@@ -181,11 +193,9 @@ class _Recipes:
         self._study = study
         self._path = path
         self._given = given
-        types = [
-            get(self._name(arm.method)).config for arm in (*study.arms(), *study.baseline_arms())
-        ]
-        fields = dict.fromkeys(field for t in types for field in t.model_fields)
-        known = [*fields, "data", "runtime"]
+        arms = (*study.arms(), *study.baseline_arms())
+        types: list[type[Config]] = [get(method_name(arm.method, path)).config for arm in arms]
+        known = list(dict.fromkeys(key for t in (*types, _Shared) for key in t.model_fields))
         for settings, where in ((study.base, f"{path}: base"), (given, "--set")):
             for key in settings:
                 if key not in known:
@@ -197,48 +207,28 @@ class _Recipes:
         Raises:
             ConfigError: a value is wrong, or the method has no such key.
         """
-        name = self._name(arm.method)
-        config_type = get(name).config
-        # Each layer by itself first, so that an error names where the wrong value stands.
-        base = _of(config_type, self._study.base)
-        config_type.parse(base, f"{self._path}: base")
-        own = {key: value for key, value in arm.settings.items() if key not in ("data", "runtime")}
-        given = _of(config_type, self._given)
-        config_type.parse(merge(base, given), "--set")
-        config = config_type.parse(merge(base, own, given), f"{self._path}: arm {arm.label!r}")
+        name = method_name(arm.method, self._path)
+        config = self._parse(get(name).config, arm.label, arm.settings)
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-        data = self.data_config(self._study.base, arm.settings, self._given)
-        runtime = self._runtime(self._study.base, arm.settings, self._given)
-        return _Recipe(name, settings, data, runtime.resolve())
+        shared = self.shared(arm)
+        return _Recipe(name, settings, shared.data, shared.runtime.resolve())
 
-    def data_config(self, *layers: Mapping[str, Any]) -> DataConfig:
-        """Return the data's configuration, later layers winning."""
-        merged = merge({}, *(layer.get("data", {}) for layer in layers))
-        return DataConfig.parse(merged, f"{self._path}: data")
-
-    def _runtime(self, *layers: Mapping[str, Any]) -> RuntimeConfig:
-        merged = merge({}, *(layer.get("runtime", {}) for layer in layers))
-        return RuntimeConfig.parse(merged, f"{self._path}: runtime")
-
-    def _name(self, method: str) -> str:
-        """Return a method's name, or the path of the file beside the study that it names.
+    def shared(self, arm: Arm | None = None) -> _Shared:
+        """Return data and runtime of an arm, or what the study says of them for all.
 
         Raises:
-            ConfigError: there is no such method.
+            ConfigError: a value is wrong.
         """
-        if not method.endswith(".py"):
-            known = available()
-            if method not in known:
-                raise ConfigError(
-                    f"{self._path}: unknown method {method!r}; {nearest(method, known)}"
-                )
-            return method
-        if Path(method).name != method:
-            raise ConfigError(
-                f"{self._path}: a method's file lies beside the study; its name must have no "
-                f"folder, got {method!r}"
-            )
-        return str((self._path.parent / method).resolve())
+        return self._parse(_Shared, arm.label if arm else "", arm.settings if arm else {})
+
+    def _parse(self, config: type[C], label: str, own: Mapping[str, Any]) -> C:
+        # Each layer by itself first, so that an error names where the wrong value stands.
+        base = _of(config, self._study.base)
+        config.parse(base, f"{self._path}: base")
+        given = _of(config, self._given)
+        config.parse(merge(base, given), "--set")
+        own = {k: v for k, v in own.items() if (k in _Shared.model_fields) == (config is _Shared)}
+        return config.parse(merge(base, own, given), f"{self._path}: arm {label!r}")
 
 
 def _of(config: type[Config], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,8 +69,10 @@ class Store:
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that are not done, each identity once, in order."""
-        unique = {trial.identity: trial for trial in reversed(trials)}
-        return [t for t in reversed(unique.values()) if self.result(t) is None]
+        unique: dict[str, Trial] = {}
+        for trial in trials:
+            unique.setdefault(trial.identity, trial)
+        return [trial for trial in unique.values() if self.result(trial) is None]
 
     def save(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
         """Keep what a finished trial found, with all that decided it, and where it ran."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -70,10 +69,11 @@ class Trial:
 
     def describe(self) -> dict[str, Any]:
         """Return what the identity is made of, as plain data."""
+        file = find(self.method)
         return {
             "code": code_fingerprint(self.method, self.runtime.device),
             "packages": dict(package_versions(self.method)),
-            "method": find(self.method).path.stem.replace("_", "-"),
+            "method": file.name if file.chapter else file.path.name,
             "config": json.loads(self.settings),
             "runtime": self.runtime.model_dump(mode="json"),
             "data": self.fingerprint,
@@ -112,6 +112,7 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> P
     edges = [len(points) * i // most for i in range(most + 1)]
     parts = [points[a:b] for a, b in pairwise(edges)]
     return [
-        (math.fsum(x for x, _ in part) / len(part), math.fsum(y for _, y in part) / len(part))
+        # Not math.fsum, which raises where losses that diverged are infinite.
+        (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part))
         for part in parts
     ]

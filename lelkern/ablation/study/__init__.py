@@ -6,6 +6,7 @@ Reading a study imports neither PyTorch nor any method, so that ``lelkern studie
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.files import (
     load_study,
+    method_name,
     shipped_studies,
     studies_folder,
     study_path,
@@ -21,6 +22,7 @@ __all__ = [
     "Published",
     "Study",
     "load_study",
+    "method_name",
     "shipped_studies",
     "studies_folder",
     "study_path",

@@ -1,13 +1,14 @@
 """A factor: one configuration key that a study varies, and the values it takes."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import model_validator
 
 from lelkern.ablation.grid import Scale
 from lelkern.ablation.labels import distinct_labels
-from lelkern.config import Config
+from lelkern.config import Config, ConfigError
 
 
 class Factor(Config):
@@ -66,6 +67,22 @@ class Factor(Config):
     def labels(self) -> tuple[str, ...]:
         """Return the label of every value."""
         return self.names or tuple(distinct_labels(self.levels()))
+
+    def names_of(self, kept: Sequence[Any]) -> tuple[str, ...]:
+        """Return the names of some of the values; nothing if the factor has no names.
+
+        Raises:
+            ConfigError: the factor has names, and one of these is not among its values.
+        """
+        if not self.names:
+            return ()
+        levels = self.levels()
+        for value in kept:
+            if value not in levels:
+                raise ConfigError(
+                    f"factor {self.key!r} has names, and {value!r} is none of its values"
+                )
+        return tuple(self.names[levels.index(value)] for value in kept)
 
 
 def _is_number(value: Any) -> bool:

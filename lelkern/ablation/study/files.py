@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lelkern.ablation.study.study import Study
 from lelkern.config import ConfigError, nearest
+from lelkern.methods import available
 
 
 def studies_folder() -> Path:
@@ -31,6 +32,29 @@ def study_path(name_or_file: str) -> Path:
     if path.suffix != ".toml":
         raise ConfigError(f"no study {name_or_file!r}; {nearest(name_or_file, shipped)}")
     return path
+
+
+def method_name(method: str, study: Path) -> str:
+    """Return a method's name as :func:`lelkern.methods.get` takes it.
+
+    Args:
+        method: as a study has it: a name, or that of a ``.py`` file beside the study.
+        study: file of the study.
+
+    Raises:
+        ConfigError: there is no such method, or the file has a folder.
+    """
+    if not method.endswith(".py"):
+        known = available()
+        if method not in known:
+            raise ConfigError(f"{study}: unknown method {method!r}; {nearest(method, known)}")
+        return method
+    if Path(method).name != method:
+        raise ConfigError(
+            f"{study}: a method's file lies beside the study; its name must have no folder, "
+            f"got {method!r}"
+        )
+    return str((study.parent / method).resolve())
 
 
 def load_study(name_or_file: str) -> Study:

@@ -1,5 +1,6 @@
 """What a plot of a study shows."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -55,3 +56,15 @@ class Plot(Config):
     band: bool = False
     reference: dict[str, float] = Field(default_factory=dict)
     published: Published | None = None
+
+    def x_key(self, axes: Sequence[str]) -> str | None:
+        """Return what lies along x: as the plot says, or the last axis that ``lines`` leaves.
+
+        Args:
+            axes: keys of the study's axes.
+
+        Returns:
+            A name, or None if there is no such axis.
+        """
+        left = [key for key in axes if key != self.lines]
+        return self.x or (left[-1] if left else None)

@@ -6,7 +6,7 @@ factor or none. Every arm is a method with settings of its own, and all of them 
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -114,17 +114,20 @@ class Study(Config):
         ):
             if twice := _twice(names):
                 raise ValueError(f"{kind} {twice!r} is there twice")
+        taken = {name for axis in self.axes() for name in axis.names} | set(
+            cell_labels(self.axes()).values()
+        )
         for baseline in self.baseline:
-            if baseline.label in {name for axis in self.axes() for name in axis.names}:
+            if baseline.label in taken:
                 raise ValueError(f"baseline {baseline.label!r} is an arm's label as well")
         return self
 
     @model_validator(mode="after")
     def _factors_may_vary(self) -> Self:
         for factor in self.factor:
-            group = factor.key.split(".")[0]
-            if group == "runtime" or (group == "data" and factor.key not in BUDGET_KEYS):
-                raise ValueError(f"factor {factor.key!r}: all arms share data and runtime")
+            _refuse_shared("factor", [factor.key])
+        for arm in (*self.arm, *self.baseline):
+            _refuse_shared(f"{arm.label!r} sets", dotted_keys(arm.set))
         keys = [factor.key for factor in self.factor]
         for one, other in itertools.combinations(keys, 2):
             if overlap(one, other):
@@ -133,11 +136,11 @@ class Study(Config):
             for key, own in itertools.product(keys, dotted_keys(arm.set)):
                 if overlap(key, own):
                     raise ValueError(f"arm {arm.label!r} sets {own!r}, and {key!r} is a factor")
-        varied = any(factor.key == "method" for factor in self.factor)
-        if varied and any(arm.method for arm in self.arm):
+        methods = any(factor.key == "method" for factor in self.factor)
+        if methods and any(arm.method for arm in self.arm):
             raise ValueError("factor 'method': the named arms have methods of their own")
         unnamed = [a.label for a in (*self.arm, *self.baseline) if a.method is None]
-        if self.method is None and not varied and (unnamed or not self.arm):
+        if self.method is None and not methods and (unnamed or not self.arm):
             raise ValueError("method: is missing" + (f" for {unnamed[0]!r}" if unnamed else ""))
         for key in self.quick.values:
             if key not in keys:
@@ -190,13 +193,10 @@ class Study(Config):
             ConfigError: the short form is no valid study.
         """
         plain = self.model_dump()
-        for factor in plain["factor"]:
+        for full, factor in zip(self.factor, plain["factor"], strict=True):
             if factor["key"] in self.quick.values:
                 kept = self.quick.values[factor["key"]]
-                names = [
-                    factor["names"][factor["values"].index(v)] for v in kept if factor["names"]
-                ]
-                factor.update(values=kept, pairs_of=(), names=tuple(names))
+                factor.update(values=kept, pairs_of=(), names=full.names_of(kept))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
         plain["base"] = merge(self.base, self.quick.base)
@@ -227,11 +227,21 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
         if not pairs and len(axes) != 2:
             raise ValueError("kind = 'heatmap' needs two axes, or one factor with pairs_of")
         return
-    x = next((axis for axis in axes if axis.key == (plot.x or keys[-1])), None)
+    key = plot.x_key(keys)
+    if key is None:
+        raise ValueError(f"lines = {plot.lines!r} leaves no axis for x")
+    x = next((axis for axis in axes if axis.key == key), None)
     if (x is None and plot.published is not None) or (x is not None and x.is_numeric):
         for place in plot.published.x if plot.published else ():
             if isinstance(place, str) or not math.isfinite(place):
                 raise ValueError(f"published.x must be numbers on a numeric axis, got {place!r}")
+
+
+def _refuse_shared(who: str, keys: Iterable[str]) -> None:
+    for key in keys:
+        group = key.split(".")[0]
+        if group == "runtime" or (group == "data" and key not in BUDGET_KEYS):
+            raise ValueError(f"{who} {key!r}: all arms share data and runtime")
 
 
 def _twice(names: list[str]) -> str | None:

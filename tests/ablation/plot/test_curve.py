@@ -1,0 +1,107 @@
+"""Series that trials report: means over seeds with bands."""
+
+import numpy as np
+import pytest
+from pictures import (
+    ARMS,
+    BUDGETS,
+    CURVE,
+    bands,
+    changed,
+    draw,
+    foot,
+    legend,
+    panels,
+    rows_of,
+    study,
+)
+
+from lelkern.ablation.judge.statistics import estimate
+from lelkern.ablation.plot.curve import common_grid
+from lelkern.ablation.results import Row
+from lelkern.ablation.study import Published
+
+
+def test_a_line_an_arm_with_its_mean_and_its_band():
+    rows = rows_of(CURVE)
+    figure = draw(CURVE, rows)
+    (axes,) = panels(figure)
+    assert [line.get_label() for line in axes.lines] == ["slow", "fast"]
+    assert {"slow", "fast"} <= set(legend(figure))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("steps", "training loss")
+    for line, outline in zip(axes.lines, bands(axes), strict=True):
+        own = [row.curves["loss"] for row in rows if row.arm == line.get_label()]
+        assert list(line.get_xdata()) == [1, 2, 4]
+        for i, x in enumerate((1, 2, 4)):
+            e = estimate([points[i][1] for points in own])
+            assert line.get_ydata()[i] == pytest.approx(e.mean)
+            here = outline[outline[:, 0] == x][:, 1]
+            assert here.min() == pytest.approx(e.mean - e.half_width)
+            assert here.max() == pytest.approx(e.mean + e.half_width)
+    assert "Bands: 95 % Student t interval over 3 seeds." in foot(figure)
+
+
+def test_one_seed_has_no_band():
+    (axes,) = panels(draw(CURVE, rows_of(CURVE, seeds=1)))
+    assert len(axes.lines) == 2
+    assert bands(axes) == []
+
+
+def test_the_other_axis_is_averaged_within_each_seed():
+    """So that an interval is over seeds, as the foot says, and not over levels."""
+    both = study(arms=ARMS, factors=[BUDGETS], plot={"x": "loss", "lines": "arm"})
+    level = {100: 0.0, 10: 1.0, 1000: 5.0}
+    rows = [
+        Row(f"{arm}, labels={n}", s, {"linear_probe": 0.5}, {"loss": [(1.0, offset + s)]})
+        for arm in ("slow", "fast")
+        for n, offset in level.items()
+        for s in range(3)
+    ]
+    (axes,) = panels(draw(both, rows))
+    e = estimate([2.0, 3.0, 4.0])
+    assert [line.get_ydata()[0] for line in axes.lines] == pytest.approx([3.0, 3.0])
+    for outline in bands(axes):
+        assert outline[:, 1].max() == pytest.approx(e.mean + e.half_width)
+
+
+def test_a_baseline_is_a_line_of_its_own():
+    base = [{"label": "random encoder"}]
+    with_baseline = study(arms=ARMS, baselines=base, plot={"x": "loss"})
+    rows = [Row("random encoder", 0, {}, {"loss": [(1.0, 9.0), (4.0, 8.0)]})]
+    (axes,) = panels(draw(with_baseline, baselines=rows))
+    line = axes.lines[-1]
+    assert line.get_label() == "random encoder"
+    assert line.get_linestyle() != "-"
+    assert list(line.get_ydata()) == [9, 8]
+
+
+def test_trials_without_the_curve_are_left_out():
+    rows = [Row(row.arm, row.seed, row.metrics, {"loss": []}) for row in rows_of(CURVE)]
+    (axes,) = panels(draw(CURVE, rows))
+    assert axes.lines[:] == []
+
+
+def test_percentages_references_published_figures_and_a_log_scale():
+    published = Published(source="A paper", label="their accuracy", x=(10.0, 20.0), y=(40, 60))
+    plot = {"x": "bought", "scale": "log", "reference": {"all labels": 0.9}, "published": published}
+    bought = study(arms=ARMS, plot={"x": "bought"})
+    rows = [
+        Row(a, s, {"linear_probe": 0.5}, {"bought": [(10.0, 0.5), (100.0, 0.75)]})
+        for a in ("slow", "fast")
+        for s in range(2)
+    ]
+    figure = draw(changed(bought, plot=plot), rows)
+    (axes,) = panels(figure)
+    lines = {line.get_label(): line for line in axes.lines}
+    assert list(lines["slow"].get_ydata()) == [50, 75]
+    assert list(lines["all labels"].get_ydata()) == [90, 90]
+    assert tuple(lines["A paper: their accuracy"].get_ydata()) == (40, 60)
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "labels bought (log scale)")
+    assert axes.get_ylabel() == "accuracy (%)"
+    assert axes.get_ylim()[1] <= 102
+
+
+def test_curves_are_brought_to_the_x_that_all_of_them_cover():
+    x, y = common_grid([[(0, 0.0), (2, 4.0), (4, 4.0)], [(1, 1.0), (3, 3.0), (9, 9.0)]])
+    assert list(x) == [1, 2, 3, 4]
+    assert np.allclose(y, [[2, 4, 4, 4], [1, 2, 3, 4]])

@@ -1,0 +1,174 @@
+"""What all kinds of plot have in common: the files, the text around them, and what is missing."""
+
+import pytest
+from matplotlib import rcParams
+from pictures import (
+    BASELINES,
+    LINE,
+    OVER_METRIC,
+    POINTS,
+    SEVERAL,
+    STUDIES,
+    changed,
+    draw,
+    foot,
+    legend,
+    panels,
+    rows_of,
+    texts,
+    write,
+)
+
+from lelkern.ablation.plot.style import SERIES, count_text
+from lelkern.ablation.results import Row
+
+each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+@each_kind
+def test_both_files_are_written_and_nothing_else(study, tmp_path):
+    png, svg = write(study, tmp_path / "new" / "plot-0.5", baselines=BASELINES)
+    assert (png.name, svg.name) == ("plot-0.5.png", "plot-0.5.svg")
+    assert sorted(p.name for p in png.parent.iterdir()) == ["plot-0.5.png", "plot-0.5.svg"]
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+@each_kind
+def test_the_same_data_give_the_same_picture_whatever_the_users_settings(study, tmp_path):
+    first = write(study, tmp_path / "a", baselines=BASELINES)
+    before = dict(rcParams)
+    try:
+        rcParams.update({"font.size": 20, "axes.grid": True, "savefig.dpi": 30})
+        user = dict(rcParams)
+        second = write(study, tmp_path / "b", baselines=BASELINES)
+        assert dict(rcParams) == user
+    finally:
+        rcParams.update(before)
+    # Not the SVG: the last digit of a coordinate depends on whether fonts were measured before.
+    assert first[0].read_bytes() == second[0].read_bytes()
+    assert b"<dc:date>" not in first[1].read_bytes()
+
+
+def test_a_failed_plot_leaves_the_old_one(tmp_path, monkeypatch):
+    png, _ = write(LINE, tmp_path / "plot")
+    before = png.read_bytes()
+
+    def fail(figure, path):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lelkern.ablation.plot._save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(LINE, tmp_path / "plot")
+    assert png.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plot.png", "plot.svg"]
+
+
+def test_png_has_150_dots_an_inch(tmp_path):
+    png, _ = write(LINE, tmp_path / "plot")
+    width = int.from_bytes(png.read_bytes()[16:20], "big")
+    assert width == 150 * draw(LINE).get_size_inches()[0]
+
+
+# --- text -----------------------------------------------------------------------------------
+
+
+@each_kind
+def test_title_and_sentence(study):
+    drawn = texts(draw(study, subtitle="a verdict with p = 0.01"))
+    assert study.title in drawn
+    assert "a verdict with p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.01" in drawn
+    by_default = texts(draw(study))
+    claims = " ".join(claim.says for claim in study.claim)
+    plain = [t.replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ") for t in by_default]
+    assert claims in plain
+
+
+@each_kind
+def test_text_is_legible_and_title_plot_and_foot_do_not_overlap(study):
+    claim = study.claim[0].model_copy(update={"says": "long words " * 40})
+    long = changed(study, title="A long title " * 8, claim=(claim,))
+    figure = draw(long, rows_of(study, without=(study.arms()[0].label,)), BASELINES)
+    figure.canvas.draw()
+    for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")):
+        assert text.get_fontsize() >= 9
+    for part in figure.subfigs:
+        drawn = part.get_tightbbox()  # in pixels
+        assert drawn.x0 >= part.bbox.x0
+        assert drawn.x1 <= part.bbox.x1
+        assert drawn.y0 >= part.bbox.y0
+        assert drawn.y1 <= part.bbox.y1
+
+
+@each_kind
+def test_nothing_at_all_finished_still_draws(study, tmp_path):
+    assert "No trial has a result." in foot(draw(study, []))
+    write(study, tmp_path / "plot", [])
+
+
+def test_the_foot_says_what_is_missing():
+    first, second, *_ = (arm.label for arm in LINE.arms())
+    figure = draw(LINE, rows_of(LINE, without=(first, (second, 1))))
+    assert f"Incomplete: {first} (0 of 3 seeds); {second} (2 of 3 seeds)." in foot(figure)
+    assert "interval over 2 to 3 seeds" in foot(figure)
+    assert "Incomplete" not in foot(draw(LINE))
+
+
+# --- baselines and references -----------------------------------------------------------------
+
+
+def flat(axes):
+    return [line for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+
+
+@pytest.mark.parametrize("study", [LINE, POINTS, OVER_METRIC], ids=lambda study: study.title)
+def test_baselines_are_dashed_lines_named_with_their_value(study):
+    figure = draw(study, baselines=BASELINES)
+    lines = flat(panels(figure)[0])
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([61, 80])
+    assert len({line.get_linestyle() for line in lines} - {"-"}) == 2
+    assert {"raw pixels (61.0 %)", "random encoder (80.0 %)"} <= set(legend(figure))
+
+
+def test_references_are_lines_named_with_their_value():
+    figure = draw(changed(LINE, plot={"reference": {"chance": 0.1}}), baselines=BASELINES)
+    lines = flat(panels(figure)[0])
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([61, 80, 10])
+    assert "chance (10.0 %)" in legend(figure)
+
+
+@each_kind
+def test_a_baseline_without_this_metric_is_left_out(study):
+    figure = draw(study, baselines=[Row("raw pixels", 0, {"knn": 0.5})])
+    assert "raw pixels" not in " ".join([*legend(figure), *texts(figure)])
+
+
+# --- numbers and colours ----------------------------------------------------------------------
+
+
+def test_percent_axes_end_at_what_is_possible():
+    rows = rows_of(LINE, seeds=2, low=0.9, high=0.98)
+    rows[0] = Row(rows[0].arm, rows[0].seed, {"linear_probe": 0.7})
+    low, high = panels(draw(LINE, rows))[0].get_ylim()
+    assert high == 102
+    assert low == -2
+
+
+def test_another_metric_can_be_drawn():
+    figure = draw(changed(SEVERAL, plot={"y": "parameters"}))
+    assert panels(figure)[0].get_ylabel() == "encoder parameters"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(300, "300"), (3e3, "3k"), (25_500, "25.5k"), (375e6, "375M"), (2e9, "2G")]
+)
+def test_counts(count, text):
+    assert count_text(count) == text
+
+
+def test_series_differ_in_greyscale():
+    assert len({marker for _, marker in SERIES}) == len(SERIES)

@@ -1,0 +1,128 @@
+"""One line along an axis of numbers: positions, means, intervals, seeds."""
+
+import numpy as np
+import pytest
+from pictures import (
+    LINE,
+    MOMENTUM,
+    POINTS,
+    changed,
+    draw,
+    foot,
+    intervals,
+    legend,
+    means,
+    panels,
+    rows_of,
+    seed_dots,
+    ticks,
+    values_of,
+)
+
+from lelkern.ablation.judge.statistics import estimate
+
+
+def with_factor(study, **fields):
+    return changed(study, factor=(study.factor[0].model_copy(update=fields),))
+
+
+def test_axes():
+    axes, twin = panels(draw(LINE))
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "temperature τ (log scale)"
+    assert axes.get_ylabel() == "linear probe (%)"
+    assert ticks(axes) == {arm.values["temperature"]: arm.label for arm in LINE.arms()}
+    assert axes.get_xlim() == twin.get_xlim()
+
+
+def test_linear_scale_is_linear():
+    assert panels(draw(with_factor(LINE, scale="linear")))[0].get_xscale() == "linear"
+
+
+def test_momenta_are_spaced_by_how_far_they_are_from_one():
+    axes, twin = panels(draw(MOMENTUM))
+    assert axes.get_xlabel() == f"{MOMENTUM.factor[0].label} (log scale of 1 − value)"
+    marks = ticks(axes)
+    assert marks == {arm.values["momentum"]: arm.label for arm in MOMENTUM.arms()}
+    for drawn in (axes, twin):
+        places = drawn.transData.transform([(m, 0) for m in (0, 0.9, 0.99, 0.999, 0.9999)])[:, 0]
+        assert np.diff(places) == pytest.approx(np.diff(places)[0])
+    left, right = axes.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    assert left < places[0] < places[-1] < right
+    assert list(means(axes)[:, 0]) == list(marks)
+    assert len(intervals(axes)) == len(marks)
+
+
+@pytest.mark.parametrize("study", [LINE, POINTS], ids=["line", "points"])
+def test_every_mean_interval_and_seed_is_drawn(study):
+    rows = rows_of(study)
+    axes = panels(draw(study, rows))[0]
+    bars, points, dots = intervals(axes), means(axes), seed_dots(axes)
+    arms = study.arms()
+    assert len(bars) == len(points) == len(arms)
+    assert len(dots) == len(rows)
+    for i, arm in enumerate(arms):
+        e = estimate(values_of(rows, arm.label))
+        x = arm.values["temperature"] if study is LINE else i
+        assert points[i] == pytest.approx((x, e.mean))
+        assert bars[i] == pytest.approx((x, e.mean - e.half_width, e.mean + e.half_width))
+        here = dots[dots[:, 0] == x][:, 1]
+        assert sorted(here) == pytest.approx(sorted(values_of(rows, arm.label)))
+        low, high = axes.get_ylim()
+        assert low < bars[i][1] < bars[i][2] < high
+
+
+def test_intervals_can_be_a_band():
+    rows = rows_of(LINE)
+    figure = draw(changed(LINE, plot={"band": True}), rows)
+    axes = panels(figure)[0]
+    assert intervals(axes) == []
+    (band,) = axes.collections[:1]
+    outline = band.get_paths()[0].vertices
+    for arm in LINE.arms():
+        e = estimate(values_of(rows, arm.label))
+        here = outline[outline[:, 0] == arm.values["temperature"]][:, 1]
+        assert here.min() == pytest.approx(e.mean - e.half_width)
+        assert here.max() == pytest.approx(e.mean + e.half_width)
+    assert "Bands: 95 % Student t interval over 3 seeds." in foot(figure)
+    assert "Bars: 95 % Student t interval over 3 seeds." in foot(draw(LINE, rows))
+
+
+def test_one_seed_has_points_without_intervals_and_says_so():
+    figure = draw(LINE, rows_of(LINE, seeds=1))
+    axes = panels(figure)[0]
+    assert len(means(axes)) == len(LINE.arms())
+    assert intervals(axes) == []
+    assert "One seed an arm: no interval." in foot(figure)
+    assert not any("interval" in text for text in legend(figure))
+
+
+def test_the_line_is_broken_where_an_arm_is_missing():
+    axes = panels(draw(LINE, rows_of(LINE, without=("0.1",))))[0]
+    line = axes.containers[0][0]
+    assert np.isnan(line.get_ydata()[3])
+    assert len(means(axes)) == len(LINE.arms()) - 1
+    assert 0.1 in axes.get_xticks()  # its place stays
+
+
+def test_points_of_unsorted_values_are_joined_along_the_axis():
+    axes = panels(draw(with_factor(LINE, values=(0.5, 0.1, 1.0))))[0]
+    assert list(axes.containers[0][0].get_xdata()) == [0.1, 0.5, 1.0]
+
+
+def test_published_figures_have_their_own_axis_positions_and_colour():
+    published = LINE.plot[0].published
+    figure = draw(LINE)
+    axes, twin = panels(figure)
+    (curve,) = twin.lines
+    assert tuple(curve.get_xdata()) == published.x
+    assert tuple(curve.get_ydata()) == published.y
+    assert twin.get_ylabel() == published.label
+    assert twin.yaxis.label.get_color() == curve.get_color() != axes.lines[0].get_color()
+    assert twin.spines["right"].get_visible()
+    assert any(published.source in text for text in legend(figure))
+    assert published.note in foot(figure)
+
+
+def test_no_second_axis_without_published_figures():
+    assert len(panels(draw(changed(LINE, plot={"published": None})))) == 1
