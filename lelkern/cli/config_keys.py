@@ -70,7 +70,9 @@ def _default(field: FieldInfo) -> str:
 def _kind(config: type[Config]) -> str:
     """Return the name by which a configuration is chosen among others."""
     field = config.model_fields.get("name")
-    return str(field.default) if field else config.__name__
+    if field is None:
+        return config.__name__
+    return str(get_args(field.annotation)[0] if field.is_required() else field.default)
 
 
 def _parts(annotation: Any) -> Iterator[type[Config]]:
