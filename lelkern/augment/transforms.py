@@ -58,7 +58,11 @@ class Crop(Config):
 
 
 class Flip(Config):
-    """Horizontal mirror image with probability ``p``."""
+    """Horizontal mirror image.
+
+    Attributes:
+        p: probability of mirroring.
+    """
 
     name: Literal["flip"] = "flip"
     p: float = Field(default=0.5, ge=0, le=1)
@@ -80,8 +84,9 @@ class Color(Config):
 
     Attributes:
         strength: SimCLR's s, which multiplies the four ranges.
-        brightness: largest relative change of brightness, at strength 1; likewise ``contrast`` and
-            ``saturation``.
+        brightness: largest relative change of brightness, at strength 1.
+        contrast: largest relative change of contrast, at strength 1.
+        saturation: largest relative change of saturation, at strength 1.
         hue: largest turn of the colour circle, as a share of it; half of it reaches every hue.
         p: probability of the jitter.
         grey_p: probability of dropping the colour altogether.

@@ -70,7 +70,10 @@ def _default(field: FieldInfo) -> str:
 def _kind(config: type[Config]) -> str:
     """Return the name, or the names, by which a configuration is chosen among others."""
     field = config.model_fields.get("name")
-    return " or ".join(map(str, get_args(field.annotation))) if field else config.__name__
+    if field is None:
+        return config.__name__
+    names = get_args(field.annotation) if field.is_required() else (field.default,)
+    return " or ".join(map(str, names))
 
 
 def _parts(annotation: Any) -> Iterator[type[Config]]:

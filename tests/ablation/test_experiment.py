@@ -173,7 +173,7 @@ def test_a_metric_that_methods_report_in_different_ways(tmp_path):
 
 
 def test_data_of_another_kind_than_the_method_takes(study_file):
-    message = "data.name: color-digits is images, but method 'fake_method' takes table"
+    message = r"data\.name: color-digits is images, but method 'fake_method' takes table"
     with pytest.raises(ConfigError, match=message):
         prepare(str(study_file), data="color-digits")
 
@@ -187,7 +187,7 @@ def test_data_is_said_once(study_file):
 def test_wrong_data(study_file):
     with pytest.raises(DataError, match="no-such-folder"):
         prepare(str(study_file), data="./no-such-folder")
-    with pytest.raises(ConfigError, match="--data: must be .* got ''"):
+    with pytest.raises(ConfigError, match=r"--data: must be .* got ''"):
         prepare(str(study_file), data="")
 
 
@@ -230,7 +230,7 @@ def test_a_budget_of_one_arm_that_is_too_large_is_refused_before(ready, tmp_path
     if fits:  # 20 of each class, a fifth of them to test
         files.prepare(experiment.all_trials)
     else:
-        with pytest.raises(ConfigError, match="data.labels_per_class: 17 is more than there are"):
+        with pytest.raises(ConfigError, match=r"data\.labels_per_class: 17 is more than there are"):
             files.prepare(experiment.all_trials)
 
 
@@ -242,7 +242,7 @@ def test_a_budget_of_one_arm_means_nothing_for_targets(ready, tmp_path):
         (QUICK, ""),
         data=str(tmp_path / "targets.csv"),
     )
-    with pytest.raises(ConfigError, match="data.labels_per_class: .* has targets rather than"):
+    with pytest.raises(ConfigError, match=r"data\.labels_per_class: .* has targets rather than"):
         files_of(experiment, tmp_path).prepare(experiment.all_trials)
 
 

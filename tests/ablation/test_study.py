@@ -303,7 +303,7 @@ def test_wrong_named_arms(tmp_path, old, new, message):
 def test_a_study_varies_something(tmp_path):
     start, end = STUDY.index("[[factor]]"), STUDY.index("[[baseline]]")
     path = write_study(tmp_path, text=STUDY[:start] + STUDY[end:])
-    with pytest.raises(ConfigError, match="one or two factors, or named arms .* got 0 factors"):
+    with pytest.raises(ConfigError, match=r"one or two factors, or named arms .* got 0 factors"):
         load_study(str(path))
 
 
@@ -332,7 +332,7 @@ def test_a_method_is_a_name_or_a_file_beside_the_study(tmp_path):
     study = tmp_path / "study.toml"
     assert method_name("simclr", study) == "simclr"
     assert Path(method_name("mine.py", study)) == tmp_path.resolve() / "mine.py"
-    with pytest.raises(ConfigError, match="study.toml: unknown method 'simclrr'; did you mean"):
+    with pytest.raises(ConfigError, match=r"study\.toml: unknown method 'simclrr'; did"):
         method_name("simclrr", study)
-    with pytest.raises(ConfigError, match="must have no folder, got 'x/mine.py'"):
+    with pytest.raises(ConfigError, match=r"must have no folder, got 'x/mine\.py'"):
         method_name("x/mine.py", study)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import BASELINE_STYLES, SERIES, VERMILION, bound_fraction
-from lelkern.ablation.results import Points
+from lelkern.ablation.results import Points, Row
 from lelkern.methods.metric import Metric
 
 _SIZE = (8.0, 4.9)  # inches
@@ -23,19 +23,17 @@ def size(picture: Picture) -> tuple[float, float]:
 
 
 def draw(figure: SubFigure, picture: Picture) -> None:
-    """Draw one line a level of the plot's ``lines``, with those of the baselines."""
+    """Draw one line a level of the plot's ``lines``, and one a baseline."""
     curve, name = picture.curve, picture.plot.x
     assert curve is not None
     assert name is not None
     axes = figure.add_subplot()
     for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
-        series = [
-            row.curves[name] for arm in arms for row in picture.rows(arm) if name in row.curves
-        ]
-        _draw_band(axes, curve.y, series, color=color, linestyle="-", label=label or arms[0])
+        rows = [row for arm in arms for row in picture.rows(arm)]
+        _draw_band(axes, curve.y, rows, name, color=color, linestyle="-", label=label or arms[0])
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
-        series = [r.curves[name] for r in picture.rows(baseline.label) if r.curves.get(name)]
-        _draw_band(axes, curve.y, series, color="0.35", linestyle=linestyle, label=baseline.label)
+        look = {"color": "0.35", "linestyle": linestyle, "label": baseline.label}
+        _draw_band(axes, curve.y, picture.rows(baseline.label), name, **look)
     for label, value in picture.plot.reference.items():
         axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     if picture.plot.published is not None:
@@ -54,18 +52,31 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     axes.set_ylabel(curve.y.axis_label)
     bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    if axes.lines:
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
 def _draw_band(
-    axes: Axes, metric: Metric, series: Sequence[Points], *, color: str, linestyle: str, label: str
+    axes: Axes,
+    metric: Metric,
+    rows: Sequence[Row],
+    name: str,
+    *,
+    color: str,
+    linestyle: str,
+    label: str,
 ) -> None:
-    """Draw the mean of several curves and its 95 % interval, where all of them are defined."""
-    series = [points for points in series if len(points)]
-    if not series:
+    """Draw the mean of a curve and its 95 % interval over seeds, where all trials have it.
+
+    Of several arms the mean is taken within each seed first.
+    """
+    rows = [row for row in rows if len(row.curves.get(name, ()))]
+    if not rows:
         return
-    x, table = common_grid(series)
-    estimates = [estimate([float(y) for y in column]) for column in table.T]
+    x, table = common_grid([row.curves[name] for row in rows])
+    seeds = np.array([row.seed for row in rows])
+    by_seed = np.stack([table[seeds == seed].mean(axis=0) for seed in np.unique(seeds)])
+    estimates = [estimate([float(y) for y in column]) for column in by_seed.T]
     mean = np.array([metric.shown(e.mean) for e in estimates])
     axes.plot(x, mean, color=color, linestyle=linestyle, linewidth=1.5, label=label, zorder=3)
     if all(e.half_width is not None for e in estimates):

@@ -51,7 +51,7 @@ def package_versions(method: str) -> Mapping[str, str]:
         for path in imported_files(find(method).path)
         for imported, _ in _imports(path)
     }
-    installed = _distributions()
+    installed = installed_packages()
     found = {
         installed[name][0]
         for name in names - stdlib_module_names - {"lelkern"}
@@ -61,7 +61,7 @@ def package_versions(method: str) -> Mapping[str, str]:
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
+def installed_packages() -> Mapping[str, list[str]]:
     """Return the installed packages by the modules they provide; it takes a while to find them."""
     return packages_distributions()
 

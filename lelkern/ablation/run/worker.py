@@ -20,11 +20,14 @@ import sklearn.linear_model  # noqa: F401
 from threadpoolctl import threadpool_limits
 
 import lelkern
+from lelkern.ablation.run.code import installed_packages
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
 
 _SECONDS_BETWEEN_REPORTS = 0.2
+
+installed_packages()  # found here once: they are part of what a trial is
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def intervals(axes):
     return [
         (x0, low, high)
         for container in axes.containers
-        if isinstance(container, ErrorbarContainer)
+        if isinstance(container, ErrorbarContainer) and container.has_yerr
         for segment in container[2][0].get_segments()
         if len(segment)  # matplotlib drops the ends of a bar without width
         for (x0, low), (_, high) in [segment]

@@ -44,6 +44,7 @@ def test_without_being_told_the_last_axis_lies_along_x():
 def test_lines_over_categories_stand_side_by_side():
     plain = study(arms=ARMS, factors=[SWITCH], plot={"kind": "points", "x": "head.kind"})
     slow, fast = drawn(panels(draw(plain))[0]).values()
-    assert (np.asarray(slow.get_xdata()) < np.asarray(fast.get_xdata())).all()
-    assert list(np.round(slow.get_xdata())) == list(np.round(fast.get_xdata())) == [0, 1, 2]
+    left, right = (np.array(line.get_xdata(), dtype=float) for line in (slow, fast))
+    assert (left < right).all()
+    assert list(np.round(left)) == list(np.round(right)) == [0, 1, 2]
     assert slow.get_linestyle() == "None"

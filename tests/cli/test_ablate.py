@@ -1,0 +1,146 @@
+"""``lelkern ablate`` as a user runs it: what it prints, where, and with which exit code."""
+
+import json
+
+import pytest
+
+TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "steps=3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ablate", "temprature"], "no study 'temprature'; did you mean 'temperature'?"),
+        (["ablate", "fake.toml", "--set", "steps"], "--set steps: must be key=value"),
+        (["ablate", "fake.toml", "--set", "=3"], "--set =3: must be key=value"),
+        (["ablate", "fake.toml", "--set", "stps=3"], "--set: unknown key 'stps'; did you mean"),
+        (["ablate", "fake.toml", "--set", "level=1"], "this is what the study varies"),
+        (["ablate", "fake.toml", "--set", "steps=-1"], "got -1"),
+        (["ablate", "fake.toml", "--set", "steps=5000"], "steps must be at most 1000, got 5000"),
+        (["ablate", "fake.toml", "--set", "data=iris"], "got 'iris'"),
+        (["ablate", "fake.toml", "--set", "data.labels=99"], "99 is more than there are: 32"),
+        (["ablate", "fake.toml", "--set", "data.labels=1"], "at least 2 labels must be visible"),
+        (["ablate", "fake.toml", "--data", "color-digits"], "is images, but method"),
+        (["ablate", "momentum", "--set", "momentum=0.5"], "this is what the study varies"),
+        (["ablate", "model-size", "--set", "encoder=resnet18"], "encoder.width is what the study"),
+        (["ablate", "momentum", "--set", "queue=5"], "unknown key 'queue'; did you mean"),
+        (["ablate", "temperature", "--set", "encoder=resnet19"], "resnet19"),
+        (["ablate", "fake.toml", "--data", "./nowhere"], "nowhere"),
+        (["ablate", "fake.toml", "--data", "cifar11"], "cifar1"),
+        (["ablate", "momentum", "--data", "cifar10", "--data-root", "."], "cifar10"),
+        (["ablate", "fake.toml", "--out", "fake.toml/here"], "fake.toml/here"),
+        (["ablate", "fake.toml", "--out", "old"], "old: holds results of another version"),
+        (["ablate", "fake.toml", "--data", ""], "''"),
+        (["ablate", "fake.toml", "--seeds", "0"], "--seeds"),
+        (["ablate", "fake.toml", "--workers", "x"], "--workers"),
+        (["ablate", "broken.toml"], "broken_method.py: line 1: ModuleNotFoundError"),
+        (["ablate"], "NAME_OR_FILE"),
+        (["ablate", "fake.toml", "--qick"], "--quick"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(folder, call, stored, arguments, message):
+    (folder / "old" / "trials").mkdir(parents=True)
+    (folder / "broken_method.py").write_text("import no_such_module\n")
+    text = (folder / "fake.toml").read_text().replace("fake_method.py", "broken_method.py")
+    (folder / "broken.toml").write_text(text)
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("lelkern: ")
+    assert message in err
+    assert stored(folder) == {}
+
+
+@pytest.mark.parametrize("key", ["batch_size=5000", "bn_splits=3"])
+def test_a_configuration_that_does_not_fit_the_images(images, call, tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("ablate", "momentum", "--data", "images", "--set", key)
+    assert (code, out) == (2, "")
+    assert err.startswith("lelkern: images: ")
+    assert key.split("=")[1] in err
+
+
+def test_dry_run_runs_nothing(folder, call):
+    code, out, _ = call("ablate", "fake.toml", "--dry-run")
+    assert code == 0
+    assert "16 of 16 trials to run" in out
+    code, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", "--set", "steps=7")
+    trials = json.loads(out)["trials"]
+    assert {trial["config"]["steps"] for trial in trials if trial["arm"] == "2"} == {7}
+    assert not any(trial["done"] for trial in trials)
+    assert not (folder / "runs").exists()
+
+
+def test_a_study_from_start_to_end_and_again(folder, call, stored):
+    code, out, err = call("ablate", "fake.toml")
+    assert code == 0
+    for text in ("Fake", "Claim:", "Verdict: supported.", "Test:", "constant", "level 9"):
+        assert text in out
+    assert "16/16" in err
+    for name in ("plot.png", "plot.svg", "results.csv", "curves.csv", "summary.json"):
+        assert f"runs/fake/{name}" in out
+        assert (folder / "runs" / "fake" / name).stat().st_size > 100
+    first = stored(folder)
+    assert len(first) == 16
+
+    code, out, err = call("ablate", "fake.toml", "--json", "--seeds", "1", "--workers", "1")
+    assert code == 0
+    assert stored(folder) == first
+    summary = json.loads(out)
+    assert [arm["arm"] for arm in summary["arms"]] == ["0", "1", "2", "4"]
+    assert [verdict["outcome"] for verdict in summary["verdicts"]] == ["inconclusive"]
+    assert "6 of 6 trials were done before" in err
+
+
+def test_out_names_the_folder(folder, call):
+    assert call("ablate", "fake.toml", "--out", "else/where", "--seeds", "1")[0] == 0
+    assert (folder / "else" / "where" / "summary.json").exists()
+    assert not (folder / "runs").exists()
+
+
+def test_a_metric_that_a_baseline_lacks(folder, call):
+    text = (folder / "fake.toml").read_text().replace('metric = "accuracy"', 'metric = "cost"')
+    (folder / "fake.toml").write_text(text)
+    code, out, err = call("ablate", "fake.toml", "--seeds", "1")
+    assert code == 0
+    assert "cost (s)" in out
+    assert "Traceback" not in err
+
+
+def test_failed_trials_end_with_exit_code_1_and_keep_the_rest(folder, call, stored):
+    code, out, err = call("ablate", "fake.toml", "--seeds", "1", "--set", "fault=raise")
+    assert code == 1
+    assert "RuntimeError: no luck" in err
+    assert "error.txt" in err
+    assert "5 trials failed; the same command runs them again." in err
+    assert "constant" in out
+    assert len(stored(folder)) == 1  # the baseline whose method has no such key
+
+
+def test_a_quick_study_of_lelkerns_and_more_seeds_later(
+    images, call, stored, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    settings = [part for value in (*TINY, "batch_size=8") for part in ("--set", value)]
+    arguments = ["ablate", "momentum", "--quick", "--data", "images", *settings, "--json"]
+    code, out, err = call(*arguments, "--seeds", "1")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert {arm["method"] for arm in summary["arms"]} == {"moco"}
+    assert len(summary["arms"]) == 3
+    assert all(0 <= arm["metrics"]["knn"]["mean"] <= 1 for arm in summary["arms"])
+    first = stored(tmp_path)
+    assert len(first) == 3 + 2
+
+    assert call(*arguments, "--seeds", "2")[0] == 0
+    assert first.items() <= stored(tmp_path).items()
+    assert len(stored(tmp_path)) == 2 * 4 + 1
+
+
+def test_values_of_set_are_toml_or_words(folder, call):
+    settings = ["--set", "steps=7", "--set", 'fault="raise"', "--set", "seen=a word"]
+    _, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", *settings)
+    config = json.loads(out)["trials"][-1]["config"]
+    assert (config["steps"], config["fault"], config["seen"]) == (7, "raise", "a word")

@@ -1,0 +1,69 @@
+import io
+import json
+
+import pytest
+
+from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.run.store import Store
+from lelkern.methods import Outcome
+
+
+@pytest.fixture
+def results(folder):
+    """A folder with one usable trial and one that failed."""
+    experiment = prepare("fake.toml")
+    store = Store(folder / "runs" / "fake")
+    store.open()
+    store.save(experiment.trials[0], Outcome({"accuracy": 0.5}), 1.0)
+    store.save_error(experiment.trials[1], "no luck")
+    return store.folder
+
+
+def test_what_is_stored(results, call):
+    code, out, _ = call("runs")
+    assert code == 0
+    assert "runs/fake" in out
+    (line,) = json.loads(call("runs", "--json")[1])
+    assert line["folder"] == "runs/fake"
+    assert (line["trials"], line["stale"], line["failed"]) == (1, 0, 1)
+
+
+def test_nothing_stored(folder, call):
+    code, out, err = call("runs", "elsewhere")
+    assert (code, out) == (0, "")
+    assert "elsewhere: no results" in err
+    assert json.loads(call("runs", "elsewhere", "--json")[1]) == []
+
+
+def trials(folder):
+    return sorted(path.name for path in (folder / "trials").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "left"),
+    [([], "n\n", 2), ([], "y\n", 1), (["--yes"], "", 1)],
+    ids=["no", "yes", "--yes"],
+)
+def test_prune_asks_and_removes_what_is_of_no_use(
+    results, call, monkeypatch, options, answer, left
+):
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    code, out, err = call("runs", "--prune", *options)
+    assert code == 0
+    assert ("Remove 1 trials and stale data" in err) == (not options)
+    assert ("Removed 1 trials" in out) == (left == 1)
+    assert len(trials(results)) == left
+    assert (results / "trials" / trials(results)[0]).is_dir()
+    assert len(list(results.glob("trials/*/result.json"))) == 1
+
+
+def test_prune_without_an_answer_removes_nothing(results, call, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert call("runs", "--prune")[0] == 130
+    assert len(trials(results)) == 2
+
+
+def test_prune_with_nothing_to_remove(results, call):
+    assert call("runs", "--prune", "--yes")[0] == 0
+    code, out, _ = call("runs", "--prune")
+    assert (code, out) == (0, "Nothing is stale.\n")
