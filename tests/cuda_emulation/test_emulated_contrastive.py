@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import emulated_contrastive as emulated
@@ -200,20 +200,22 @@ def temperature_of(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.tensor(value, dtype=dtype)
 
 
+# What is compiled, for an op and a path, meets every size, order and so on.
 @pytest.mark.parametrize(
-    ("N", "D", "op", "path", "value", "order", "ids", "checked"),
+    ("compiled", "N", "D", "value", "order", "ids", "checked"),
     covering(
+        list(product(OPS, MAIN_PATHS)),
         SIZES,
         FEATURES,
-        OPS,
-        MAIN_PATHS,
         TEMPERATURES,
         emulation.ORDERS,
         [True, False],
         [True, False],
     ),
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
-def test_agrees_with_float64(N, D, op, path, value, order, ids, checked) -> None:
+def test_agrees_with_float64(compiled, N, D, value, order, ids, checked) -> None:
+    op, path = compiled
     case = draw(op, N, D, PATHS[path][0], N + D, ids=ids)
     temperature, grad = temperature_of(value), upstream(case, D)
     with emulation.settings(order=order, seed=D, checked=checked):
