@@ -5,20 +5,29 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all sanitize lint format bench gpu build cuda-table clean
+.PHONY: ablate test test-all faults sanitize lint format bench gpu build cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
 
+# A process for each core, each with one thread of its own.
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadgroup
+
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)
 
 test-all: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(PARALLEL) $(ARGS)
 
-# The kernels' tests once more, over a build in build/sanitize that looks at every memory access and
-# every undefined operation. Python itself leaks on exit, so leaks are not looked for.
+# Plants the faults that are listed in tests/faults, one at a time, and says which tests notice.
+faults: $(VENV)/installed-dev
+	$(BIN)/python tests/faults/plant.py $(ARGS)
+
+# The tests of what memory kernels read and write once more, over a build in build/sanitize that looks
+# at every access and every undefined operation. Python itself leaks on exit, so leaks are not looked for.
 SANITIZE := -fsanitize=address,undefined
+SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
 	CXXFLAGS="$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1" \
@@ -26,8 +35,8 @@ sanitize: $(VENV)/installed-dev
 	    --build-base build/sanitize --build-lib build/sanitize/lib
 	PYTHONPATH=build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	$(BIN)/python -P -m pytest -p no:cacheprovider -m "not slow" tests/ops \
-	    --ignore-glob '*_torch.py' --ignore tests/ops/test_backends.py $(ARGS)
+	$(BIN)/python -P -m pytest $(PARALLEL) -p no:cacheprovider -m "not slow" \
+	    -k "not on_average" $(SANITIZED:%=tests/ops/test_%.py) $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -58,24 +67,33 @@ build: $(VENV)/installed-dev
 cuda-table: $(VENV)/installed-dev
 	$(BIN)/python tests/cuda_static/cuda_table.py
 
-# torch and setuptools come first, so that the build can use them instead of fetching its own.
+# torch and what builds come first, so that the build can use them instead of fetching its own.
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --upgrade pip ninja "setuptools>=77"
 	$(BIN)/python -m pip install --quiet "torch>=2.11" "torchvision>=0.25"
 	touch $@
 
-SOURCES := pyproject.toml setup.py setup_cuda.py $(wildcard csrc/*/*)
-$(VENV)/installed: $(VENV)/torch $(SOURCES)
-	$(BIN)/python -m pip install --no-build-isolation --editable .
+# What pip installs, without kernels, which would be compiled before the tools are there: among them
+# may be the only nvcc.
+PIP_INSTALL := LELKERN_EXT=0 LELKERN_CUDA=0 \
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable
+$(VENV)/packages: $(VENV)/torch pyproject.toml setup.py
+	$(PIP_INSTALL) .
 	touch $@
+$(VENV)/packages-dev: $(VENV)/torch pyproject.toml setup.py
+	$(PIP_INSTALL) ".[dev]"
+	touch $(VENV)/packages $@
 
-# The tools come before the build, too: among them may be the only nvcc.
-$(VENV)/installed-dev: $(VENV)/torch $(SOURCES)
-	LELKERN_EXT=0 LELKERN_CUDA=0 \
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
-	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+# The kernels: ninja compiles what has changed.
+SOURCES := $(wildcard setup*.py) $(shell find csrc)
+KERNELS := $(BIN)/python setup.py -q build_ext --inplace
+$(VENV)/installed: $(VENV)/packages $(SOURCES)
+	$(KERNELS)
+	touch $@
+$(VENV)/installed-dev: $(VENV)/packages-dev $(SOURCES)
+	$(KERNELS)
 	touch $(VENV)/installed $@
 
 clean:
-	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/installed*
+	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/packages* $(VENV)/installed*

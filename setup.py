@@ -3,7 +3,8 @@
 ``LELKERN_EXT`` decides: ``auto`` (the default) compiles if a C++17 compiler works and otherwise
 installs the pure-PyTorch reference alone, ``1`` fails where nothing can be compiled, ``0`` does not
 try. ``LELKERN_CUDA`` decides likewise for the CUDA kernels, which need nvcc and a PyTorch with CUDA
-as well. What was done and why is printed, and recorded for ``lelkern info``.
+as well. ninja does the compiling, in the folder ``build/kernels``, and compiles again only what has
+changed. What was done and why is printed, and recorded for ``lelkern info``.
 
 A library uses LibTorch's stable ABI and no Python symbol: one file serves every PyTorch from 2.11
 on and every Python, so a wheel is tagged ``py3-none-<platform>``.
@@ -14,19 +15,22 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError, LinkError
+from setuptools.errors import CompileError
 
 sys.path.insert(0, str(Path(__file__).parent))  # which a build front end does not do
 import setup_cuda
 from setup_cuda import CannotBuildError
+from setup_ninja import Ninja, find_ninja
 
 OLDEST_TORCH = (2, 11)
+TARGET_TORCH = "-DTORCH_TARGET_VERSION=0x020b000000000000"  # of the stable ABI
 FLAGS = [
     "-std=c++17",
     "-O3",
@@ -42,8 +46,9 @@ class StableLibraries(build_ext):
 
     def run(self) -> None:
         """Build every library, or say and record why not."""
-        self.force = True  # a library also depends on PyTorch and the compiler, in seconds
+        self.force = True  # libraries are put in their places, whatever lies there
         self.records: dict[str, dict[str, str]] = {}
+        self.planned: dict[str, Path] = {}
         wanted = self.extensions
         super().run()
         for extension in wanted:
@@ -53,65 +58,103 @@ class StableLibraries(build_ext):
         if not self.extensions:
             print("lelkern: every op is there all the same, in plain PyTorch")
         package = Path(self.get_ext_fullpath("lelkern._build_info")).parent
-        (package / "_build_info.json").write_text(json.dumps(self.records, indent=2) + "\n")
+        (package / "_build_info.json").write_text(
+            json.dumps(dict(sorted(self.records.items())), indent=2) + "\n"
+        )
 
     def build_extensions(self) -> None:
-        """Build what was chosen and can be built, and keep only that."""
-        self.extensions = [extension for extension in self.extensions if self.built(extension)]
+        """Build what was chosen and can be built, all at the same time, and keep only that."""
+        # Under the folder of the build, which stays, also where what is installed from it does not.
+        build: Any = self.get_finalized_command("build")
+        self.ninja = Ninja(Path(build.build_base, "kernels"))
+        # ninja begins with what it is told first, and CUDA kernels take longest.
+        planned = [e for e in reversed(self.extensions) if self.succeeds(self.plan, e)]
+        self.complete = not planned or self.ninja.run(*self.planned.values()).returncode == 0
+        self.extensions = [
+            e for e in self.extensions if e in planned and self.succeeds(self.finish, e)
+        ]
 
-    def built(self, extension: Extension) -> bool:
-        """Build one library; say and record how, or why not."""
+    def succeeds(self, step: Callable[[Extension], None], extension: Extension) -> bool:
+        """Do a step of building one library; where it fails, say and record why."""
         name = short_name(extension)
         (variable, choice) = choice_for(name)
         try:
             if choice == "0":
                 raise CannotBuildError(f"{variable}=0")
-            self.records[name] = self.build_library(extension)
+            step(extension)
         except CannotBuildError as reason:
             if choice == "1":
                 raise SystemExit(f"lelkern: {variable}=1, but {reason}") from None
             self.records[name] = {"reason": str(reason)}
             print(f"lelkern: no compiled {name} kernels: {reason}")
             return False
-        print(f"lelkern: compiled the {name} kernels: {self.records[name]}")
         return True
 
-    def build_library(self, extension: Extension) -> dict[str, str]:
-        """Build one library and return what with."""
+    def plan(self, extension: Extension) -> None:
+        """Tell ninja how to build one library, and record what with."""
+        try:
+            find_ninja()
+        except FileNotFoundError as error:
+            raise CannotBuildError(str(error)) from error
         self.check_compiler()
         (torch_version, torch_root) = find_torch()
+        compiler = self.compiler_version()
         record = {
-            "compiler": self.compiler_version(),
+            "compiler": compiler,
             "flags": " ".join(FLAGS),
             "torch": torch_version,
         }
+        changes = self.ninja.stamp("compiler.txt", f"{compiler}\n{torch_version}\n")
         # As system headers: their warnings are not ours.
-        extension.extra_compile_args += [*FLAGS, "-isystem", str(torch_root / "include")]
-        extension.library_dirs.append(str(torch_root / "lib"))
-        if kernels := [str(s) for s in extension.sources if Path(s).suffix == ".cu"]:
-            record |= self.compile_cuda(extension, kernels)
-        try:
-            self.build_extension(extension)
-        except (CompileError, LinkError) as error:
-            raise CannotBuildError(f"compiling failed, see the messages above: {error}") from error
-        return record
+        headers = ["-Icsrc", TARGET_TORCH, "-isystem", str(torch_root / "include")]
+        common = [*self.compile_command(), *FLAGS, *headers]
+        own = [*common, *extension.extra_compile_args]
+        link = [f"-L{torch_root / 'lib'}"]
+        objects = []
+        sources = [Path(source) for source in extension.sources]
+        if kernels := [source for source in sources if source.suffix == ".cu"]:
+            toolkit = find_toolkit()
+            architectures = setup_cuda.architectures(toolkit)
+            record |= {"cuda": toolkit.release, "architectures": " ".join(architectures)}
+            command = setup_cuda.compile_command(toolkit, architectures)
+            stamp = self.ninja.stamp("nvcc.txt", f"{toolkit.version}\n{compiler}\n")
+            objects += [self.ninja.compile(command, source, [stamp]) for source in kernels]
+            own += [word for folder in toolkit.include for word in ("-isystem", str(folder))]
+            link += [f"-L{folder}" for folder in toolkit.lib]
+        for source in sources:
+            if source not in kernels:
+                # What devices have in common is compiled once for all libraries.
+                command = common if source.parent.name == "common" else own
+                objects.append(self.ninja.compile(command, source, [changes]))
+        link += [f"-l{library}" for library in extension.libraries]
+        name = self.get_ext_filename(extension.name)
+        self.planned[extension.name] = self.ninja.link(
+            name, [*self.compiler.linker_so_cxx, *extension.extra_link_args], objects, link
+        )
+        self.records[short_name(extension)] = record
 
-    def compile_cuda(self, extension: Extension, kernels: list[str]) -> dict[str, str]:
-        """Compile a library's kernels, leave the rest to the C++ compiler, and return how."""
-        toolkit = find_toolkit()
-        architectures = setup_cuda.architectures(toolkit)
-        folder = Path(self.build_temp, "nvcc")
-        folder.mkdir(parents=True, exist_ok=True)
-        command = setup_cuda.compile_command(toolkit, architectures, kernels, folder)
-        print(*command, flush=True)
-        if subprocess.run(command).returncode:
-            raise CannotBuildError("compiling failed, see the messages of nvcc above")
-        extension.sources = [s for s in extension.sources if str(s) not in kernels]
-        extension.extra_objects = [str(folder / Path(kernel).stem) + ".o" for kernel in kernels]
-        for include in toolkit.include:
-            extension.extra_compile_args += ["-isystem", str(include)]
-        extension.library_dirs += map(str, toolkit.lib)
-        return {"cuda": toolkit.release, "architectures": " ".join(architectures)}
+    def finish(self, extension: Extension) -> None:
+        """Put a library in its place, and say what it was built with."""
+        library = self.planned[extension.name]
+        # Where something failed, ask for one library after the other.
+        if not self.complete and self.ninja.run(library).returncode:
+            raise CannotBuildError("compiling failed, see the messages above")
+        place = self.get_ext_fullpath(extension.name)
+        self.mkpath(str(Path(place).parent))
+        self.copy_file(str(library), place)
+        name = short_name(extension)
+        print(f"lelkern: compiled the {name} kernels: {self.records[name]}")
+
+    def compile_command(self) -> list[str]:
+        """Return the compiler with the options that Python and the environment give it.
+
+        Those of Python make debugging information, which takes a third of the time. Those of the
+        environment stand in their place.
+        """
+        command = list(self.compiler.compiler_so_cxx)
+        if not {"CFLAGS", "CXXFLAGS"} & os.environ.keys() and "-g" in command:
+            command.remove("-g")
+        return command
 
     def check_compiler(self) -> None:
         """Try the compiler on an empty program, so that the reason is clear."""
@@ -197,25 +240,18 @@ def short_name(extension: Any) -> str:
     return str(extension.name).removeprefix("lelkern._")
 
 
-def stable_library(name: str, folders: list[str], **options: Any) -> Extension:
-    """Describe a library of what folders of csrc have: C++, and CUDA if there is some."""
-    paths = [path for folder in folders for path in Path("csrc", folder).glob("*.c*")]
-    return Extension(
-        f"lelkern._{name}",
-        sources=sorted(str(path) for path in paths if path.suffix in (".cpp", ".cu")),
-        include_dirs=["csrc"],
-        define_macros=[("TORCH_TARGET_VERSION", "0x020b000000000000")],
-        language="c++",
-        **options,
-    )
+def stable_library(name: str, **options: Any) -> Extension:
+    """Describe a library of what all folders of its name and named ``common`` in csrc have."""
+    paths = [path for path in Path("csrc").rglob("*") if path.parent.name in ("common", name)]
+    sources = sorted(str(path) for path in paths if path.suffix in (".cpp", ".cu"))
+    return Extension(f"lelkern._{name}", sources, language="c++", **options)
 
 
 def libraries() -> list[Extension]:
     """Describe all libraries."""
-    cpu = stable_library("cpu", ["common", "cpu"], libraries=["torch_cpu"])
+    cpu = stable_library("cpu", libraries=["torch_cpu"])
     cuda = stable_library(
         "cuda",
-        ["common", "cuda"],
         extra_compile_args=["-DUSE_CUDA"],  # shows PyTorch's functions for CUDA
         # The runtime is linked in, so that the library loads beside any other, and is not shown to
         # what is loaded later.

@@ -30,10 +30,16 @@ class CannotBuildError(Exception):
 
 
 class Toolkit(NamedTuple):
-    """A CUDA compiler, the CUDA that it is of, and where its headers and libraries are."""
+    """A CUDA compiler, what it is, and where its headers and libraries are.
+
+    Attributes:
+        release: the CUDA that it is of.
+        version: all that it says of itself, with the options that the environment gives it.
+    """
 
     nvcc: Path
     release: str
+    version: str
     include: list[Path]
     lib: list[Path]
 
@@ -65,7 +71,8 @@ def pypi_nvcc() -> Path | None:
 
 def toolkit_of(nvcc: Path) -> Toolkit:
     """Ask a compiler what it is, and where it looks: it may be a wrapper that lies elsewhere."""
-    release = re.search(r"release (\d+\.\d+)", _said_by(nvcc, "--version"))
+    version = _said_by(nvcc, "--version")
+    release = re.search(r"release (\d+\.\d+)", version)
     plan = _said_by(nvcc, "--dryrun", "-x", "cu", "-c", os.devnull, "-o", os.devnull)
     variables = dict(re.findall(r"^#\$ (\w+)=(.*)$", plan, re.MULTILINE))
     if release is None or not {"TOP", "INCLUDES", "LIBRARIES"} <= variables.keys():
@@ -73,7 +80,8 @@ def toolkit_of(nvcc: Path) -> Toolkit:
     include = [Path(word[2:]) for word in shlex.split(variables["INCLUDES"])]
     lib = [Path(word[2:]) for word in shlex.split(variables["LIBRARIES"])]
     lib.append(Path(variables["TOP"], "lib"))  # where PyPI's packages have it
-    return Toolkit(nvcc, release[1], include, lib)
+    options = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("NVCC_")]
+    return Toolkit(nvcc, release[1], "\n".join([version, *options]), include, lib)
 
 
 def architectures(toolkit: Toolkit) -> list[str]:
@@ -100,22 +108,28 @@ def architectures(toolkit: Toolkit) -> list[str]:
     return chosen
 
 
-def code_for(architecture: str) -> str:
-    """Return nvcc's option for ``8.0`` (machine code) or ``8.0+PTX`` (portable code as well)."""
-    number = architecture.removesuffix("+PTX").replace(".", "")
-    kinds = f"sm_{number},compute_{number}" if architecture.endswith("+PTX") else f"sm_{number}"
-    return f"-gencode=arch=compute_{number},code=[{kinds}]"
+def code_for(architectures: list[str]) -> list[str]:
+    """Return nvcc's options for ``["8.0", "9.0+PTX"]``: machine code, and portable where asked for.
+
+    Both are made of one translation, for the oldest: kernels have no code of their own for later
+    architectures, whose translations would be the same. Only ``9.0a`` and ``10.0f`` need their own.
+    """
+    numbers = {name.removesuffix("+PTX").replace(".", ""): "+PTX" in name for name in architectures}
+    options = []
+    common = sorted((number for number in numbers if number.isdigit()), key=int)
+    for alike in [common, *([number] for number in numbers if not number.isdigit())]:
+        if alike:
+            code = [f"sm_{number}" for number in alike]
+            if any(numbers[number] for number in alike):
+                code.append(f"compute_{alike[0]}")
+            options.append(f"-gencode=arch=compute_{alike[0]},code=[{','.join(code)}]")
+    return options
 
 
-def compile_command(
-    toolkit: Toolkit, architectures: list[str], sources: list[str], folder: Path
-) -> list[str]:
-    """Return the command that compiles sources to objects in a folder."""
-    return [
-        *(str(toolkit.nvcc), "-c", *FLAGS, f"--threads={os.cpu_count()}"),
-        *map(code_for, architectures),
-        *(f"--output-directory={folder}", *sources),
-    ]
+def compile_command(toolkit: Toolkit, architectures: list[str]) -> list[str]:
+    """Return the command that compiles for architectures, but for what it reads and writes."""
+    threads = f"--threads={os.cpu_count()}"
+    return [str(toolkit.nvcc), *FLAGS, threads, *code_for(architectures)]
 
 
 def _said_by(nvcc: Path, *arguments: str) -> str:

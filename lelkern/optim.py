@@ -30,7 +30,15 @@ class OptimizerConfig(Config):
     warmup: float = Field(default=0.1, ge=0, le=1)
 
     def build(self, modules: Iterable[nn.Module], steps: int) -> tuple[Optimizer, LambdaLR]:
-        """Make the optimiser of all the modules' parameters and its schedule over ``steps``."""
+        """Return the optimiser of all the modules' parameters, and its schedule.
+
+        Args:
+            modules: whose parameters are trained, those that need gradients.
+            steps: number of all steps of the training.
+
+        Returns:
+            The optimiser, and the schedule, which is to be stepped after it.
+        """
         parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
@@ -80,10 +88,18 @@ class Optimisation:
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
-    r"""Return the factor of the peak learning rate for ``step`` in 0 ... ``steps`` - 1.
+    r"""Return the factor of the peak learning rate at ``step``, for warm-up and cosine decay.
 
     Rises as (step + 1) / (warmup + 1) for the first ``warmup`` steps, then falls as
     (1 + cos(pi t)) / 2 with t from 0 to 1, reaching 0 one step after the last.
+
+    Args:
+        step: number of the step, from 0.
+        steps: number of all steps of the training.
+        warmup: number of the steps over which the rate rises.
+
+    Returns:
+        The factor, in [0, 1].
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)

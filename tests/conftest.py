@@ -15,6 +15,11 @@ def device(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # First what takes long, so that no process is left with it when others have nothing to do.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def images(tmp_path):
     """A folder of two classes of tiny images, with which a trial takes no time."""

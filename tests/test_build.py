@@ -1,5 +1,6 @@
 """The package as others get it: sdist, wheel, with and without compiled kernels."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,18 @@ ROOT = Path(__file__).parent.parent
 STUDIES = {f"lelkern/studies/{path.name}" for path in (ROOT / "ablations").glob("*.toml")}
 MODULES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "lelkern").rglob("*.py")}
 HEAVY = ("click", "kornia", "matplotlib", "pydantic", "rich", "scipy", "sklearn", "torchvision")
+
+# Instead of the kernels, what takes no time to compile: a library for each device, in two families.
+TINY = {
+    "shared/common/one.h": "int one();\n",
+    "shared/common/one.cpp": '#include "shared/common/one.h"\nint one() { return 1; }\n',
+    "first/cpu/two.h": '#include "shared/common/one.h"\n',
+    "first/cpu/two.cpp": '#include "first/cpu/two.h"\nint two() { return one() + one(); }\n',
+    "second/cpu/three.cpp": "int three() { return 3; }\n",
+    "second/cuda/three.cpp": '#include "shared/common/one.h"\nint three() { return one() + 2; }\n',
+    "second/cuda/three.cuh": "__global__ void three(int* to) { *to = 3; }\n",
+    "second/cuda/three.cu": '#include "second/cuda/three.cuh"\n',
+}
 
 USE = """
 import lelkern, lelkern.ops, torch
@@ -58,6 +71,16 @@ def build(source: Path, *options: str, **environment: str) -> subprocess.Complet
         cwd=source,
         **environment,
     )
+
+
+def keep_only(source: Path, name: str) -> Path:
+    """Leave one of the kernels' sources, so that compiling takes no time, and return it."""
+    kernels = [path for path in (source / "csrc").rglob("*") if path.suffix in (".cpp", ".cu")]
+    for path in kernels:
+        if path.name != name:
+            path.unlink()
+    (kept,) = (path for path in kernels if path.name == name)
+    return kept
 
 
 def wheel_of(source: Path) -> Path:
@@ -153,7 +176,7 @@ def test_without_a_compiler_there_is_the_reference(source: Path, environment, re
 
 @pytest.mark.slow
 def test_a_kernel_that_does_not_compile_is_left_out_unless_asked_for(source: Path) -> None:
-    with (source / "csrc/cpu/nt_xent.cpp").open("a") as file:
+    with keep_only(source, "aligned.cpp").open("a") as file:
         file.write("#error this compiler is too old\n")
     refused = build(source, "--wheel", LELKERN_EXT="1", LELKERN_CUDA="0")
     assert refused.returncode != 0
@@ -165,6 +188,7 @@ def test_a_kernel_that_does_not_compile_is_left_out_unless_asked_for(source: Pat
 
 @pytest.mark.slow
 def test_nothing_stale_is_left_in_place(source: Path) -> None:
+    keep_only(source, "aligned.cpp")
     command = ("setup.py", "build_ext", "--inplace")
     assert run(*command, cwd=source, LELKERN_CUDA="0").returncode == 0
     assert (source / "lelkern/_cpu.so").is_file()
@@ -173,6 +197,102 @@ def test_nothing_stale_is_left_in_place(source: Path) -> None:
     assert not (source / "lelkern/_cpu.so").exists()
     assert not (source / "lelkern/_cuda.so").exists()
     assert "LELKERN_EXT=0" in (source / "lelkern/_build_info.json").read_text()
+
+
+@pytest.fixture
+def tiny(source: Path) -> Path:
+    shutil.rmtree(source / "csrc")
+    for name, text in TINY.items():
+        path = source / "csrc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    compiler = source / "compiler"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 1 || exec g++ "$@"\n')
+    compiler.chmod(0o755)
+    return source
+
+
+def made(source: Path, **environment: str) -> set[str]:
+    """Build in place, and return what was made anew: object files by their sources, libraries."""
+
+    def times() -> dict[str, int]:
+        paths = [p for p in (source / "build/kernels").rglob("*") if p.suffix in (".o", ".so")]
+        return {
+            p.relative_to(source / "build/kernels").as_posix(): p.stat().st_mtime_ns for p in paths
+        }
+
+    before = times()
+    built = run(
+        *("setup.py", "build_ext", "--inplace"),
+        cwd=source,
+        **{"LELKERN_EXT": "1", "CXX": str(source / "compiler"), **environment},
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    for library in (source / "lelkern").glob("*.so"):
+        assert (
+            library.read_bytes() == (source / "build/kernels/lelkern" / library.name).read_bytes()
+        )
+    return {
+        name.removeprefix("csrc/").removeprefix("lelkern/").removesuffix(".o")
+        for name, time in times().items()
+        if time != before.get(name)
+    }
+
+
+@pytest.mark.slow
+def test_only_what_depends_on_a_change_is_built_again(tiny: Path) -> None:
+    cuda = torch.version.cuda is not None
+    options = {"LELKERN_CUDA": str(int(cuda)), "TORCH_CUDA_ARCH_LIST": "8.0"}
+    for_cpu = {"shared/common/one.cpp", "first/cpu/two.cpp", "second/cpu/three.cpp", "_cpu.so"}
+    for_cuda = {
+        "shared/common/one.cpp",
+        "second/cuda/three.cpp",
+        "second/cuda/three.cu",
+        "_cuda.so",
+    }
+
+    def here(names: set[str]) -> set[str]:
+        return names & (for_cpu | for_cuda if cuda else for_cpu)
+
+    assert made(tiny, **options) == here(for_cpu | for_cuda)
+    assert made(tiny, **options) == set()
+    changes = {
+        "second/cpu/three.cpp": {"second/cpu/three.cpp", "_cpu.so"},
+        "first/cpu/two.h": {"first/cpu/two.cpp", "_cpu.so"},
+        "second/cuda/three.cuh": {"second/cuda/three.cu", "_cuda.so"},
+        "shared/common/one.h": (for_cpu | for_cuda)
+        - {"second/cpu/three.cpp", "second/cuda/three.cu"},
+    }
+    for name, depends in changes.items():
+        (tiny / "csrc" / name).touch()
+        assert made(tiny, **options) == here(depends), name
+    # Another option; another compiler of the same name, which compiles what nvcc leaves as well.
+    options["CXXFLAGS"] = "-DOTHER"
+    assert made(tiny, **options) == here((for_cpu | for_cuda) - {"second/cuda/three.cu"})
+    compiler = tiny / "compiler"
+    compiler.write_text(compiler.read_text().replace("echo 1", "echo 2"))
+    assert made(tiny, **options) == here(for_cpu | for_cuda)
+    assert json.loads((tiny / "lelkern/_build_info.json").read_text())["cpu"]["compiler"] == "2"
+
+
+@pytest.mark.slow
+def test_a_file_that_does_not_compile_costs_its_own_library_only(tiny: Path) -> None:
+    (tiny / "csrc/second/cuda/three.cpp").write_text("#error no\n")
+    (tiny / "csrc/second/cuda/three.cu").unlink()  # then no nvcc is looked for
+    assert "_cpu.so" in made(tiny)
+    record = json.loads((tiny / "lelkern/_build_info.json").read_text())
+    assert record["cuda"] == {"reason": "compiling failed, see the messages above"}
+    assert "compiler" in record["cpu"]
+
+
+@pytest.mark.slow
+def test_without_ninja_there_is_the_reference(tiny: Path) -> None:
+    (tiny / "sitecustomize.py").write_text("import sys\nsys.modules['ninja'] = None\n")
+    built = run(
+        *("setup.py", "build_ext", "--inplace"), cwd=tiny, PYTHONPATH=str(tiny), PATH="/no/such"
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "no compiled cpu kernels: there is no ninja: PyPI's is not installed" in built.stdout
 
 
 @pytest.mark.slow

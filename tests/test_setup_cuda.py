@@ -100,6 +100,20 @@ def test_other_architectures_are_refused(setup_cuda, tmp_path, monkeypatch, chos
         setup_cuda.architectures(toolkit)
 
 
-def test_portable_code_is_made_where_it_is_asked_for(setup_cuda):
-    assert setup_cuda.code_for("8.0") == "-gencode=arch=compute_80,code=[sm_80]"
-    assert setup_cuda.code_for("9.0a+PTX") == "-gencode=arch=compute_90a,code=[sm_90a,compute_90a]"
+@pytest.mark.parametrize(
+    ("architectures", "code"),
+    [
+        (["8.0"], ["80,code=[sm_80]"]),
+        (["9.0", "8.0"], ["80,code=[sm_80,sm_90]"]),
+        (["8.0", "12.0+PTX"], ["80,code=[sm_80,sm_120,compute_80]"]),
+        (["9.0a+PTX", "9.0"], ["90,code=[sm_90]", "90a,code=[sm_90a,compute_90a]"]),
+    ],
+)
+def test_code_is_made_of_one_translation_where_possible(setup_cuda, architectures, code):
+    assert setup_cuda.code_for(architectures) == [f"-gencode=arch=compute_{x}" for x in code]
+
+
+def test_no_kernel_has_code_of_its_own_for_an_architecture():
+    sources = [path for path in (SETUP.parent / "csrc").rglob("*") if path.is_file()]
+    assert sources
+    assert [path for path in sources if "__CUDA_ARCH" in path.read_text()] == []

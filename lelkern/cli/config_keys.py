@@ -59,7 +59,7 @@ def _default(field: FieldInfo) -> str:
     if value is None:
         return "none"
     if isinstance(value, Config):
-        return _kind(type(value)) if "name" in type(value).model_fields else ""
+        return getattr(value, "name", "")
     if isinstance(value, tuple):
         return ", ".join(
             _kind(type(v)) if isinstance(v, Config) else format_value(v) for v in value
@@ -68,11 +68,12 @@ def _default(field: FieldInfo) -> str:
 
 
 def _kind(config: type[Config]) -> str:
-    """Return the name by which a configuration is chosen among others."""
+    """Return the name, or the names, by which a configuration is chosen among others."""
     field = config.model_fields.get("name")
     if field is None:
         return config.__name__
-    return str(get_args(field.annotation)[0] if field.is_required() else field.default)
+    names = get_args(field.annotation) if field.is_required() else (field.default,)
+    return " or ".join(map(str, names))
 
 
 def _parts(annotation: Any) -> Iterator[type[Config]]:

@@ -1,4 +1,4 @@
-"""Modules over the contrastive losses."""
+"""The contrastive losses as modules."""
 
 import math
 from typing import Any
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
-from lelkern.ops._contrastive import Reduction, check_reduction
+from lelkern.ops._contrastive import Reduction, check_reduction, check_temperature
+from lelkern.ops._number import number_or_tensor
 
 Loss = Tensor | tuple[Tensor, ContrastiveStats]
 
 
 class _ContrastiveLoss(nn.Module):
-    """What the modules of the contrastive family share: their options and the temperature."""
+    """The options and the temperature that the modules of the contrastive family share."""
 
     def __init__(
         self,
@@ -24,8 +25,8 @@ class _ContrastiveLoss(nn.Module):
         **options: bool,
     ) -> None:
         super().__init__()
-        if not (temperature > 0 and math.isfinite(temperature)):
-            raise ValueError(f"temperature must be > 0 and finite, got {temperature}")
+        temperature = float(number_or_tensor("temperature", temperature))
+        check_temperature(temperature)
         check_reduction(reduction)
         self.reduction: Reduction = reduction
         self.learnable = learnable
@@ -33,7 +34,7 @@ class _ContrastiveLoss(nn.Module):
         if learnable:
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         else:
-            self._temperature = float(temperature)
+            self._temperature = temperature
 
     @property
     def temperature(self) -> float | Tensor:
@@ -61,13 +62,13 @@ class _ContrastiveLoss(nn.Module):
 
 
 class NTXentLoss(_ContrastiveLoss):
-    """The contrastive loss of SimCLR; see :func:`lelkern.nt_xent`.
+    """The contrastive loss of SimCLR, NT-Xent; see :func:`lelkern.nt_xent`.
 
     Args:
         temperature: a positive number; with ``learnable`` where it starts.
         reduction: ``"mean"`` or ``"sum"`` over the 2N rows, or ``"none"``.
         learnable: make the temperature a parameter. It is kept as ``log_temperature``, so that no
-            step of an optimizer can make it negative.
+            step of an optimiser can make it negative.
         normalize: compare by cosine, otherwise by dot product.
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
 
@@ -101,7 +102,7 @@ class NTXentLoss(_ContrastiveLoss):
 
 
 class InfoNCELoss(_ContrastiveLoss):
-    """The loss of CPC, MoCo and CLIP; see :func:`lelkern.info_nce`.
+    """The contrastive loss of CPC, MoCo and CLIP, InfoNCE; see :func:`lelkern.info_nce`.
 
     Args:
         temperature: a positive number; with ``learnable`` where it starts.
@@ -147,14 +148,14 @@ class InfoNCELoss(_ContrastiveLoss):
         ids: Tensor | None = None,
         negative_ids: Tensor | None = None,
     ) -> Loss:
-        """Return how badly queries recognise their positives."""
+        """Return the loss of queries with their positives, ``query[i], positive[i]``."""
         return info_nce(
             query, positive, negatives, ids=ids, negative_ids=negative_ids, **self._arguments()
         )
 
 
 class SupConLoss(_ContrastiveLoss):
-    """Supervised contrastive learning; see :func:`lelkern.sup_con`.
+    """The supervised contrastive loss, SupCon; see :func:`lelkern.sup_con`.
 
     Args:
         temperature: a positive number; with ``learnable`` where it starts.
@@ -188,5 +189,5 @@ class SupConLoss(_ContrastiveLoss):
         )
 
     def forward(self, z: Tensor, labels: Tensor, *, ids: Tensor | None = None) -> Loss:
-        """Return how badly rows recognise the others of their classes."""
+        """Return the loss of rows of the classes ``labels``."""
         return sup_con(z, labels, ids=ids, **self._arguments())

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from lelkern.ops import ema_update_
 from lelkern.ops._ema import check_decay
+from lelkern.ops._number import number_or_tensor, tensor_of
 
 Decay = float | Tensor
 Buffers = Literal["copy", "average", "skip"]
@@ -51,7 +52,7 @@ class ModelEMA(nn.Module):
 
     Attributes:
         module: the average, a module like the model.
-        steps: how many updates there were; part of the ``state_dict``.
+        steps: number of updates that were done; part of the ``state_dict``.
 
     Raises:
         TypeError: a parameter is complex, or dtype is not floating point.
@@ -70,8 +71,8 @@ class ModelEMA(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(decay, float | int):
-            check_decay(decay)
+        if not callable(decay):
+            decay = _checked(decay)
         if buffers not in ("copy", "average", "skip"):
             raise ValueError(f"buffers must be 'copy', 'average' or 'skip', got {buffers!r}")
         if dtype is not None and not dtype.is_floating_point:
@@ -84,7 +85,9 @@ class ModelEMA(nn.Module):
         self.warmup = warmup
         self.stochastic_rounding = stochastic_rounding
         self.generator = generator
-        self.steps = 0
+        # A tensor, which unlike an int makes no compiled update hold for one number only; on the
+        # CPU wherever the model is, where reading it waits for nothing.
+        self._steps = torch.zeros((), dtype=torch.int64, device="cpu")
         self.module = copy.deepcopy(model).requires_grad_(False)
         if dtype is not None:
             _cast(self.module, dtype)
@@ -95,8 +98,17 @@ class ModelEMA(nn.Module):
         """Call the average."""
         return self.module(*args, **kwargs)
 
+    @property
+    def steps(self) -> int:
+        """The number of updates that were done."""
+        return int(self._steps)
+
+    @steps.setter
+    def steps(self, value: int) -> None:
+        self._steps.fill_(value)
+
     def momentum(self, step: int) -> Decay:
-        """Return the d of update number ``step``, with warm-up."""
+        """Return the decay d of update number ``step``, with warm-up."""
         decay = self.decay(step) if callable(self.decay) else self.decay
         if not self.warmup:
             return decay
@@ -110,19 +122,24 @@ class ModelEMA(nn.Module):
         Args:
             model: the one that is averaged, or one like it, on the device of the average.
             step: number of this update, from 0, if it is not :attr:`steps`; the next one follows.
+                Give it inside ``torch.compile(fullgraph=True)`` if decay is a function or there is
+                warm-up, for which the number has to be known.
 
         Raises:
             ValueError: the model has other parameters or buffers than the average, or other shapes,
                 or is on another device; or decay is not in [0, 1]. Nothing has been changed then.
         """
-        step = self.steps if step is None else step
+        if callable(self.decay) or self.warmup:
+            decay = self.momentum(self.steps if step is None else step)
+        else:
+            decay = self.decay
         pairs = self._pairs(model)
         averages, parameters = pairs.averaged
         try:
             ema_update_(
                 averages,
                 parameters,
-                self.momentum(step),
+                decay,
                 stochastic_rounding=self.stochastic_rounding,
                 generator=self.generator,
             )
@@ -131,14 +148,16 @@ class ModelEMA(nn.Module):
             raise
         copies, originals = pairs.copied
         _copy(copies, originals)
-        self.steps = step + 1
+        if step is not None:
+            self._steps.copy_(tensor_of(step, dtype=torch.int64, device=self._steps.device))
+        self._steps.add_(1)
 
     @contextmanager
     def swap(self, model: nn.Module | None = None) -> Iterator[nn.Module]:
         """Put the average into a model, in its dtypes, until the end of a ``with`` block.
 
         Parameters and buffers stay where they are in memory and get their values back, whatever
-        happens in the block; what it does to them is lost.
+        happens in the block; what it does to them is lost. It may be inside an autocast region.
 
         Args:
             model: by default the one that this average was made of.
@@ -163,8 +182,8 @@ class ModelEMA(nn.Module):
             _copy(values, before)
 
     def get_extra_state(self) -> Tensor:
-        """Return what the ``state_dict`` has beyond the average: the number of updates."""
-        return torch.tensor(self.steps)
+        """Return the number of updates, which the ``state_dict`` has beyond the average."""
+        return self._steps.clone()
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the number of updates from a ``state_dict``."""
@@ -178,7 +197,7 @@ class ModelEMA(nn.Module):
         return {**self.__dict__, "_model": None, "_known": None}
 
     def _pairs(self, model: nn.Module) -> "_Pairs":
-        """Return what belongs together; names are compared when the model has other tensors."""
+        """Return the tensors that belong together, comparing names if the model has other ones."""
         theirs, ours = _tensors(model), _tensors(self.module)
         identities = [list(map(id, theirs)), list(map(id, ours))]
         known = self._known
@@ -192,7 +211,7 @@ class ModelEMA(nn.Module):
 
 
 class _Known(NamedTuple):
-    """Where among the tensors of two modules those are that belong together.
+    """The places, among the tensors of two modules, of those that belong together.
 
     It holds no tensors, which would keep a model alive.
     """
@@ -295,6 +314,8 @@ def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         if to:
             torch._foreach_copy_(list(to), list(values))
+    # Autocast would go on with its casts of the parameters as they were.
+    torch.clear_autocast_cache()
 
 
 def _cast(module: nn.Module, dtype: torch.dtype) -> None:
@@ -309,12 +330,20 @@ def _cast(module: nn.Module, dtype: torch.dtype) -> None:
                 child._buffers[name] = cast.setdefault(id(buffer), buffer.to(dtype))
 
 
+def _checked(decay: Decay) -> Decay:
+    """Return a decay, checked if it is a number."""
+    decay = number_or_tensor("decay", decay)
+    if not isinstance(decay, Tensor):
+        check_decay(decay)
+    return decay
+
+
 def get_ema_multi_avg_fn(
     decay: Decay = 0.999, *, stochastic_rounding: bool = False
 ) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Return :func:`lelkern.ema_update_` for ``torch.optim.swa_utils.AveragedModel``.
+    """Return the update function for ``torch.optim.swa_utils.AveragedModel``.
 
-    It takes the place of PyTorch's function of this name::
+    It is :func:`lelkern.ema_update_`, and takes the place of PyTorch's function of this name::
 
         AveragedModel(model, multi_avg_fn=lelkern.nn.get_ema_multi_avg_fn(0.999))
 
@@ -329,8 +358,7 @@ def get_ema_multi_avg_fn(
     Raises:
         ValueError: decay is a number outside [0, 1].
     """
-    if isinstance(decay, float | int):
-        check_decay(decay)
+    decay = _checked(decay)
 
     def update(ema: Sequence[Tensor], params: Sequence[Tensor], num_averaged: Tensor | int) -> None:
         if ema and not ema[0].is_floating_point():  # a list has one dtype

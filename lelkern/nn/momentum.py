@@ -6,7 +6,7 @@ from lelkern.ops._ema import check_decay
 
 
 def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: float = 1.0) -> float:
-    r"""Return the momentum of update number ``step``, which goes from ``start`` to ``end``.
+    r"""Return the momentum of update number ``step`` on a cosine from ``start`` to ``end``.
 
     .. math:: \text{end} - (\text{end} - \text{start})\,(\cos(\pi\,\text{step} / \text{total}) + 1)
         \,/\,2
@@ -21,6 +21,9 @@ def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: floa
         total_steps: of the whole training, at least 1.
         start: momentum of the first update, in [0, 1].
         end: momentum after the last, in [0, 1].
+
+    Returns:
+        The momentum, in [0, 1].
 
     Raises:
         ValueError: an argument is not in its range.

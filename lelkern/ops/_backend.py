@@ -1,4 +1,4 @@
-"""Where each op is computed: a device's library of compiled kernels, or the reference.
+"""What computes each op: a device's library of compiled kernels, or the reference.
 
 An op is defined in Python with its reference registered for every device. A compiled library
 registers kernels for its device on top, and PyTorch's dispatcher picks.
@@ -69,7 +69,7 @@ def _cuda_mismatch(built: dict[str, str]) -> str | None:
 
 
 def build_info() -> dict[str, dict[str, str]]:
-    """Return what setup.py recorded of each library: what it was compiled with, or why not."""
+    """Return the record of the build: what each library was compiled with, or why it was not."""
     path = _PACKAGE / "_build_info.json"
     info: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.is_file() else {}
     return info
@@ -79,12 +79,12 @@ _libraries: dict[Device, _Library] = {"cpu": _Library("cpu"), "cuda": _Library("
 
 
 def library_path(device: Device = "cpu") -> Path | None:
-    """Return the library of compiled kernels in use for a device, if any."""
+    """Return the path of the compiled kernels in use for a device, None if there are none."""
     return _libraries[device].path
 
 
 def implementations() -> list[Implementation]:
-    """List what serves each op on each device, and why."""
+    """Return what serves each op on each device, and why."""
     return [_implementation(op, library) for op in defined_ops() for library in _libraries.values()]
 
 

@@ -6,13 +6,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lelkern.ops._number import number_or_tensor, tensor_of
+
 Reduction = Literal["none", "mean", "sum"]
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class ContrastiveStats(NamedTuple):
-    """How well rows recognise their positives, without gradient.
+    """The contrastive accuracy and entropy of rows, without gradient.
 
     Scalars, means over the rows, or with ``reduction="none"`` one value a row.
 
@@ -65,12 +67,12 @@ def check_embeddings(embeddings: dict[str, Tensor], *, same_shape: bool = False)
 
 
 def optional_codes(name: str, values: Tensor | None, rows: Tensor) -> Tensor | None:
-    """Return :func:`codes` of values, if there are any."""
+    """Return what :func:`codes` does, or None for None."""
     return None if values is None else codes(name, values, rows)
 
 
 def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
-    """Return whole numbers, one for each row, as the kernels take them: int64, contiguous."""
+    """Return one whole number for each row as the kernels take them: int64, contiguous."""
     if not isinstance(values, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
     if values.is_floating_point() or values.is_complex():
@@ -83,10 +85,14 @@ def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
 
 
 def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
-    """Return the temperature without dimensions on the device of ``z``, checked where it can be."""
+    """Return the temperature as a tensor without dimensions on the device of ``z``, checked.
+
+    A tensor whose value is on a GPU, or unknown inside ``torch.compile`` or vmap, is not.
+    """
+    temperature = number_or_tensor("temperature", temperature)
     if not isinstance(temperature, Tensor):
-        _check_temperature(temperature)
-        return torch.full((), temperature, dtype=computed_in(z), device=z.device)
+        check_temperature(temperature)
+        return tensor_of(temperature, dtype=computed_in(z), device=z.device)
     if temperature.numel() != 1:
         raise ValueError(f"temperature must have one element, got {tuple(temperature.shape)}")
     if temperature.dtype not in DTYPES:
@@ -97,11 +103,12 @@ def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
         except RuntimeError:
             pass  # under vmap it has many values
         else:
-            _check_temperature(value)
+            check_temperature(value)
     return temperature.reshape(()).to(z.device)
 
 
-def _check_temperature(value: float) -> None:
+def check_temperature(value: float) -> None:
+    """Raise ValueError for a temperature that is not a positive number."""
     if not value > 0:
         raise ValueError(f"temperature must be > 0, got {value}")
     if value == math.inf:
@@ -114,9 +121,9 @@ def computed_in(z: Tensor) -> torch.dtype:
 
 
 def bfloat16_terms(z: Tensor) -> int:
-    """Return as the sum of how many bfloat16 numbers the user lets each be multiplied; 0 if none.
+    """Return how many bfloat16 terms stand for a number in products; 0 for the number itself.
 
-    That is what ``torch.set_float32_matmul_precision`` means by "high", two, and "medium", one.
+    As a user asks for with ``torch.set_float32_matmul_precision``: "high" is two, "medium" one.
     """
     if z.dtype == torch.float32 or torch.is_autocast_enabled(z.device.type):
         return {"high": 2, "medium": 1}.get(_float32_precision(), 0)
@@ -127,13 +134,13 @@ def _float32_precision() -> str:
     return torch.get_float32_matmul_precision()
 
 
-# As torch.compiler.assume_constant_result does, without its import of a second: a compiled function
-# keeps the precision that it was compiled with.
+# As torch.compiler.assume_constant_result does, without its import of a second. Where the precision
+# changes PyTorch compiles again.
 _float32_precision._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def reduce(losses: Tensor, reduction: Reduction, count: Tensor | None = None) -> Tensor:
-    """Reduce the losses of the rows; ``count`` is how many of them count, by default all."""
+    """Return the losses, their sum, or their mean over ``count`` rows, by default all."""
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -144,7 +151,7 @@ def reduce(losses: Tensor, reduction: Reduction, count: Tensor | None = None) ->
 def reduce_stats(
     stats: Tensor, reduction: Reduction, counts: Tensor | None = None
 ) -> ContrastiveStats:
-    """Name the rows of (2, losses), and average them unless losses are not reduced either.
+    """Return statistics (2, losses) by name, averaged unless losses are not reduced either.
 
     ``counts``: which losses count, (losses,) boolean, by default all.
     """

@@ -1,9 +1,10 @@
-"""How an op is put together: schema, reference, shapes, gradient, vmap and autocast, in Python."""
+"""Definitions of ops in Python: schema, reference, shapes, gradient, vmap and autocast."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 _LIBRARY = torch.library.Library("lelkern", "DEF")
 _OPS: list[str] = []
@@ -39,13 +40,8 @@ def define(
         torch.library.register_autograd(
             qualified, backward, setup_context=setup_context, lib=_LIBRARY
         )
-        torch.library.register_vmap(qualified, _one_by_one(name), lib=_LIBRARY)
+        torch.library.register_vmap(qualified, _one_by_one(name, fake), lib=_LIBRARY)
     _OPS.append(name)
-
-
-def declare(schema: str) -> None:
-    """Declare an op that only compiled kernels have, and that only lelkern calls where they are."""
-    _LIBRARY.define(schema)
 
 
 def cast_to_float32_under_autocast(name: str) -> None:
@@ -59,16 +55,37 @@ def defined_ops() -> tuple[str, ...]:
     return tuple(_OPS)
 
 
-def _one_by_one(name: str) -> Callable[..., Any]:
+def _one_by_one(name: str, fake: Callable[..., Any]) -> Callable[..., Any]:
     """Return a vmap rule that takes the batch one element after the other."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
         op = getattr(torch.ops.lelkern, name)
-        results = [
-            op(*(x if d is None else x.select(d, i) for x, d in zip(inputs, in_dims, strict=True)))
-            for i in range(info.batch_size)
-        ]
-        stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
-        return stacked, (0,) * len(stacked)
+        batched = list(zip(inputs, in_dims, strict=True))
+        if info.batch_size == 0:
+            stacked = _of_no_elements(fake, batched)
+        else:
+            results = [
+                as_tuple(op(*(x if d is None else x.select(d, i) for x, d in batched)))
+                for i in range(info.batch_size)
+            ]
+            stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        return (stacked, (0,) * len(stacked)) if len(stacked) > 1 else (stacked[0], 0)
 
     return rule
+
+
+def _of_no_elements(fake: Callable[..., Any], batched: list[tuple[Any, int | None]]) -> Any:
+    """Return the results of an empty batch, of which the first depends on all inputs."""
+    alike = as_tuple(
+        fake(*(x if d is None else x.new_empty(x.shape[:d] + x.shape[d + 1 :]) for x, d in batched))
+    )
+    first, *others = (x.new_empty((0, *x.shape)) for x in alike)
+    for x, _ in batched:
+        if isinstance(x, Tensor) and x.is_floating_point():
+            first = first + x.sum().to(first.dtype)
+    return first, *others
+
+
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    """Return the results of an op as a tuple also if there is only one."""
+    return (result,) if isinstance(result, Tensor) else tuple(result)

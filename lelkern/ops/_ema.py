@@ -1,4 +1,4 @@
-"""What two lists of tensors must satisfy for one to be averaged into the other, place by place."""
+"""Checks of two lists of tensors, of which one is averaged into the other, place by place."""
 
 import sys
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def check_decay(value: float, name: str = "decay") -> None:
 def local_shards(
     ema: Sequence[Tensor], params: Sequence[Tensor]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Return what this process holds of each DTensor, and the lists as they are if there is none.
+    """Return the parts of DTensors that this process holds; lists without any as they are.
 
     Raises ValueError unless each parameter is placed as its average.
     """

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from lelkern.ops._define import declare, define
+from lelkern.ops._define import define
 from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
-from lelkern.ops._ema_plan import update_as_planned
+from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import ema as reference
 
 
@@ -55,10 +55,10 @@ def ema_update_(
             bfloat16, float16), on one device.
         params: for each average what it is moved towards: of its shape and on its device, in any
             of these dtypes.
-        decay: d in [0, 1]; or a tensor with one element, which may change in a CUDA graph or a
-            compiled function. One on a GPU is not looked at, nor is one inside ``torch.compile``:
-            there what is not in [0, 1] makes every average nan. For d near 1 give a float or
-            float64: 0.9999 in float32 is 0.99989998.
+        decay: d in [0, 1]; or a tensor with one element, which may change in a CUDA graph. Both
+            may change between calls of a compiled function. A tensor on a GPU is not looked at, nor
+            is one inside ``torch.compile``: there what is not in [0, 1] makes every average nan.
+            For d near 1 give a float or float64: 0.9999 in float32 is 0.99989998.
         stochastic_rounding: round averages in bfloat16 and float16 stochastically; those in float32
             and float64 are rounded to nearest all the same.
         generator: of the noise's seed, on the device of the tensors; by default PyTorch's own.
@@ -81,12 +81,12 @@ def ema_update_(
     seed = None
     if stochastic_rounding:
         seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
+    # Autocast keeps its casts of parameters, averages among them, to the end of its region.
+    torch.clear_autocast_cache()
     if torch.compiler.is_compiling():
         _update(*local_shards(averages, parameters), number, tensor, seed)
         return
     try:
-        if tensor is None and update_as_planned(averages, parameters, number, seed):
-            return
         _update(averages, parameters, number, tensor, seed)
     except RuntimeError:
         # What is wrong is looked for only now: looking at every tensor costs as much as the update.
@@ -111,7 +111,8 @@ def _update(
 
 
 def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Tensor | None]:
-    """Return decay as the op takes it, checked where it can be: a number, or a tensor instead."""
+    """Return decay as the op takes it, a number or a tensor instead, checked where it can be."""
+    decay = number_or_tensor("decay", decay)
     if isinstance(decay, Tensor):
         if decay.numel() != 1:
             raise ValueError(f"decay must have one element, got {tuple(decay.shape)}")
@@ -120,9 +121,9 @@ def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Te
         if decay.device.type != "cpu" or torch.compiler.is_compiling():
             return 0.0, decay.detach().reshape(()).to(device)
         decay = decay.item()
-    elif not isinstance(decay, (int, float)):
-        raise TypeError(f"decay must be a number or a tensor, got {type(decay).__name__}")
     check_decay(decay)
+    if torch.compiler.is_compiling():
+        return 0.0, tensor_of(decay, dtype=torch.float64, device=device)
     return float(decay), None
 
 
@@ -156,4 +157,3 @@ define(
     reference=_reference,
     fake=_fake,
 )
-declare("ema_plan(Tensor[] ema, Tensor[] params) -> int")

@@ -59,7 +59,7 @@ def info_nce(
     negative_ids: Tensor | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, ContrastiveStats]:
-    r"""Return how badly N queries recognise their positives among the keys.
+    r"""Return the InfoNCE loss of N queries, each with its positive among the keys.
 
     With queries :math:`q_i`, their positives :math:`k_i`, cosine similarity :math:`s` and
     temperature :math:`\tau` the loss of query i is
@@ -89,7 +89,7 @@ def info_nce(
         normalize: compare by cosine; otherwise by the dot product of the rows as they are.
         ids: (N,) whole numbers of the pairs. Equal ids are never each other's negatives.
         negative_ids: (K,) whole numbers of the negatives; goes with ``ids`` and ``negatives``.
-        return_stats: return also how well queries recognise their positives, from the same pass.
+        return_stats: return contrastive accuracy and entropy as well, from the same pass.
 
     Returns:
         The loss in float32 (float64 for float64 embeddings): a scalar, or for ``"none"`` one loss
@@ -138,6 +138,7 @@ _OP = ContrastiveOp(
     "Tensor query, Tensor positive, Tensor? negatives, Tensor temperature, Tensor? ids, "
     "Tensor? negative_ids",
     "bool normalize, bool symmetric",
+    differentiable=("query", "positive", "negatives", "temperature"),
     losses=lambda inputs, options: (2 if options[1] else 1) * inputs[0].shape[0],
     reference=reference.info_nce,
     reference_backward=reference.info_nce_backward,

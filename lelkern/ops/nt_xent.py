@@ -88,7 +88,7 @@ def nt_xent(
             norms whose products reach 1e18 make the losses nan.
         ids: (N,) whole numbers. Pairs with equal ids are never each other's negatives: copies of
             one image in a batch, or images known to show the same.
-        return_stats: return also how well rows recognise their positives, from the same pass.
+        return_stats: return contrastive accuracy and entropy as well, from the same pass.
 
     Returns:
         The loss in float32 (float64 for float64 embeddings): a scalar, or for ``"none"`` one loss
@@ -113,6 +113,7 @@ _OP = ContrastiveOp(
     "nt_xent",
     "Tensor z1, Tensor z2, Tensor temperature, Tensor? ids",
     "bool normalize",
+    differentiable=("z1", "z2", "temperature"),
     losses=lambda inputs, options: 2 * inputs[0].shape[0],
     reference=reference.nt_xent,
     reference_backward=reference.nt_xent_backward,

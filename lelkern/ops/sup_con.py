@@ -52,7 +52,7 @@ def sup_con(
     ids: Tensor | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, ContrastiveStats]:
-    r"""Return how badly M rows recognise the other rows of their classes.
+    r"""Return the supervised contrastive loss of M rows, given their classes.
 
     With cosine similarities :math:`s_{ik}`, temperature :math:`\tau` and the positives of row i,
     :math:`P(i) = \{p \ne i : y_p = y_i\}`, the loss of row i is
@@ -78,8 +78,8 @@ def sup_con(
         normalize: compare by cosine; otherwise by the dot product of the rows as they are.
         ids: (M,) whole numbers. Rows with equal ids are never each other's negatives, but they are
             positives if their classes are equal.
-        return_stats: return also how well rows recognise their classes, from the same pass: here
-            accuracy is the share of rows whose best candidate is of their class.
+        return_stats: return contrastive accuracy and entropy as well, from the same pass. Accuracy
+            is the share of rows whose best candidate is of their class.
 
     Returns:
         The loss in float32 (float64 for float64 embeddings): a scalar, or for ``"none"`` one loss
@@ -104,7 +104,7 @@ def sup_con(
 
 
 def _has_positives(labels: Tensor) -> Tensor:
-    """Return which labels (M,) occur more than once."""
+    """Return a mask of the labels, (M,), that occur more than once."""
     order = labels.sort()
     repeats = order.values[1:] == order.values[:-1]
     found = torch.zeros_like(labels, dtype=torch.bool)
@@ -117,6 +117,7 @@ _OP = ContrastiveOp(
     "sup_con",
     "Tensor z, Tensor labels, Tensor temperature, Tensor? ids",
     "bool normalize",
+    differentiable=("z", "temperature"),
     losses=lambda inputs, options: inputs[0].shape[0],
     reference=reference.sup_con,
     reference_backward=reference.sup_con_backward,

@@ -1,1 +1,1 @@
-"""Every op again in plain PyTorch: the specification, the fallback, and what tests compare."""
+"""Every op in plain PyTorch: the specification, and the fallback."""

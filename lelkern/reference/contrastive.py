@@ -1,4 +1,4 @@
-"""What the contrastive losses share in plain PyTorch: rows of norm 1, logits, losses of rows.
+"""The parts of the contrastive losses in plain PyTorch: rows of norm 1, logits, losses of rows.
 
 Everything is computed in float32, or float64 for float64 rows. A row of logits holds the
 candidates of one query; ``positive`` marks the candidates that it should recognise and ``excluded``
@@ -19,7 +19,7 @@ MASKED = -1e30
 
 
 def rows(z: Tensor, normalize: bool) -> tuple[Tensor, Tensor]:
-    """Return z (N, D) as the loss sees it, and what each row was divided by, (N, 1)."""
+    """Return the rows z, (N, D), as the loss compares them, and their divisors, (N, 1)."""
     computed_in = torch.float64 if z.dtype == torch.float64 else torch.float32
     if not normalize:
         return z.to(computed_in), torch.ones(len(z), 1, dtype=torch.float64, device=z.device)
@@ -30,7 +30,7 @@ def rows(z: Tensor, normalize: bool) -> tuple[Tensor, Tensor]:
 
 
 def through_rows(grad: Tensor, unit: Tensor, norm: Tensor, normalize: bool) -> Tensor:
-    """Turn the gradient of what :func:`rows` returned into that of what it was given."""
+    """Return the gradient of what :func:`rows` was given, from that of what it returned."""
     if not normalize:
         return grad
     return (grad - unit * (unit * grad).sum(dim=1, keepdim=True)) / norm
@@ -43,7 +43,7 @@ def logits(similarity: Tensor, temperature: Tensor) -> Tensor:
 
 
 def same(ids: Tensor, others: Tensor) -> Tensor:
-    """Return where ids (R,) equal others (C,), as (R, C)."""
+    """Return a mask, (R, C), of where ids, (R,), equal others, (C,)."""
     return ids.unsqueeze(1) == others.unsqueeze(0)
 
 
@@ -91,7 +91,7 @@ def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Te
 
 
 def statistics(x: Tensor, positive: Tensor, excluded: Tensor, wanted: bool) -> Tensor:
-    """Return (2, rows): is the best candidate a positive?; entropy of the softmax. Or (2, 0)."""
+    """Return accuracy (0 or 1) and entropy of the softmax of each row, (2, rows); or (2, 0)."""
     if not wanted:
         return x.new_empty(2, 0)
     x = x.detach().masked_fill(excluded, MASKED)

@@ -49,7 +49,7 @@ def weighted_mean(average: Tensor, parameter: Tensor, decay: Tensor) -> Tensor:
 
 
 def places(x: Tensor) -> Tensor:
-    """Return where each element lies in memory after the first, in elements, of the shape of x."""
+    """Return the distance of each element of x from the first in memory, in elements."""
     e = torch.zeros((), dtype=torch.int64, device=x.device)
     for size, stride in zip(x.shape, x.stride(), strict=True):
         e = e.unsqueeze(-1) + torch.arange(size, device=x.device) * stride

@@ -21,7 +21,7 @@ def info_nce(
     symmetric: bool = False,
     stats: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss of each query, its log-sum-exp over the candidates, and statistics.
+    """Return loss, log-sum-exp over the candidates, and statistics of each query.
 
     The candidates are the positives of all queries, or its own and the negatives; but for its own
     positive none with its id. If symmetric, the N losses of the positives, which look for their

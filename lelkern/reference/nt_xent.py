@@ -18,7 +18,7 @@ def nt_xent(
     normalize: bool = True,
     stats: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of each of the 2N rows its loss, its log-sum-exp over the candidates, and statistics.
+    """Return loss, log-sum-exp over the candidates, and statistics of each of the 2N rows.
 
     The candidates are all rows but itself and, but for the positive, those with its id.
     """

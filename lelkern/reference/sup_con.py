@@ -18,7 +18,7 @@ def sup_con(
     normalize: bool = True,
     stats: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of each of the M rows its loss, its log-sum-exp over the candidates, and statistics.
+    """Return loss, log-sum-exp over the candidates, and statistics of each of the M rows.
 
     The candidates are all rows but itself and, but for those of its class, those with its id.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 import emulation
 import numpy as np
 import pytest
+from covering import covering
 
 SOURCE = Path(__file__).parent / "catalogue" / "broken.cpp"
 
@@ -55,9 +56,9 @@ def lines_at_fault(name):
     return {i + 1 for i, line in enumerate(lines) if line.endswith(f"// FAULT {name}")}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("order", emulation.ORDERS)
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    ("name", "order", "workers"), covering(list(FAULTS), emulation.ORDERS, [1, 2])
+)
 def test_names_the_fault(kernels, name, order, workers):
     x, out = np.zeros(64, np.float32), np.zeros(64, np.float32)
     blocks = 2 if name.startswith("block") else 1

@@ -3,12 +3,14 @@
 import csv
 import math
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import emulated_contrastive as emulated
 import emulation
 import pytest
 import torch
+from covering import covering
 from emulated_contrastive import Case
 from torch import Tensor
 
@@ -198,25 +200,32 @@ def temperature_of(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.tensor(value, dtype=dtype)
 
 
-@pytest.mark.parametrize("N", SIZES)
-@pytest.mark.parametrize("path", MAIN_PATHS)
-@pytest.mark.parametrize("op", OPS)
-def test_agrees_with_float64(op, path, N) -> None:
-    # Orders, temperatures and the detectors, which take most of the time, take turns: every N and D
-    # meet every order, every temperature, and on every path the detectors.
-    n, o, p = SIZES.index(N), OPS.index(op), MAIN_PATHS.index(path)
-    for k, D in enumerate(FEATURES):
-        case = draw(op, N, D, PATHS[path][0], k + n + o + p, ids=(k + n + o + p) % 2 == 0)
-        temperature = temperature_of(TEMPERATURES[(p + k // 2 + n) % 4])
-        order = emulation.ORDERS[(o + 2 * p + k + n // 2) % 4]
-        grad = upstream(case, k)
-        with emulation.settings(order=order, seed=k, checked=(k + n + o + p) % 4 == 0):
-            found, gradients = run(case, temperature, PATHS[path][1], grad)
-        check(case, temperature, path, found, gradients, grad)
+@pytest.mark.parametrize(
+    ("N", "D", "op", "path", "value", "order", "ids", "checked"),
+    covering(
+        SIZES,
+        FEATURES,
+        OPS,
+        MAIN_PATHS,
+        TEMPERATURES,
+        emulation.ORDERS,
+        [True, False],
+        [True, False],
+    ),
+)
+def test_agrees_with_float64(N, D, op, path, value, order, ids, checked) -> None:
+    case = draw(op, N, D, PATHS[path][0], N + D, ids=ids)
+    temperature, grad = temperature_of(value), upstream(case, D)
+    with emulation.settings(order=order, seed=D, checked=checked):
+        found, gradients = run(case, temperature, PATHS[path][1], grad)
+    check(case, temperature, path, found, gradients, grad)
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("op", OPS)
+# A kernel of its own for each path, with labels and without. (The last test's pairs are of all.)
+@pytest.mark.parametrize(
+    ("op", "path"),
+    [*(("sup_con", path) for path in PATHS), *zip(cycle(OPS[:-1]), PATHS, strict=False)],
+)
 def test_every_order_gives_the_same_bits(op, path) -> None:
     dtype, terms, _ = PATHS[path]
     # Two and three tiles of rows, in shares, and two and more chunks of features.
@@ -237,7 +246,8 @@ def test_every_barrier_is_needed(op, path) -> None:
     dtype, terms, _ = PATHS[path]
     # Several tiles, so that every buffer is used twice; and one chunk of features, where the second
     # product waits for its own copies, or several, where it finds them done.
-    cases = [draw(op, 150, D, dtype, 0) for D in (8, 140)]
+    N = 150 if op == "sup_con" else 75
+    cases = [draw(op, N, D, dtype, 0) for D in (8, 140)]
     if path == "float32":  # with all of the similarities, and with half of them
         cases += [case._replace(normalize=False) for case in cases]
 
@@ -274,9 +284,17 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
 SYMMETRIC = {"multiprocessors": 1}
 
 
-# Two to seven tiles of rows, and less than a slab of features, or three.
-@pytest.mark.parametrize(("N", "D"), [(65, 300), (130, 8), (130, 100), (192, 8), (200, 8)])
-@pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
+# Three to seven tiles of rows, and less than a slab of features, or three.
+@pytest.mark.parametrize(
+    ("op", "N", "D"),
+    [
+        ("nt_xent", 65, 300),
+        ("nt_xent", 192, 8),
+        ("nt_xent", 200, 8),
+        ("sup_con", 130, 100),
+        ("sup_con", 192, 8),
+    ],
+)
 def test_half_of_the_similarities_give_the_same_bits_in_every_order(op, N, D) -> None:
     case = draw(op, N, D, torch.float32, N + D, ids=True)
     grad, temperature = upstream(case, N + D), temperature_of(0.07)
@@ -355,9 +373,12 @@ def test_a_positive_that_equals_a_negative_is_not_the_best_candidate(path) -> No
         assert (emulated.forward(case, temperature_of(0.5), terms).stats[0] == 0).all()
 
 
-@pytest.mark.parametrize("path", MAIN_PATHS)
-@pytest.mark.parametrize("op", OPS)
-def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path) -> None:
+@pytest.mark.parametrize(
+    ("op", "path", "of"),
+    covering(OPS, MAIN_PATHS, [torch.float64, torch.float16, torch.bfloat16]),
+    ids=str,
+)
+def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path, of) -> None:
     dtype, terms, _ = PATHS[path]
     dense = draw(op, 21, 9, dtype, 3)
 
@@ -374,16 +395,13 @@ def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path)
         given=with_gaps(dense.given),
         normalize=False,
     )
-    for of in (torch.float64, torch.float16, torch.bfloat16):
-        temperature, grad = temperature_of(0.5, of), upstream(case, 4)
-        found, gradients = run(case, temperature, terms, grad)
-        # The gradient of the temperature is rounded to its type: 2^-9 at most.
-        wide = gradients._replace(temperature=gradients.temperature.double())
-        want = truth(in_double(case, PATHS[path][2]), temperature.double(), grad.double())[1][-1]
-        assert wide.temperature == pytest.approx(
-            want.item(), rel=2**-8, abs=0.02 * grad.sum().item()
-        )
-        check(case, temperature, path, found, wide._replace(temperature=want), grad)
+    temperature, grad = temperature_of(0.5, of), upstream(case, 4)
+    found, gradients = run(case, temperature, terms, grad)
+    # The gradient of the temperature is rounded to its type: 2^-9 at most.
+    wide = gradients._replace(temperature=gradients.temperature.double())
+    want = truth(in_double(case, PATHS[path][2]), temperature.double(), grad.double())[1][-1]
+    assert wide.temperature == pytest.approx(want.item(), rel=2**-8, abs=0.02 * grad.sum().item())
+    check(case, temperature, path, found, wide._replace(temperature=want), grad)
 
 
 @pytest.mark.parametrize("multiprocessors", [1, 3, 100])

@@ -7,6 +7,7 @@ import emulated_ema as emulated
 import emulation
 import pytest
 import torch
+from covering import covering
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -117,14 +118,17 @@ def pairs(
     return [*ema, draw((40, 3), ema_dtype, generator)], [*params, one.expand(40, 3)]
 
 
-@pytest.mark.parametrize("seed", [None, SEED], ids=["nearest", "stochastic"])
-@pytest.mark.parametrize("param_dtype", DTYPES)
-@pytest.mark.parametrize("ema_dtype", DTYPES)
-def test_same_bits_as_the_reference_in_every_type_and_layout(ema_dtype, param_dtype, seed) -> None:
+@pytest.mark.parametrize(
+    ("ema_dtype", "param_dtype", "order", "seed", "decay"),
+    covering(DTYPES, DTYPES, emulation.ORDERS, [None, SEED], [0.9, 0.3]),
+    ids=lambda value: "stochastic" if value is SEED else str(value),
+)
+def test_same_bits_as_the_reference_in_every_type_and_layout(
+    ema_dtype, param_dtype, order, seed, decay
+) -> None:
     turn = DTYPES.index(ema_dtype) + DTYPES.index(param_dtype)
-    order = emulation.ORDERS[turn % len(emulation.ORDERS)]
     with emulation.settings(order=order, seed=turn):
-        check(*pairs(ema_dtype, param_dtype, turn), [0.9, 0.3][turn % 2], seed)
+        check(*pairs(ema_dtype, param_dtype, turn), decay, seed)
 
 
 @pytest.mark.parametrize("seed", [None, SEED], ids=["nearest", "stochastic"])

@@ -13,7 +13,7 @@ sys.path.append(str(ROOT))  # last: what is installed is found first
 import setup_cuda  # noqa: E402
 
 ARCHITECTURES = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
-SOURCES = sorted((ROOT / "csrc" / "cuda").glob("*.cu"))
+SOURCES = sorted((ROOT / "csrc").glob("*/cuda/*.cu"))
 
 
 class Compiled(NamedTuple):
@@ -66,7 +66,7 @@ def _nvcc() -> Path:
 
 
 def _key(command: list[str], source: Path) -> str:
-    sources = [source, *sorted((ROOT / "csrc").glob("*/*.*"))]
+    sources = [source, *sorted((ROOT / "csrc").glob("*/*/*.*"))]
     content = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return "\n".join([*command, _run([command[0], "--version"]), content])
 

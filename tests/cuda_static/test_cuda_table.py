@@ -15,7 +15,8 @@ from cuda_table import (
     with_markdown,
 )
 
-pytestmark = pytest.mark.slow
+# In one process of those that share the tests: compiling takes minutes.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cuda_table")]
 
 
 @pytest.fixture(scope="module")

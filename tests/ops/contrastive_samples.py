@@ -249,9 +249,9 @@ def loops(sample: Sample, embeddings: dict[str, Tensor]) -> Expected:
     unit_rows = torch.tensor(units, dtype=torch.float64).view(len(rows), D)
     beta = 1 / sample.temperature
     losses, correct, entropy, loss_sensitivity = [], [], [], []
-    grad_units = torch.zeros(len(rows), D, dtype=torch.float64)
+    G = [[0.0] * len(rows) for _ in rows]  # the gradient of each similarity
     grad_temperature = grad_temperature_sensitivity = 0.0
-    weight = torch.zeros(len(rows), dtype=torch.float64)
+    weight = [0.0] * len(rows)
     size = unit_rows.norm(dim=1).max().item() ** 2 if len(rows) else 1.0
     for choice, g in zip(found, upstream(len(found)).tolist(), strict=True):
         i, positives = choice.query, set(choice.positives)
@@ -285,17 +285,18 @@ def loops(sample: Sample, embeddings: dict[str, Tensor]) -> Expected:
         loss_sensitivity.append(beta * size * (sum(abs(x) for x in w.values())))
         for k, x in w.items():
             x *= g * beta
-            grad_units[i] += x * unit_rows[k]
-            grad_units[k] += x * unit_rows[i]
+            G[i][k] += x
             weight[i] += abs(x)
             weight[k] += abs(x)
             grad_temperature -= x * s[k] * beta
             grad_temperature_sensitivity += abs(x) * beta * size
     inverse = torch.tensor([1 / n if n else 0.0 for n in norms], dtype=torch.float64).unsqueeze(1)
-    grads = grad_units
+    of_similarities = torch.tensor(G, dtype=torch.float64).view(len(rows), len(rows))
+    grads = grad_units = (of_similarities + of_similarities.T) @ unit_rows
     if normalize:
         grads = grads - (unit_rows * grad_units).sum(1, keepdim=True) * unit_rows
-    grad_weight = weight.unsqueeze(1) * inverse * math.sqrt(size)
+    weights = torch.tensor(weight, dtype=torch.float64).unsqueeze(1)
+    grad_weight = weights * inverse * math.sqrt(size)
     return Expected(
         torch.tensor(losses, dtype=torch.float64),
         grads * inverse,

@@ -1,8 +1,12 @@
+import contextlib
 import itertools
+import sys
+import threading
 
 import hypothesis.strategies as st
 import pytest
 import torch
+from covering import covering
 from ema_samples import (
     DTYPES,
     LAYOUTS,
@@ -44,8 +48,7 @@ def update_and_check(ema, params, decay):
     assert all(same_bits(x, y) for x, y in zip(params, parameters, strict=True))
 
 
-@pairs_of_dtypes
-@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize(("ema_dtype", "dtype", "decay"), covering(DTYPES, DTYPES, DECAYS), ids=str)
 def test_all_shapes_in_one_list(ema_dtype, dtype, decay, device):
     ema = [normals(*shape, seed=i).to(device, ema_dtype) for i, shape in enumerate(SHAPES)]
     params = [normals(*shape, seed=-1 - i).to(device, dtype) for i, shape in enumerate(SHAPES)]
@@ -218,6 +221,87 @@ def test_a_momentum_that_nobody_could_check_gives_nan(device):
         assert all(x.isnan().all() for x in ema)
 
 
+def moved(x):
+    x.data = x.data.clone()
+
+
+def of_another_dtype(x):
+    x.data = x.data.half()
+
+
+def in_inverse_order(x):
+    storage = torch.zeros(100, dtype=x.dtype, device=x.device)
+    x.data = storage[: x.numel()].view(*x.shape[::-1]).t()
+
+
+@pytest.mark.parametrize("of_averages", [True, False])
+@pytest.mark.parametrize("change", [moved, of_another_dtype, in_inverse_order])
+def test_a_tensor_is_what_it_is_now(change, of_averages, device):
+    ema = [normals(3, 4).to(device), normals(7, 2).to(device, torch.bfloat16)]
+    params = [torch.nn.Parameter(normals(*x.shape, seed=1).to(device)) for x in ema]
+    lelkern.ema_update_(ema, params, 0.5)
+    change((ema if of_averages else params)[0])
+    update_and_check(ema, [p.detach() for p in params], 0.75)
+
+
+def test_tensors_may_be_swapped(device):
+    ema, params = ([normals(5, seed=seed).to(device)] for seed in (0, 1))
+    for lists in (ema, params):
+        torch.utils.swap_tensors(lists[0], normals(5, seed=5).to(device))
+        update_and_check(ema, params, 0.75)
+
+
+def test_a_lazy_clone_keeps_its_values(device):
+    ema = [normals(4, 4).to(device)]
+    clone, values = torch._lazy_clone(ema[0]), ema[0].clone()
+    lelkern.ema_update_(ema, [normals(4, 4, seed=1).to(device)], 0.75)
+    assert torch.equal(clone, values)
+
+
+def test_a_view_of_the_negative(device):
+    x = normals(4, seed=1).to(device)
+    ema = [normals(4).to(device)]
+    update_and_check(ema, [x], 0.75)
+    update_and_check(ema, [x._neg_view()], 0.75)
+    with pytest.raises(RuntimeError, match="negation"):  # PyTorch's own word: it passes none on
+        lelkern.ema_update_([ema[0]._neg_view()], [x], 0.75)
+
+
+def test_a_list_that_is_shorter_than_it_says(device):
+    class First(list):
+        def __iter__(self):
+            return iter(self[:1])
+
+    ema, params = ([normals(5, seed=seed).to(device) for _ in range(2)] for seed in (0, 1))
+    lelkern.ema_update_(First(ema), First(params), 0)
+    assert torch.equal(ema[0], params[0])
+    assert not torch.equal(ema[1], params[1])
+
+
+def test_lists_may_change_in_another_thread(device):
+    ema, params = ([normals(5, seed=seed).to(device) for _ in range(3)] for seed in (0, 1))
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for lists in (ema, params):
+                lists.append(lists.pop())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(2000):
+            with contextlib.suppress(ValueError):  # of different lengths
+                lelkern.ema_update_(ema, params, 0.75)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    update_and_check(ema, params, 0.75)
+
+
 def zeros(*shape, **options):
     return torch.zeros(shape, **options)
 
@@ -258,6 +342,7 @@ WRONG_TYPES = [
     ("sparse", [zeros(2, 2)], [zeros(2, 2).to_sparse()], r"params\[0\] must be dense"),
     ("a number", [zeros(2), 3.0], [zeros(2)] * 2, r"ema\[1\] must be a tensor, got float"),
     ("no tensor first", ["x"], [zeros(2)], r"ema\[0\] must be a tensor, got str"),
+    ("no parameter", [zeros(2)], [None], r"params\[0\] must be a tensor, got NoneType"),
 ]  # fmt: skip
 WRONG = [(ValueError, *w) for w in WRONG_VALUES] + [(TypeError, *w) for w in WRONG_TYPES]
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from ema_samples import DTYPES, check, clones, normals, reversed_dimensions, tensor
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import lelkern
 
@@ -28,7 +29,7 @@ def test_opcheck(stochastic, as_tensor, device):
 
 @pytest.mark.slow
 def test_a_compiled_momentum_may_change(device):
-    step = torch.compile(lelkern.ema_update_, fullgraph=True)
+    step = torch.compile(lelkern.ema_update_, fullgraph=True, backend="aot_eager")
     ema, params = sample(device)
     want = clones(ema)
     for i, decay in enumerate((0.5, 0.9, 0.99, 0.0)):
@@ -53,7 +54,7 @@ def test_compiled_with_a_number_and_stochastic_rounding(device):
 
 @pytest.mark.slow
 def test_compiled_with_wrong_lists(device):
-    @torch.compile(fullgraph=True)
+    @torch.compile(fullgraph=True, backend="aot_eager")
     def step(ema, params):
         lelkern.ema_update_(ema, params, 0.75)
 
@@ -68,6 +69,54 @@ def test_autograd_sees_that_averages_change(device):
     lelkern.ema_update_([weight], [torch.zeros(3, device=device)], 0.5)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_autograd_sees_no_update_that_is_refused(device):
+    weight = torch.ones(3, device=device)
+    x = torch.ones(3, device=device, requires_grad=True)
+    loss = (weight * x).sum()
+    with pytest.raises(ValueError, match="must have the same length"):
+        lelkern.ema_update_([weight], [], 0.5)
+    loss.backward()
+    assert torch.equal(x.grad, weight)
+
+
+def test_subclasses_are_told_of_updates(device):
+    class Told(torch.Tensor):
+        functions = ()
+
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            cls.functions += (str(function),)
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    parameter = torch.ones(4, device=device).as_subclass(Told)
+    lelkern.ema_update_([torch.zeros(4, device=device)], [parameter], 0.5)
+    assert "lelkern.ema_update_" in Told.functions
+
+
+def test_what_watches_ops_sees_updates(device):
+    class Seen(TorchDispatchMode):
+        ops = ()
+
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            self.ops += (str(op),)
+            return op(*args, **(kwargs or {}))
+
+    ema, params = sample(device)
+    with Seen() as seen, torch.profiler.profile() as profile:
+        lelkern.ema_update_(ema, params, 0.5)
+    assert "lelkern.ema_update_.default" in seen.ops
+    assert "lelkern::ema_update_" in {event.key for event in profile.key_averages()}
+
+
+def test_autocast_sees_that_averages_change(device):
+    layer = nn.Linear(4, 4, bias=False).to(device)
+    x = torch.randn(2, 4, device=device)
+    with torch.autocast(device, torch.bfloat16):
+        before = layer(x)  # after which autocast keeps the weight in bfloat16
+        lelkern.ema_update_([layer.weight], [2 * layer.weight.detach()], 0.0)
+        assert torch.equal(layer(x), 2 * before)
 
 
 def test_averages_may_be_parameters(device):

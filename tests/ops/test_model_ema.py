@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import gc
 import io
@@ -189,6 +190,38 @@ def test_swap_puts_the_average_in_and_back_whatever_happens(device):
             pass
         assert torch.equal(model[0].weight, ema.module[0].weight)
     check_back()
+
+
+def test_swap_inside_an_autocast_region(device):
+    model = nn.Linear(8, 8, bias=False).to(device)
+    ema = ModelEMA(model, 0.5)
+    train(model)
+    x = torch.randn(2, 8, device=device)
+    outputs = []
+    for swap in (contextlib.nullcontext, ema.swap):
+        with torch.autocast(device, torch.bfloat16), swap():
+            outputs.append(model(x))  # each in a region of its own
+    raw, averaged = outputs
+    assert not torch.equal(raw, averaged)
+    with torch.autocast(device, torch.bfloat16):
+        assert torch.equal(model(x), raw)
+        with ema.swap():
+            assert torch.equal(model(x), averaged)
+        assert torch.equal(model(x), raw)
+
+
+@pytest.mark.parametrize("needs_grad", [False, True])
+def test_updates_inside_an_autocast_region(needs_grad, device):
+    model = nn.Linear(8, 8, bias=False).to(device)
+    ema = ModelEMA(model, 0.0)
+    ema.module.requires_grad_(needs_grad)  # autocast keeps casts of what does
+    x = torch.randn(2, 8, device=device)
+    with torch.autocast(device, torch.bfloat16):
+        before = ema(x)
+        with torch.no_grad():
+            model.weight.mul_(2)
+        ema.update(model)
+        assert torch.equal(ema(x), 2 * before)
 
 
 def test_swap_needs_a_model():

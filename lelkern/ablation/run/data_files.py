@@ -45,6 +45,8 @@ class DataFiles:
         except DataError:
             data = self.source.load()
             self._write(data)
+        for config in dict.fromkeys(trial.data for trial in trials):
+            check_budget(data, config)
         labels = data.labels()
         for trial in trials:
             check_budget(data, trial.data)

@@ -279,6 +279,11 @@ def _check_names(
                 f"{path}: {where}: no metric {name!r} that every arm's method reports; "
                 f"{nearest(name, metrics)}"
             )
+    for i, claim in enumerate(study.claim):
+        try:
+            claim.check_metrics(metrics, study.metric)
+        except ValueError as error:
+            raise ConfigError(f"{path}: claim.{i}: {error}") from None
     axes = [axis.key for axis in study.axes()]
     for i, plot in enumerate(study.plot):
         if plot.x is not None and plot.x not in (*axes, *metrics, *curves):
@@ -291,11 +296,6 @@ def _check_names(
 def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
     yield "metric", study.metric
     yield from (("metrics", name) for name in study.metrics)
-    for i, claim in enumerate(study.claim):
-        for field in ("metric", "over_metric"):
-            name = getattr(claim, field, None)
-            if name is not None:
-                yield f"claim.{i}.{field}", name
     for i, plot in enumerate(study.plot):
         if plot.y is not None:
             yield f"plot.{i}.y", plot.y

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from lelkern.ablation.judge import judge
 from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.judge.sample import Sample
-from lelkern.ablation.judge.verdict import decide
+from lelkern.ablation.judge.verdict import decide, judge
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.study import Study
 from lelkern.methods.metric import Metric

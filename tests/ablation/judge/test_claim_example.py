@@ -9,8 +9,8 @@ from pydantic import Field, TypeAdapter
 from scipy import stats
 from simulated_results import METRICS, factor, make, noisy, results
 
-from lelkern.ablation.judge import judge
 from lelkern.ablation.judge.claims import AnyClaim
+from lelkern.ablation.judge.verdict import judge
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "tests" / "examples" / "claim.py"

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -59,6 +59,7 @@ def test_two_one_sided_tests_keep_their_level_at_the_margin():
 # --- Page's test ----------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(3, 6), st.integers(1, 3), st.integers(2, 5), st.integers(0, 10**6))
 def test_page_is_that_of_scipy(levels, rows, seeds, rng):
     values = np.random.default_rng(rng).normal(size=(seeds, rows, levels))
@@ -66,6 +67,7 @@ def test_page_is_that_of_scipy(levels, rows, seeds, rng):
     assert page_trend(values).p_value == pytest.approx(expected.pvalue)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 9), st.integers(2, 5), st.integers(0, 10**6))
 def test_page_with_ties_or_many_levels_is_that_of_scipy(levels, seeds, rng):
     values = np.random.default_rng(rng).integers(3, size=(seeds, 1, levels)) / 10
@@ -97,6 +99,7 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_lies_between_no_correction_and_bonferronis(p):
     adjusted = holm(p)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -24,6 +24,7 @@ def test_interval_of_a_worked_example():
     assert e.half_width == pytest.approx(2.7764451 * math.sqrt(2.5 / 5), rel=1e-7)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=8))
 def test_interval_is_that_of_scipy(values):
     e = estimate(values)

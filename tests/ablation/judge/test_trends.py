@@ -6,9 +6,11 @@ import re
 import numpy as np
 import pytest
 from scipy import stats
-from simulated_results import factor, make, noisy, verdict, verdicts
+from simulated_results import METRICS, factor, make, noisy, verdict, verdicts
 
 from lelkern.ablation.judge.evidence import ALPHA, holm, paired
+from lelkern.ablation.judge.outlook import look_ahead
+from lelkern.ablation.judge.statement import differences
 from lelkern.config import ConfigError
 
 TEMPERATURES = [0.005, 0.015, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0]
@@ -155,7 +157,10 @@ def test_a_turn_that_two_seeds_cannot_show_leaves_the_trend_open():
     assert found.outcome == "inconclusive"
     assert "but accuracy worsens from alpha 0.99 to 0.9999 (-" in found.reason
     assert "after Holm's correction) leaves it open" in found.reason
-    assert found.more_seeds.estimate >= 1
+    (fall,) = differences(["it falls"], steady[:, 3][None], steady[:, 5][None], METRICS["accuracy"])
+    # At the level of Holm's first step: 15 pairs and the opposite trend.
+    assert found.more_seeds == look_ahead([fall], 2, ALPHA / 16)[0]
+    assert found.more_seeds != look_ahead([fall], 2)[0]
 
 
 def test_a_plateau_is_no_turn():

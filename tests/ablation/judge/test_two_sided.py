@@ -163,6 +163,14 @@ def test_a_gap_that_shrinks():
     assert "goes from +" in shrinks.reason
 
 
+def test_a_gap_in_a_loss_is_written_as_an_advantage():
+    s = study({"shape": "gap-shrinks", **SIDES}, seeds=4, metric="loss")
+    found = verdict(s, table([0.2, 0.3, 0.38], [0.5, 0.5, 0.4]))
+    assert found.outcome == "supported"
+    assert "the gap of new over old shrinks with labels_per_class (4 to 100) (-0.2" in found.reason
+    assert "goes from +0.2" in found.reason or "goes from +0.3" in found.reason
+
+
 def test_a_gap_that_shrinks_and_grows_again_does_not_shrink():
     found = verdict(
         study({"shape": "gap-shrinks", **SIDES}, seeds=5),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_results import METRICS, factor, make, noisy, results, verdict, verdicts
 
-from lelkern.ablation.judge import judge
+from lelkern.ablation.judge.verdict import judge
 from lelkern.ablation.results import Results, Row
 
 ORDER = make(

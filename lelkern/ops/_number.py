@@ -1,0 +1,36 @@
+"""Numbers that the ops take, such as temperatures: a float, or a tensor in its place."""
+
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+
+def number_or_tensor(name: str, value: object) -> float | Tensor:
+    """Return a tensor as it is, and any other number, NumPy's among them, as a float or int.
+
+    Inside ``torch.compile``, where NumPy's numbers are arrays that nobody can look at, they become
+    tensors.
+
+    Raises:
+        TypeError: the value is neither; the error calls it ``name``.
+    """
+    if isinstance(value, Tensor | float | int):
+        return value
+    if torch.compiler.is_compiling():
+        return torch.as_tensor(value, dtype=torch.float64)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
+
+
+def tensor_of(number: float, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a number as a tensor without dimensions, which an op can take.
+
+    So that what ``torch.compile`` makes of it serves every number: PyTorch follows a Python number
+    through arithmetic with tensors only. What fills a tensor with it, and an op that has it as an
+    argument, is compiled again for every value, or keeps an earlier one (seen with PyTorch 2.14).
+    """
+    if torch.compiler.is_compiling():
+        return torch.zeros((), dtype=dtype, device=device) + number
+    return torch.full((), number, dtype=dtype, device=device)
