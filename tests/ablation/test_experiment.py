@@ -63,6 +63,13 @@ def test_an_arm_wins_over_the_base_and_what_is_given_over_both(ready):
     assert (given.trials[0].config.steps, given.trials[0].config.pause) == (5, 0.5)
 
 
+def test_a_baseline_stays_what_it_is_called(ready):
+    own = ("set = { level = 9.0 }", "set = { level = 9.0, steps = 0 }")
+    experiment = ready(own, settings={"steps": 7})
+    assert {t.config.steps for t in experiment.trials} == {7}
+    assert {t.config.steps for t in experiment.baselines[1:]} == {0}
+
+
 def test_a_label_budget_as_a_factor(ready):
     experiment = ready(
         (LEVEL, 'key = "data.labels_per_class"'), (VALUES, "values = [1, 2, 4]"), (QUICK, "")

@@ -101,8 +101,8 @@ def prepare(
         name_or_file: a shipped study's name or the path of a TOML file.
         quick: run its short form.
         seeds: number of seeds instead of the study's own.
-        settings: nested configuration values that replace the study's, in every arm and baseline
-            whose method has them.
+        settings: nested configuration values that replace those of the study's ``base``, for every
+            arm and baseline whose method has them and that does not set them itself.
         data: name or path of the data instead of the study's.
         data_root: where a named data set's files lie.
         download: fetch a named data set if it is missing.
@@ -228,7 +228,8 @@ class _Recipes:
         given = _of(config, self._given)
         config.parse(merge(base, given), "--set")
         own = {k: v for k, v in own.items() if (k in _Shared.model_fields) == (config is _Shared)}
-        return config.parse(merge(base, own, given), f"{self._path}: arm {label!r}")
+        # An arm's own come last: what --set says of the rest leaves a baseline what it is called.
+        return config.parse(merge(base, given, own), f"{self._path}: arm {label!r}")
 
 
 def _of(config: type[Config], settings: Mapping[str, Any]) -> dict[str, Any]:
