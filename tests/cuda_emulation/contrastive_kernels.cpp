@@ -1,10 +1,11 @@
-// The host functions of csrc/cuda/contrastive.h for Python, over the kernels of contrastive.cu.
+// The host functions of csrc/contrastive/cuda/contrastive.h for Python, over the kernels of
+// contrastive.cu.
 
-#include "cuda/contrastive.cu"
+#include "contrastive/cuda/contrastive.cu"
 
 #include "cuda_emulation_export.h"
 
-namespace lelkern::cuda {
+namespace lelkern::contrastive::cuda {
 namespace {
 
 using Bytes = void;  // numbers of the type of the element
@@ -92,4 +93,4 @@ LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);
 LELKERN_EXPORT(backward, emulated_backward);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::contrastive::cuda

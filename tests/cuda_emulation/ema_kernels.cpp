@@ -1,12 +1,12 @@
-// The host function of csrc/cuda/ema.h for Python, over the kernel of ema.cu.
+// The host function of csrc/ema/cuda/ema.h for Python, over the kernel of ema.cu.
 
-#include "cuda/ema.cu"
+#include "ema/cuda/ema.cu"
 
 #include <vector>
 
 #include "cuda_emulation_export.h"
 
-namespace lelkern::cuda {
+namespace lelkern::ema::cuda {
 namespace {
 
 // All tensors lie in `memory`. A pair is six numbers: the byte where the average begins, and the
@@ -15,20 +15,22 @@ int64_t emulated_update(void* memory, const int64_t* pairs, int64_t count,
                         const int64_t* dimensions, double decay, const void* decay_tensor,
                         int decay_element, const int64_t* seed, bool large_parameters) {
     constexpr int pair_numbers = 6;
-    std::vector<ema::Dimension> places;
-    std::vector<EmaPair> unpacked;
+    std::vector<ListDimension<kPair>> places;
+    std::vector<KernelEntry<kPair>> unpacked;
     int64_t all = 0;
     for (int64_t i = 0; i < count; ++i) all += pairs[i * pair_numbers + 5];
     for (int64_t d = 0; d < all; ++d) {
-        places.push_back({dimensions[3 * d], dimensions[3 * d + 1], dimensions[3 * d + 2]});
+        places.push_back({dimensions[3 * d], {dimensions[3 * d + 1], dimensions[3 * d + 2]}});
     }
-    const ema::Dimension* next = places.data();
+    const ListDimension<kPair>* next = places.data();
     for (int64_t i = 0; i < count; ++i) {
         const int64_t* pair = pairs + i * pair_numbers;
-        unpacked.push_back({static_cast<char*>(memory) + pair[0],
-                            static_cast<char*>(memory) + pair[1], static_cast<Element>(pair[2]),
-                            static_cast<Element>(pair[3]), pair[4], next,
-                            static_cast<int>(pair[5])});
+        unpacked.push_back(
+            {{static_cast<char*>(memory) + pair[0], static_cast<char*>(memory) + pair[1]},
+             {static_cast<Element>(pair[2]), static_cast<Element>(pair[3])},
+             pair[4],
+             next,
+             static_cast<int>(pair[5])});
         next += pair[5];
     }
     return update_averages({unpacked.data(), count, decay, decay_tensor,
@@ -37,12 +39,13 @@ int64_t emulated_update(void* memory, const int64_t* pairs, int64_t count,
 }
 
 int64_t pairs_of_a_launch(bool large) {
-    return (large ? kLargeEmaWords : kSmallEmaWords) / kRowWords;
+    return (large ? kLargeTableWords : kSmallTableWords) / TableRow<kPair>::words;
 }
 
 int64_t bytes_of_parameters(bool large) {
-    return (large ? sizeof(EmaTable<kLargeEmaWords>) : sizeof(EmaTable<kSmallEmaWords>)) +
-           sizeof(EmaDecay) + sizeof(int64_t*);
+    return (large ? sizeof(LaunchTable<kPair, kLargeTableWords>)
+                  : sizeof(LaunchTable<kPair, kSmallTableWords>)) +
+           sizeof(Decay) + sizeof(int64_t*);
 }
 
 }  // namespace
@@ -51,4 +54,4 @@ LELKERN_EXPORT(update, emulated_update);
 LELKERN_EXPORT(pairs_of_a_launch, pairs_of_a_launch);
 LELKERN_EXPORT(bytes_of_parameters, bytes_of_parameters);
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern::ema::cuda

@@ -1,5 +1,5 @@
 // Kernels of which it is known what the compiler has to make of them.
-#include "cuda/instructions.cuh"
+#include "shared/cuda/instructions.cuh"
 
 namespace toy {
 
@@ -30,9 +30,9 @@ __global__ void __launch_bounds__(32) indexing(const int* at, float* to, int ste
 
 __global__ void __launch_bounds__(32) loads(const float* from, const float4* wide, float* to) {
     __shared__ float4 copied[32];
-    lelkern::cuda::cp_async_16(&copied[threadIdx.x], &wide[threadIdx.x]);
-    lelkern::cuda::cp_async_commit();
-    lelkern::cuda::cp_async_wait<0>();
+    lelkern::cp_async_16(&copied[threadIdx.x], &wide[threadIdx.x]);
+    lelkern::cp_async_commit();
+    lelkern::cp_async_wait<0>();
     const float4 x = wide[threadIdx.x + 32];
     to[threadIdx.x] = from[threadIdx.x] + x.x + x.y + x.z + x.w + copied[threadIdx.x].x;
 }
@@ -42,10 +42,10 @@ template <typename T>
 __global__ void __launch_bounds__(32) multiply_mma(const uint32_t* from, float* to, int steps) {
     const uint32_t a[4] = {from[0], from[1], from[2], from[3]}, b[2] = {from[4], from[5]};
     float c[4] = {};
-    lelkern::cuda::mma_16816(c, a, b, T());
-    lelkern::cuda::mma_16816(c, a, b, T());
+    lelkern::mma_16816(c, a, b, T());
+    lelkern::mma_16816(c, a, b, T());
 #pragma unroll 1
-    for (int step = 0; step < steps; ++step) lelkern::cuda::mma_16816(c, a, b, T());
+    for (int step = 0; step < steps; ++step) lelkern::mma_16816(c, a, b, T());
     to[threadIdx.x] = c[0] + c[1] + c[2] + c[3];
 }
 

@@ -2,8 +2,8 @@
 // comment FAULT and the kernel's name, so that tests find it.
 #include <cstdint>
 
-#include "cuda/instructions.cuh"
 #include "cuda_emulation_export.h"
+#include "shared/cuda/instructions.cuh"
 
 namespace {
 
@@ -177,8 +177,8 @@ __global__ void shuffles_at_two_lines(const float* in, float* out) {
 
 __global__ void copy_not_waited_for(const float* in, float* out) {
     __shared__ __align__(16) float row[4 * kThreads];
-    lelkern::cuda::cp_async_16(row + 4 * threadIdx.x, in);
-    lelkern::cuda::cp_async_commit();
+    lelkern::cp_async_16(row + 4 * threadIdx.x, in);
+    lelkern::cp_async_commit();
     out[threadIdx.x] = row[4 * threadIdx.x];  // FAULT copy_not_waited_for
 }
 
@@ -186,10 +186,10 @@ __global__ void copy_not_waited_for(const float* in, float* out) {
 __global__ void copy_waits_for_too_little(const float* in, float* out) {
     __shared__ __align__(16) float row[2][4 * kThreads];
     for (int i = 0; i < 2; ++i) {
-        lelkern::cuda::cp_async_16(row[i] + 4 * threadIdx.x, in);
-        lelkern::cuda::cp_async_commit();
+        lelkern::cp_async_16(row[i] + 4 * threadIdx.x, in);
+        lelkern::cp_async_commit();
     }
-    lelkern::cuda::cp_async_wait<1>();
+    lelkern::cp_async_wait<1>();
     out[threadIdx.x] =
         row[0][4 * threadIdx.x] + row[1][4 * threadIdx.x];  // FAULT copy_waits_for_too_little
 }
@@ -197,16 +197,16 @@ __global__ void copy_waits_for_too_little(const float* in, float* out) {
 // What a thread waited for, others see after a barrier only.
 __global__ void copy_without_barrier(const float* in, float* out) {
     __shared__ __align__(16) float row[4 * kThreads];
-    lelkern::cuda::cp_async_16(row + 4 * threadIdx.x, in);
-    lelkern::cuda::cp_async_commit();
-    lelkern::cuda::cp_async_wait<0>();
+    lelkern::cp_async_16(row + 4 * threadIdx.x, in);
+    lelkern::cp_async_commit();
+    lelkern::cp_async_wait<0>();
     out[threadIdx.x] = row[(4 * threadIdx.x + 4) % (4 * kThreads)];  // FAULT copy_without_barrier
 }
 
 __global__ void copy_misaligned(const float* in, float* out) {
     __shared__ __align__(16) float row[4 * kThreads];
     const float* const from = in + threadIdx.x % 4;
-    lelkern::cuda::cp_async_16(row + 4 * threadIdx.x, from);  // FAULT copy_misaligned
+    lelkern::cp_async_16(row + 4 * threadIdx.x, from);  // FAULT copy_misaligned
     out[threadIdx.x] = in[threadIdx.x];
 }
 
@@ -221,7 +221,7 @@ __global__ void mma_in_half_a_warp(const float* in, float* out) {
     float c[4] = {in[threadIdx.x], 0, 0, 0};
     const uint32_t a[4] = {}, b[2] = {};
     if (threadIdx.x < 16) {
-        lelkern::cuda::mma_16816(c, a, b, __nv_bfloat16());  // FAULT mma_in_half_a_warp
+        lelkern::mma_16816(c, a, b, __nv_bfloat16());  // FAULT mma_in_half_a_warp
     }
     out[threadIdx.x] = c[0];
 }
@@ -231,7 +231,7 @@ __global__ void ldmatrix_without_syncwarp(const float* in, float* out) {
     __shared__ __align__(16) float rows[kThreads][4];
     for (int i = 0; i < 4; ++i) rows[threadIdx.x][i] = in[threadIdx.x];
     uint32_t pairs[4];
-    lelkern::cuda::ldmatrix_x4(pairs, rows[threadIdx.x]);  // FAULT ldmatrix_without_syncwarp
+    lelkern::ldmatrix_x4(pairs, rows[threadIdx.x]);  // FAULT ldmatrix_without_syncwarp
     out[threadIdx.x] = static_cast<float>(pairs[0]);
 }
 

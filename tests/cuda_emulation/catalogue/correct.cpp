@@ -1,8 +1,8 @@
 // Kernels without a fault: no detector may say anything about them, in any order.
 #include <cstdint>
 
-#include "cuda/instructions.cuh"
 #include "cuda_emulation_export.h"
+#include "shared/cuda/instructions.cuh"
 
 namespace {
 
@@ -220,8 +220,8 @@ __global__ void multiply(const T* a, const T* b, float* c, int n, int k) {
         const int row = thread / 2 % 32, column = thread % 2 * 8;
         const T* const source =
             thread < 64 ? a + (first_row + row) * k : b + (first_column + row) * k;
-        lelkern::cuda::cp_async_16(&tile[stage][thread / 64][row][column], source + from + column);
-        lelkern::cuda::cp_async_commit();
+        lelkern::cp_async_16(&tile[stage][thread / 64][row][column], source + from + column);
+        lelkern::cp_async_commit();
     };
 
     float sums[2][4] = {};
@@ -229,18 +229,18 @@ __global__ void multiply(const T* a, const T* b, float* c, int n, int k) {
     for (int from = 0, stage = 0; from < k; from += 16, stage ^= 1) {
         if (from + 16 < k) {
             load(stage ^ 1, from + 16);
-            lelkern::cuda::cp_async_wait<1>();
+            lelkern::cp_async_wait<1>();
         } else {
-            lelkern::cuda::cp_async_wait<0>();
+            lelkern::cp_async_wait<0>();
         }
         __syncthreads();
         uint32_t left[4], right[4];
         const int row = lane % 8 + lane / 8 % 2 * 8, column = lane / 16 * 8;
-        lelkern::cuda::ldmatrix_x4(left, &tile[stage][0][warp_row + row][column]);
-        lelkern::cuda::ldmatrix_x4(right, &tile[stage][1][warp_column + row][column]);
+        lelkern::ldmatrix_x4(left, &tile[stage][0][warp_row + row][column]);
+        lelkern::ldmatrix_x4(right, &tile[stage][1][warp_column + row][column]);
         for (int i = 0; i < 2; ++i) {
             const uint32_t half[2] = {right[i], right[i + 2]};
-            lelkern::cuda::mma_16816(sums[i], left, half, T());
+            lelkern::mma_16816(sums[i], left, half, T());
         }
         __syncthreads();
     }
@@ -265,7 +265,7 @@ __global__ void transpose_matrices(const __half* in, __half* out) {
     for (int i = 0; i < 8; ++i) rows[threadIdx.x][i] = in[8 * threadIdx.x + i];
     __syncwarp();
     uint32_t pairs[4];
-    lelkern::cuda::ldmatrix_x4_transposed(pairs, rows[threadIdx.x]);
+    lelkern::ldmatrix_x4_transposed(pairs, rows[threadIdx.x]);
     for (int m = 0; m < 4; ++m) {
         const int at = 64 * m + 8 * (threadIdx.x / 4) + 2 * (threadIdx.x % 4);
         reinterpret_cast<uint32_t*>(out)[at / 2] = pairs[m];

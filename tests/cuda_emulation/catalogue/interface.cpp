@@ -1,8 +1,8 @@
 // Functions that show what Python can pass, and what becomes of it.
 #include <cstdint>
 
-#include "cuda/device.cuh"
 #include "cuda_emulation_export.h"
+#include "shared/cuda/device.cuh"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// Instructions of sm_80 and later: see csrc/cuda/instructions.cuh for what they do.
+// Instructions of sm_80 and later: see csrc/shared/cuda/instructions.cuh for what they do.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ void mma_16816(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Si
 
 }  // namespace lelkern::emulation
 
-namespace lelkern::cuda {
+namespace lelkern {
 
 inline void cp_async_16(void* to, const void* from) { emulation::cp_async_16(to, from); }
 
@@ -51,4 +51,4 @@ inline void mma_16816(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)
     emulation::mma_16816<__half>(c, a, b, {file, line});
 }
 
-}  // namespace lelkern::cuda
+}  // namespace lelkern

@@ -1,0 +1,286 @@
+// Gradients of the losses.
+//
+// With P_ij = exp(beta s_ij - log_sum_exp_i) the gradient with respect to similarity ij is
+//     G_ij = g_i P_ij - g_i [j is the positive of i]   (+ the same with i and j exchanged)
+// times beta, over the sides that have losses. The gradient of a still row is the sum of G_ij times
+// the moving rows, which one block of threads gathers: no atomics, and always the same bits.
+#pragma once
+
+#include "contrastive/cuda/contrastive_fixed_point.cuh"
+#include "contrastive/cuda/contrastive_forward.cuh"
+
+namespace lelkern::contrastive::cuda {
+
+// What backward knows of every row of a side that has losses: (fields, padded).
+template <typename T>
+struct Weights {
+    T* fields = nullptr;  // no losses
+    int padded = 0;
+
+    static constexpr int count = 6;
+
+    __host__ __device__ explicit operator bool() const { return fields != nullptr; }
+    // P_ij = exp(beta (s_ij - peak_i) - rest_i), where beta peak_i + rest_i = log_sum_exp_i: a
+    // difference of near numbers is exact, and the large product is never rounded.
+    __device__ T& upstream(int i) const { return fields[i]; }
+    __device__ T& peak(int i) const { return fields[padded + i]; }
+    __device__ T& rest(int i) const { return fields[2 * padded + i]; }  // in units of ln 2
+    // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1.
+    __device__ T& missing(int i) const { return fields[3 * padded + i]; }
+    // Towards positives by label G_ij has `for_positives` in the place of upstream, and is less by
+    // `share`: g_i over their number or, of a single one, nothing and all that is missing.
+    __device__ T& for_positives(int i) const { return fields[4 * padded + i]; }
+    __device__ T& share(int i) const { return fields[5 * padded + i]; }
+};
+
+constexpr int kScaleThreads = 256;
+
+// Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
+// gradients are then at most 2^12, and weights below 2^14, where float16 still holds 2^-38 of it.
+// log_sum_exp and factors (see contrastive_prepare): for fixed point, which has no nan, or null; if
+// one of either is nan, or a gradient is no finite number, the scale is nan. (A row that is nan and
+// no candidate of any other is so only in its factor.)
+__global__ void __launch_bounds__(kScaleThreads)
+    contrastive_scale(const float* grad, int64_t grad_stride, const double* log_sum_exp,
+                      const double* factors, int count, float* scale) {
+    __shared__ float largest[kScaleThreads];
+    float own = 0;
+    for (int i = threadIdx.x; i < count; i += kScaleThreads) {
+        const float size = fabsf(grad[i * grad_stride]);
+        own = larger(own, size);
+        const bool is_nan =
+            std::isnan(size) ||
+            (log_sum_exp != nullptr && (std::isnan(log_sum_exp[i]) || std::isnan(factors[i])));
+        if (is_nan) own = INFINITY;
+    }
+    largest[threadIdx.x] = own;
+    __syncthreads();
+    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
+        if (static_cast<int>(threadIdx.x) < threads) {
+            largest[threadIdx.x] = larger(largest[threadIdx.x], largest[threadIdx.x + threads]);
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) {
+        const float most = largest[0];
+        // At most 2^126: finite for the tiniest gradients.
+        const bool usual = most > 0 && std::isfinite(most);
+        *scale = usual ? exp2f(-larger(-126.0f, ceilf(log2f(most) - 12))) : 1;
+        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = nanf("");
+    }
+}
+
+// Of the losses from number `first` on. counts: of positives by label, or null; scale: or null.
+template <typename T>
+__global__ void __launch_bounds__(kFinishThreads)
+    contrastive_weights(const T* grad, int64_t grad_stride, const T* losses,
+                        const double* log_sum_exp, const int* counts, int first, int count,
+                        const T* scale, const void* temperature, Element element, Weights<T> to) {
+    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    if (i >= to.padded) return;
+    to.upstream(i) = to.peak(i) = to.missing(i) = to.for_positives(i) = to.share(i) = 0;
+    to.rest(i) = -static_cast<T>(kLowest);  // exponentials are 0
+    const int positives = counts != nullptr && i < count ? counts[i] : 1;
+    if (i >= count || positives == 0) return;  // its loss is 0 whatever its similarities
+    const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
+    const double g = static_cast<double>(grad[(first + i) * grad_stride]) * (scale ? *scale : T(1));
+    const double lse = log_sum_exp[first + i];
+    to.upstream(i) = static_cast<T>(g);
+    to.peak(i) = static_cast<T>(lse / beta);
+    to.rest(i) = static_cast<T>((lse - beta * static_cast<double>(to.peak(i))) / kLn2);
+    const T missing = static_cast<T>(-g * expm1(-static_cast<double>(losses[first + i])));
+    to.missing(i) = missing;
+    to.for_positives(i) = positives == 1 ? T(0) : static_cast<T>(g);
+    to.share(i) = positives == 1 ? missing : static_cast<T>(g / positives);
+}
+
+// What the losses of one side, whose row is k, add to G_ij.
+template <typename T>
+__device__ T weight(const Weights<T>& side, int k, T s, T scale, bool labelled_positive) {
+    const T p = exp2_of((s - side.peak(k)) * scale - side.rest(k));
+    return labelled_positive ? side.for_positives(k) * p - side.share(k) : side.upstream(k) * p;
+}
+
+// G_ij, where s_ij = s.
+template <bool labelled, typename T, typename Word>
+__device__ T gradient_of(const Pass<Word>& pass, const Weights<T>& still, const Weights<T>& moving,
+                         int i, int j, T s, T scale) {
+    const Role role = role_of<labelled>(pass, i, j);
+    const bool positive = role == Role::positive;
+    T g = 0;
+    if (positive && !labelled) {
+        if (still) g -= still.missing(i);
+        if (moving) g -= moving.missing(j);
+    } else if (role != Role::none) {
+        if (still) g += weight(still, i, s, scale, positive);
+        if (moving) g += weight(moving, j, s, scale, positive);
+    }
+    return g;
+}
+
+template <typename Tile>
+constexpr int kBackwardShared =
+    Stages::bytes + Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+
+// Block (x, y, z) adds G_ij times features [z, z + 1) Tile::features of the y-th share of the
+// moving rows for 64 still rows. out: (splits, padded, stride).
+template <typename Tile, bool labelled>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
+    contrastive_backward(Pass<typename Tile::Word> pass, Weights<typename Tile::Number> still,
+                         Weights<typename Tile::Number> moving, typename Tile::Number* out) {
+    using T = typename Tile::Number;
+    using Word = typename Tile::Word;
+    using TileSlab = Slab<Word, Tile::features>;
+    LELKERN_DYNAMIC_SHARED(char, memory);
+    const TileSlab slab{memory + Stages::bytes};
+    char* const scratch = slab.memory + TileSlab::bytes;
+    const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
+    const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
+    typename Tile::Product product;
+    if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
+    const auto start = [&](int j0) {
+        slab.template load<Tile::threads>(pass.moving.words, pass.stride, j0, d0);
+    };
+    for_each_tile<Tile>(pass, Stages{memory}, start, [&](int j0, auto& s) {
+#pragma unroll
+        for (int r = 0; r < Tile::R; ++r) {
+            const int i = i0 + Tile::row(r);
+#pragma unroll
+            for (int c = 0; c < Tile::C; ++c) {
+                const int j = j0 + Tile::column(c);
+                const T g = gradient_of<labelled>(pass, still, moving, i, j, s[r][c], scale);
+                // With the norm of the row that it is going to be multiplied by.
+                s[r][c] = pass.moving.inverse_norm == nullptr ? g : g * pass.moving.inverse_norm[j];
+            }
+        }
+#pragma unroll
+        for (int part = 0; part < Tile::Product::parts; ++part) {
+            if (part > 0) __syncthreads();
+            Tile::Product::share(s, scratch, part);
+            cp_async_wait<0>();
+            __syncthreads();
+            product.multiply(s, scratch, slab, part);
+        }
+    });
+    const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
+    product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
+}
+
+// A matrix of gradients, of which each row is written by one warp.
+template <typename T>
+struct RowsOut {
+    T* parts[2];
+    int64_t strides[2];
+    int first;
+
+    __device__ T* row(int i) const {
+        return i < first ? parts[0] + i * strides[0] : parts[1] + (i - first) * strides[1];
+    }
+};
+
+// Given positives and their gradients; no words: there are none.
+template <typename T, typename Word>
+struct GivenPositives {
+    Side<Word> side;
+    const double* factors;
+    RowsOut<T> out;
+};
+
+// Gradients of packed rows: shares (splits, padded, stride), or their sum in fixed point.
+template <typename T>
+struct GradientSums {
+    const T* shares;
+    int splits, padded, stride;
+    FixedPoint fixed;  // or null
+
+    __device__ double at(int i, int d) const {
+        const int64_t place = static_cast<int64_t>(i) * stride + d;
+        if (fixed.sums != nullptr) return fixed.read(place);
+        double sum = 0;
+#pragma unroll 1
+        for (int split = 0; split < splits; ++split) {
+            sum +=
+                static_cast<double>(shares[static_cast<int64_t>(split) * padded * stride + place]);
+        }
+        return sum;
+    }
+};
+
+// From the gradients of the packed rows to those of the embeddings. along[i], unless null, is what
+// the row adds to the gradient of the temperature.
+template <typename T, typename Word>
+__global__ void __launch_bounds__(kPrepareThreads)
+    contrastive_project(GradientSums<NumberOf<Word>> sums, Side<Word> side, const double* factors,
+                        Weights<NumberOf<Word>> weights, GivenPositives<T, Word> given, int D,
+                        bool normalize, const NumberOf<Word>* scale, const void* temperature,
+                        Element element, RowsOut<T> out, double* along) {
+    using Number = NumberOf<Word>;
+    const int i = row_of_warp(), lane = lane_of_warp();
+    if (i >= side.count) return;
+    const double beta = static_cast<double>(scale_of<Number>(temperature, element)) * kLn2;
+    const double unit = scale == nullptr ? 1 : 1 / static_cast<double>(*scale);
+    const bool has_given = given.side.words != nullptr;
+    const double missing = has_given ? static_cast<double>(weights.missing(i)) : 0;
+    const int stride = sums.stride;
+    const auto gradient = [&](int d) {
+        const double sum = sums.at(i, d);
+        return has_given ? sum - missing * at(given.side, i, stride, d) : sum;
+    };
+    double own = 0, positive = 0;
+    for (int d = lane; d < D; d += kWarp) {
+        const double u = at(side, i, stride, d);
+        own += u * gradient(d);
+        if (has_given) positive -= missing * u * at(given.side, i, stride, d);
+    }
+    own = sum_of_warp(own);
+    positive = sum_of_warp(positive);
+    if (along != nullptr && lane == 0) along[i] = own * unit;
+    T* to = out.row(i);
+    const double factor = beta * factors[i] * unit;
+    for (int d = lane; d < D; d += kWarp) {
+        const double u = at(side, i, stride, d);
+        to[d] = rounded<T>(factor * (gradient(d) - (normalize ? own * u : 0)));
+        if (has_given) {
+            const double p = at(given.side, i, stride, d);
+            const double projected = -missing * u - (normalize ? positive * p : 0);
+            given.out.row(i)[d] = rounded<T>(beta * given.factors[i] * unit * projected);
+        }
+    }
+}
+
+// The loss depends on beta only through beta s_ij: dL/dbeta = sum_ij G_ij s_ij, which is
+// sum_i z_i . (G z)_i, and counts each similarity `times` times. to: of the element's type.
+template <typename T>
+__global__ void __launch_bounds__(kScaleThreads)
+    contrastive_temperature(const double* along, int count, int times, const void* temperature,
+                            Element element, void* to) {
+    __shared__ double sums[kScaleThreads];
+    double own = 0;
+    for (int i = threadIdx.x; i < count; i += kScaleThreads) own += along[i];
+    sums[threadIdx.x] = own;
+    __syncthreads();
+    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
+        if (static_cast<int>(threadIdx.x) < threads) {
+            sums[threadIdx.x] += sums[threadIdx.x + threads];
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x != 0) return;
+    const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
+    const double gradient = -beta * beta * sums[0] / times;
+    switch (element) {
+        case Element::float64:
+            *static_cast<double*>(to) = gradient;
+            break;
+        case Element::float32:
+            *static_cast<float*>(to) = static_cast<float>(gradient);
+            break;
+        case Element::float16:
+            *static_cast<__half*>(to) = rounded<__half>(gradient);
+            break;
+        default:
+            *static_cast<__nv_bfloat16*>(to) = rounded<__nv_bfloat16>(gradient);
+    }
+}
+
+}  // namespace lelkern::contrastive::cuda

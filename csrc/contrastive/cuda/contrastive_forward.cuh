@@ -1,0 +1,229 @@
+// The sums of exponentials of every row, and what becomes of them.
+#pragma once
+
+#include "contrastive/cuda/contrastive_prepare.cuh"
+#include "contrastive/cuda/contrastive_tiles.cuh"
+
+namespace lelkern::contrastive::cuda {
+
+// What is summed for a row, exponentials relative to its largest similarity so far.
+template <typename T>
+struct RowSums {
+    T peak = kLowest;
+    T sum = 0;           // of exp(beta (s - peak)) over the negatives
+    T positive_sum = 0;  // likewise over the positives by label
+    T positives = 0;     // of s over them
+    T dot = 0;           // of exp(beta (s - peak)) (s - peak) over both, for the entropy
+    T best_negative = kLowest, best_positive = kLowest;
+
+    static constexpr int fields = 7;
+
+    // Makes sums relative to a larger peak.
+    __device__ void raise(T to, T scale) {
+        const T shift = peak - to, shrink = exp2_of(shift * scale);
+        dot = sum + positive_sum == 0 ? T(0) : (dot + shift * (sum + positive_sum)) * shrink;
+        sum *= shrink;
+        positive_sum *= shrink;
+        peak = to;
+    }
+
+    __device__ void add(RowSums other, T scale) {
+        const T top = larger(peak, other.peak);
+        raise(top, scale);
+        other.raise(top, scale);
+        sum += other.sum;
+        positive_sum += other.positive_sum;
+        positives += other.positives;
+        dot += other.dot;
+        best_negative = larger(best_negative, other.best_negative);
+        best_positive = larger(best_positive, other.best_positive);
+    }
+
+    template <typename F>
+    __device__ static void for_each_field(F f) {
+        f(&RowSums::peak, 0);
+        f(&RowSums::sum, 1);
+        f(&RowSums::positive_sum, 2);
+        f(&RowSums::positives, 3);
+        f(&RowSums::dot, 4);
+        f(&RowSums::best_negative, 5);
+        f(&RowSums::best_positive, 6);
+    }
+};
+
+// Calls tile(j0, s) with the similarities of the block's still rows with every tile of its share of
+// the moving ones, of which the first begins at row j0. start(j0) is called earlier, when what lies
+// in shared memory of the last tile is no longer read, and may start copies of its own; where the
+// tile needs them it waits for all.
+template <typename Tile, typename Start, typename F>
+__device__ void for_each_tile(const Pass<typename Tile::Word>& pass, const Stages& stages,
+                              const Start& start, const F& tile) {
+    using T = typename Tile::Number;
+    const auto& side = pass.moving;
+    const int i0 = blockIdx.x * kTile;
+    const int chunks = pass.stride / (kRowBytes / static_cast<int>(sizeof(typename Tile::Word)));
+    const int tiles = side.padded / kTile;
+    const int first = blockIdx.y * tiles / pass.splits,
+              last = (blockIdx.y + 1) * tiles / pass.splits;
+    const int steps = (last - first) * chunks;
+    const bool stays = chunks <= 2;
+    const auto still = [&](int step) { return stages.still(stays ? step % chunks : step % 2); };
+    const auto load = [&](int step) {
+        const int chunk = step % chunks, j0 = (first + step / chunks) * kTile;
+        if (!stays || step < chunks) {
+            Stages::load<Tile::threads>(still(step), pass.still.words, pass.stride, i0, chunk);
+        }
+        Stages::load<Tile::threads>(stages.moving(step % 2), side.words, pass.stride, j0, chunk);
+    };
+    if (steps > 0) load(0);
+    cp_async_commit();
+    T s[Tile::R][Tile::C] = {};
+    for (int step = 0; step < steps; ++step) {
+        const int chunk = step % chunks, j0 = (first + step / chunks) * kTile;
+        cp_async_wait<0>();
+        __syncthreads();
+        if (step + 1 < steps) load(step + 1);
+        if (chunk == 0) start(j0);
+        cp_async_commit();
+        Tile::multiply(still(step), stages.moving(step % 2), s);
+        if (chunk < chunks - 1) continue;
+        if (side.inverse_norm != nullptr) {
+#pragma unroll
+            for (int r = 0; r < Tile::R; ++r) {
+                const float norm = pass.still.inverse_norm[i0 + Tile::row(r)];
+#pragma unroll
+                for (int c = 0; c < Tile::C; ++c) {
+                    s[r][c] *= norm * side.inverse_norm[j0 + Tile::column(c)];
+                }
+            }
+        }
+        tile(j0, s);
+#pragma unroll
+        for (int r = 0; r < Tile::R; ++r) {
+#pragma unroll
+            for (int c = 0; c < Tile::C; ++c) s[r][c] = 0;
+        }
+    }
+}
+
+// Block (x, y) sums over the y-th share of the moving rows for 64 still rows. sums: (fields,
+// splits, padded); positive: (still rows,), s of the single positive.
+template <typename Tile, bool labelled, bool stats>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
+    contrastive_forward(Pass<typename Tile::Word> pass, typename Tile::Number* sums,
+                        typename Tile::Number* positive) {
+    using T = typename Tile::Number;
+    LELKERN_DYNAMIC_SHARED(char, memory);
+    const int i0 = blockIdx.x * kTile;
+    const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
+    RowSums<T> rows[Tile::R];
+    for_each_tile<Tile>(
+        pass, Stages{memory}, [](int) {},
+        [&](int j0, const auto& s) {
+#pragma unroll
+            for (int r = 0; r < Tile::R; ++r) {
+                const int i = i0 + Tile::row(r);
+                Role roles[Tile::C];
+                T peak = rows[r].peak;
+#pragma unroll
+                for (int c = 0; c < Tile::C; ++c) {
+                    roles[c] = role_of<labelled>(pass, i, j0 + Tile::column(c));
+                    if (roles[c] == Role::positive && !labelled) {
+                        positive[i] = s[r][c];
+                        roles[c] = Role::none;
+                    }
+                    if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
+                }
+                rows[r].raise(peak, scale);
+                // Of this tile, so that long sums are not made of single terms.
+                T sum = 0, positive_sum = 0, positives = 0, dot = 0;
+#pragma unroll
+                for (int c = 0; c < Tile::C; ++c) {
+                    if (roles[c] == Role::none) continue;
+                    const T shift = s[r][c] - peak, exponential = exp2_of(shift * scale);
+                    if (stats) dot += exponential * shift;
+                    if (labelled && roles[c] == Role::positive) {
+                        positive_sum += exponential;
+                        positives += s[r][c];
+                        if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
+                    } else {
+                        sum += exponential;
+                        if (stats) rows[r].best_negative = larger(rows[r].best_negative, s[r][c]);
+                    }
+                }
+                rows[r].sum += sum;
+                if (stats) rows[r].dot += dot;
+                if (labelled) {
+                    rows[r].positive_sum += positive_sum;
+                    rows[r].positives += positives;
+                }
+            }
+        });
+    const int padded = pass.still.padded;
+#pragma unroll
+    for (int r = 0; r < Tile::R; ++r) {
+#pragma unroll
+        for (int lanes = Tile::row_lanes / 2; lanes > 0; lanes /= 2) {
+            RowSums<T> other;
+            RowSums<T>::for_each_field([&](auto field, int) {
+                other.*field = __shfl_xor_sync(~0u, rows[r].*field, lanes);
+            });
+            rows[r].add(other, scale);
+        }
+        if (threadIdx.x % Tile::row_lanes != 0) continue;
+        RowSums<T>::for_each_field([&](auto field, int number) {
+            const int64_t row = static_cast<int64_t>(number) * pass.splits + blockIdx.y;
+            sums[row * padded + i0 + Tile::row(r)] = rows[r].*field;
+        });
+    }
+}
+
+constexpr int kFinishThreads = 128;
+
+// Losses of the still rows from the sums of all shares. counts: of positives by label, or null.
+// losses, log_sum_exp and, unless null, accuracy and entropy: (still rows,).
+template <typename T>
+__global__ void __launch_bounds__(kFinishThreads)
+    contrastive_finish(const T* sums, const T* positive, const int* counts, int count, int padded,
+                       int splits, double rounding, const void* temperature, Element element,
+                       T* losses, double* log_sum_exp, T* accuracy, T* entropy) {
+    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    if (i >= count) return;
+    const double scale = scale_of<T>(temperature, element), beta = scale * kLn2;
+    RowSums<double> row;
+    for (int split = 0; split < splits; ++split) {
+        RowSums<T> part;
+        RowSums<T>::for_each_field([&](auto field, int number) {
+            part.*field = sums[(static_cast<int64_t>(number) * splits + split) * padded + i];
+        });
+        row.add({part.peak, part.sum, part.positive_sum, part.positives, part.dot,
+                 part.best_negative, part.best_positive},
+                scale);
+    }
+    const bool labelled = counts != nullptr;
+    const int positives = labelled ? counts[i] : 1;
+    const double own = labelled ? row.positives / positives : static_cast<double>(positive[i]);
+    const double all = row.sum + row.positive_sum;
+    double loss;
+    if (labelled && positives != 1) {
+        const double lse = log(all) + beta * row.peak;
+        loss = positives == 0 ? 0 * all : log(all) + beta * (row.peak - own);
+        log_sum_exp[i] = lse;
+    } else {
+        // log of (sum over the negatives) / exp(positive); its softplus is the loss, and keeps its
+        // relative accuracy when the loss is nearly zero. A row without negatives: log 0.
+        const double x = log(row.sum) + beta * (row.peak - own);
+        loss = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+        log_sum_exp[i] = beta * own + loss;
+    }
+    losses[i] = static_cast<T>(loss);
+    if (accuracy == nullptr) return;
+    // A given positive is computed apart: what equals a negative does so but for rounding.
+    const double best = labelled ? row.best_positive : own;
+    accuracy[i] = best > row.best_negative + rounding * fabs(row.best_negative);
+    if (!labelled) row.add({own, 1, 0, 0, 0, kLowest, kLowest}, scale);
+    const double total = row.sum + row.positive_sum;
+    entropy[i] = all == 0 ? T(0) : static_cast<T>(log(total) - beta * row.dot / total);
+}
+
+}  // namespace lelkern::contrastive::cuda

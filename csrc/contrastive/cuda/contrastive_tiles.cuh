@@ -1,0 +1,326 @@
+// The two products of a tile: similarities of 64 still with 64 moving rows, over their features a
+// chunk at a time; and weights of that shape times the moving rows.
+//
+// FmaTile multiplies and adds numbers one by one; MmaTile uses the tensor cores. Both say which
+// numbers of the tile a thread holds: rows row(r), r < R, and columns column(c), c < C.
+#pragma once
+
+#include "contrastive/cuda/contrastive_pass.cuh"
+#include "shared/cuda/instructions.cuh"
+
+namespace lelkern::contrastive::cuda {
+
+template <typename T>
+struct alignas(16) Vector {
+    static constexpr int size = 16 / sizeof(T);
+    T at[size];
+};
+
+// Chunks of kRowBytes of the rows of both sides, of which the next is under way while one is used.
+// Still rows that have no more chunks than there are stages stay where they are.
+struct Stages {
+    static constexpr int side_bytes = kTile * kPitchBytes;
+    static constexpr int bytes = 2 * 2 * side_bytes;
+    char* memory;
+
+    __device__ char* still(int stage) const { return memory + 2 * stage * side_bytes; }
+    __device__ char* moving(int stage) const { return still(stage) + side_bytes; }
+
+    // Starts to copy chunk number `chunk` of the 64 rows from `row` on.
+    template <int threads, typename Word>
+    __device__ static void load(char* to, const Word* words, int stride, int row, int chunk) {
+        constexpr int vectors = kRowBytes / 16;
+        static_assert(kTile * vectors % threads == 0);
+        for (int k = threadIdx.x; k < kTile * vectors; k += threads) {
+            const int r = k / vectors, v = k % vectors;
+            const Word* from = words + static_cast<int64_t>(row + r) * stride;
+            cp_async_16(to + r * kPitchBytes + v * 16,
+                        reinterpret_cast<const char*>(from) + chunk * kRowBytes + v * 16);
+        }
+    }
+};
+
+// Some features of all rows of a moving tile, for the second product.
+template <typename Word, int features>
+struct Slab {
+    static constexpr int row_bytes = features * sizeof(Word);
+    static constexpr int pitch = row_bytes + 16;
+    static constexpr int bytes = kTile * pitch;
+    char* memory;
+
+    template <int threads>
+    __device__ void clear() const {
+        for (int k = threadIdx.x; k < bytes / 16; k += threads) {
+            reinterpret_cast<Vector<float>*>(memory)[k] = Vector<float>{};
+        }
+    }
+
+    // Starts to copy features [first, first + features) as far as rows have them.
+    template <int threads>
+    __device__ void load(const Word* words, int stride, int row, int first) const {
+        const int there = min(row_bytes, (stride - first) * static_cast<int>(sizeof(Word))) / 16;
+        for (int k = threadIdx.x; k < kTile * there; k += threads) {
+            const int r = k / there, v = k % there;
+            const Word* from = words + static_cast<int64_t>(row + r) * stride + first;
+            cp_async_16(memory + r * pitch + v * 16, reinterpret_cast<const char*>(from) + v * 16);
+        }
+    }
+
+    __device__ const char* row(int j) const { return memory + j * pitch; }
+};
+
+template <typename T>
+struct FmaTile {
+    using Word = T;
+    using Number = T;
+    static constexpr bool tensor_cores = false;
+    static constexpr int threads = 256;
+    static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  // at once on a multiprocessor
+    static constexpr int R = 4, C = 4;
+    static constexpr int row_lanes = 16;  // neighbours in a warp that share their rows
+    static constexpr int features = sizeof(T) == 4 ? 128 : 32;  // of a slab
+
+    __device__ static int row(int r) { return threadIdx.x / 16 * 4 + r; }
+    __device__ static int column(int c) { return threadIdx.x % 16 + 16 * c; }
+
+    // s += the product of one chunk, or of as many bytes of rows that are `pitch` bytes apart.
+    template <int pitch = kPitchBytes>
+    __device__ static void multiply(const char* still, const char* moving, T (&s)[R][C],
+                                    int bytes = kRowBytes) {
+        using V = Vector<T>;
+#pragma unroll 2
+        for (int k = 0; k < bytes; k += 16) {
+            V a[R], b[C];
+#pragma unroll
+            for (int r = 0; r < R; ++r) {
+                a[r] = *reinterpret_cast<const V*>(still + row(r) * pitch + k);
+            }
+#pragma unroll
+            for (int c = 0; c < C; ++c) {
+                b[c] = *reinterpret_cast<const V*>(moving + column(c) * pitch + k);
+            }
+#pragma unroll
+            for (int v = 0; v < V::size; ++v) {
+#pragma unroll
+                for (int r = 0; r < R; ++r) {
+#pragma unroll
+                    for (int c = 0; c < C; ++c) s[r][c] += a[r].at[v] * b[c].at[v];
+                }
+            }
+        }
+    }
+
+    // Weights (64, 64) times a slab, `columns` of them in each part, for rows row(r) and features
+    // first_feature(n) and those that follow it.
+    struct Product {
+        static constexpr int vectors = features / (16 * Vector<T>::size);
+        static constexpr int parts = 2;
+        static constexpr int columns = kTile / parts;
+        static constexpr int pitch = (columns + Vector<T>::size) * sizeof(T);
+        static constexpr int scratch_bytes = kTile * pitch;
+        T sums[R][vectors][Vector<T>::size] = {};
+
+        __device__ static int first_feature(int n) {
+            return (n * 16 + threadIdx.x % 16) * Vector<T>::size;
+        }
+
+        // Leaves weights for the other threads of the block, which then have to meet.
+        __device__ static void share(const T (&weights)[R][C], char* scratch, int part) {
+#pragma unroll
+            for (int r = 0; r < R; ++r) {
+                T* const to = reinterpret_cast<T*>(scratch + row(r) * pitch);
+#pragma unroll
+                for (int c = 0; c < C / parts; ++c) {
+                    to[column(c)] = weights[r][part * C / parts + c];
+                }
+            }
+        }
+
+        __device__ void multiply(const T (&)[R][C], const char* scratch,
+                                 const Slab<T, features>& slab, int part) {
+            using V = Vector<T>;
+            const int lane = threadIdx.x % 16;
+#pragma unroll 2
+            for (int j = 0; j < columns; j += V::size) {
+                V w[R];
+#pragma unroll
+                for (int r = 0; r < R; ++r) {
+                    w[r] = *reinterpret_cast<const V*>(scratch + row(r) * pitch + j * sizeof(T));
+                }
+#pragma unroll
+                for (int k = 0; k < V::size; ++k) {
+                    const V* const from =
+                        reinterpret_cast<const V*>(slab.row(part * columns + j + k));
+#pragma unroll
+                    for (int n = 0; n < vectors; ++n) {
+                        const V u = from[n * 16 + lane];
+#pragma unroll
+                        for (int r = 0; r < R; ++r) {
+#pragma unroll
+                            for (int v = 0; v < V::size; ++v) {
+                                sums[r][n][v] += w[r].at[k] * u.at[v];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        // Writes the sums of `rows` rows, `there` features of each, `stride` apart.
+        __device__ void store(T* to, int stride, int there) const {
+            using V = Vector<T>;
+#pragma unroll
+            for (int r = 0; r < R; ++r) {
+#pragma unroll
+                for (int n = 0; n < vectors; ++n) {
+                    const int first = first_feature(n);
+                    if (first >= there) continue;
+                    V out;
+#pragma unroll
+                    for (int v = 0; v < V::size; ++v) out.at[v] = sums[r][n][v];
+                    *reinterpret_cast<V*>(to + static_cast<int64_t>(row(r)) * stride + first) = out;
+                }
+            }
+        }
+    };
+};
+
+// Numbers of 16 bits, or sums of two: of their products all are taken but that of both second
+// terms, which is at most 2^-16 of the whole. A warp has 16 rows of a tile and all of its columns.
+template <typename W>
+struct MmaTile {
+    using Word = W;
+    using Number = float;
+    using Term = TermOf<W>;
+    static constexpr bool tensor_cores = true;
+    static constexpr int threads = 128;
+    static constexpr int blocks = 2;
+    static constexpr int R = 2, C = 16;
+    static constexpr int row_lanes = 4;
+    static constexpr int features = 128;
+    static constexpr int terms = kTerms<W>;
+
+    __device__ static int lane() { return threadIdx.x % 32; }
+    __device__ static int row(int r) { return threadIdx.x / 32 * 16 + lane() / 4 + 8 * r; }
+    __device__ static int column(int c) { return c / 2 * 8 + lane() % 4 * 2 + c % 2; }
+
+    __device__ static void multiply(const char* still, const char* moving, float (&s)[R][C]) {
+        const int first = threadIdx.x / 32 * 16;
+        constexpr int chunk = kRowBytes / terms;
+#pragma unroll
+        for (int k = 0; k < chunk; k += 32) {  // 16 features
+            uint32_t a[terms][4];
+#pragma unroll
+            for (int term = 0; term < terms; ++term) {
+                const char* from = still + (first + lane() % 16) * kPitchBytes + term * chunk + k;
+                ldmatrix_x4(a[term], from + lane() / 16 * 16);
+            }
+#pragma unroll
+            for (int n = 0; n < kTile / 16; ++n) {
+#pragma unroll
+                for (int term = 0; term < terms; ++term) {
+                    uint32_t both[4];
+                    const int row = n * 16 + lane() / 16 * 8 + lane() % 8;
+                    const char* from = moving + row * kPitchBytes + term * chunk + k;
+                    ldmatrix_x4(both, from + lane() / 8 % 2 * 16);
+#pragma unroll
+                    for (int other = 0; other < terms - term; ++other) {
+#pragma unroll
+                        for (int half = 0; half < 2; ++half) {
+                            const uint32_t b[2] = {both[2 * half], both[2 * half + 1]};
+                            multiply_add(s, 4 * n + 2 * half, a[other], b);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    struct Product {
+        static constexpr int tiles = features / 8;
+        static constexpr int parts = 1;
+        static constexpr int scratch_bytes = 0;
+        float sums[tiles][4] = {};
+
+        __device__ static void share(const float (&)[R][C], char*, int) {}
+
+        __device__ void multiply(const float (&weights)[R][C], const char*,
+                                 const Slab<W, features>& slab, int) {
+#pragma unroll
+            for (int k = 0; k < kTile / 16; ++k) {
+                uint32_t a[terms][4];
+                split(weights, 4 * k, a);
+                const char* const row = slab.row(k * 16 + lane() % 16);
+#pragma unroll
+                for (int n = 0; n < tiles; n += 2) {
+#pragma unroll
+                    for (int term = 0; term < terms; ++term) {
+                        uint32_t both[4];
+                        ldmatrix_x4_transposed(both,
+                                               row + offset_of<W>(n * 8, term) + lane() / 16 * 16);
+                        const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
+#pragma unroll
+                        for (int other = 0; other < terms - term; ++other) {
+                            mma_16816(sums[n], a[other], b0, Term());
+                            mma_16816(sums[n + 1], a[other], b1, Term());
+                        }
+                    }
+                }
+            }
+        }
+
+        __device__ void store(float* to, int stride, int there) const {
+#pragma unroll
+            for (int n = 0; n < tiles; ++n) {
+                const int first = n * 8 + lane() % 4 * 2;
+                if (first >= there) continue;
+#pragma unroll
+                for (int r = 0; r < R; ++r) {
+                    float2* at = reinterpret_cast<float2*>(
+                        to + static_cast<int64_t>(row(r)) * stride + first);
+                    *at = make_float2(sums[n][2 * r], sums[n][2 * r + 1]);
+                }
+            }
+        }
+    };
+
+  private:
+    // Adds a product of 16 x 8 to the columns of s from c on.
+    __device__ static void multiply_add(float (&s)[R][C], int c, const uint32_t (&a)[4],
+                                        const uint32_t (&b)[2]) {
+        float sums[4] = {s[0][c], s[0][c + 1], s[1][c], s[1][c + 1]};
+        mma_16816(sums, a, b, Term());
+        s[0][c] = sums[0];
+        s[0][c + 1] = sums[1];
+        s[1][c] = sums[2];
+        s[1][c + 1] = sums[3];
+    }
+
+    // 16 columns of weights from c on as left operands: the layout of a result is that of one.
+    __device__ static void split(const float (&weights)[R][C], int c, uint32_t (&a)[terms][4]) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+            float low = weights[part % 2][c + part / 2 * 2];
+            float high = weights[part % 2][c + part / 2 * 2 + 1];
+#pragma unroll
+            for (int term = 0; term < terms; ++term) {
+                a[term][part] = take(low) | take(high) << 16;
+            }
+        }
+    }
+
+    // The bits of x in 16, which are taken off it.
+    __device__ static uint32_t take(float& x) {
+        if constexpr (std::is_same_v<Term, __half>) {
+            const __half term = __float2half_rn(x);
+            x -= __half2float(term);
+            return __half_as_ushort(term);
+        } else {
+            const __nv_bfloat16 term = __float2bfloat16_rn(x);
+            x -= __bfloat162float(term);
+            return __bfloat16_as_ushort(term);
+        }
+    }
+};
+
+}  // namespace lelkern::contrastive::cuda

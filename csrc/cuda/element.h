@@ -1,8 +1,0 @@
-// The types of numbers that kernels take.
-#pragma once
-
-namespace lelkern::cuda {
-
-enum class Element { float64, float32, float16, bfloat16 };
-
-}  // namespace lelkern::cuda

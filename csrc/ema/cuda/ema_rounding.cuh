@@ -1,0 +1,87 @@
+// From what an average is computed in to what it is stored in: to nearest, or stochastically.
+#pragma once
+
+#include <cstdint>
+
+#include "shared/cuda/device.cuh"
+
+namespace lelkern::ema::cuda {
+
+template <typename Number>
+__device__ Number converted(double x) {
+    return static_cast<Number>(x);
+}
+template <typename Number>
+__device__ Number converted(float x) {
+    return static_cast<Number>(x);
+}
+template <typename Number>
+__device__ Number converted(__half x) {
+    return static_cast<Number>(__half2float(x));
+}
+template <typename Number>
+__device__ Number converted(__nv_bfloat16 x) {
+    return static_cast<Number>(__bfloat162float(x));
+}
+
+__device__ inline void store_nearest(double& to, double x) { to = x; }
+__device__ inline void store_nearest(float& to, float x) { to = x; }
+__device__ inline void store_nearest(__half& to, float x) { to = __float2half_rn(x); }
+__device__ inline void store_nearest(__nv_bfloat16& to, float x) { to = __float2bfloat16_rn(x); }
+
+// 16 random bits for each of 8 neighbours: a block of Philox4x32-10 (Salmon et al., SC 2011).
+struct Noise {
+    uint32_t words[4];
+
+    // Of neighbour i.
+    __device__ uint32_t bits(int i) const {
+        const uint32_t low = i & 2 ? words[1] : words[0];
+        const uint32_t high = i & 2 ? words[3] : words[2];
+        return (i & 4 ? high : low) >> (16 * (i & 1)) & 0xffff;
+    }
+};
+
+// Numbers 8 block and up of a tensor.
+__device__ inline Noise noise_of(int64_t block, uint32_t tensor, int64_t seed) {
+    constexpr uint32_t multipliers[2] = {0xD2511F53, 0xCD9E8D57};
+    constexpr uint32_t key_steps[2] = {0x9E3779B9, 0xBB67AE85};
+    uint32_t a = static_cast<uint32_t>(block), b = static_cast<uint32_t>(block >> 32);
+    uint32_t c = tensor, d = 0;
+    uint32_t keys[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+#pragma unroll
+    for (int round = 0; round < 10; ++round) {
+        const uint32_t high_a = __umulhi(a, multipliers[0]), low_a = a * multipliers[0];
+        const uint32_t high_c = __umulhi(c, multipliers[1]), low_c = c * multipliers[1];
+        a = high_c ^ b ^ keys[0];
+        b = low_c;
+        c = high_a ^ d ^ keys[1];
+        d = low_a;
+        keys[0] += key_steps[0];
+        keys[1] += key_steps[1];
+    }
+    return {{a, b, c, d}};
+}
+
+__device__ inline bool is_finite(float x) { return (__float_as_uint(x) & 0x7f800000) < 0x7f800000; }
+
+// To one of the two neighbours: away from zero if the share of the way there and noise / 2^16 sum
+// to at least 1.
+__device__ inline void store_stochastic(__nv_bfloat16& to, float x, uint32_t noise) {
+    if (is_finite(x)) x = __uint_as_float((__float_as_uint(x) + noise) & 0xffff0000);
+    to = __float2bfloat16_rn(x);
+}
+
+__device__ inline void store_stochastic(__half& to, float x, uint32_t noise) {
+    constexpr float smallest_normal = 0x1p-14f;
+    if (fabsf(x) < smallest_normal) {
+        // Its numbers are 2^-24 apart here; every step below is exact.
+        const float steps = fabsf(x) * 0x1p24f, whole = floorf(steps);
+        const bool up = steps - whole >= 1 - static_cast<float>(noise) * 0x1p-16f;
+        x = copysignf((whole + (up ? 1 : 0)) * 0x1p-24f, x);
+    } else if (is_finite(x)) {
+        x = __uint_as_float((__float_as_uint(x) + (noise >> 3)) & ~0x1fffu);
+    }
+    to = __float2half_rn(x);
+}
+
+}  // namespace lelkern::ema::cuda
