@@ -118,7 +118,7 @@ class StableLibraries(build_ext):
             record |= {"cuda": toolkit.release, "architectures": " ".join(architectures)}
             command = setup_cuda.compile_command(toolkit, architectures)
             stamp = self.ninja.stamp("nvcc.txt", f"{toolkit.version}\n{compiler}\n")
-            objects += [self.ninja.compile(command, source, [stamp]) for source in kernels]
+            objects += [self.ninja.compile_cuda(command, source, [stamp]) for source in kernels]
             own += [word for folder in toolkit.include for word in ("-isystem", str(folder))]
             link += [f"-L{folder}" for folder in toolkit.lib]
         for source in sources:

@@ -30,10 +30,12 @@ class Ninja:
 
     Args:
         folder: where what is made, ninja's plan and its records lie.
+        root: where commands run, to which all paths are relative.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path = Path()) -> None:
         self.folder = folder
+        self.root = root
         self._edges: dict[Path, str] = {}
 
     def compile(self, command: Sequence[str], source: Path, needs: Iterable[Path] = ()) -> Path:
@@ -41,12 +43,32 @@ class Ninja:
 
         Args:
             command: the compiler with all options but those that say what to read and write.
-            source: the file, relative to where ninja runs.
+            source: the file.
             needs: what else the object file depends on, besides the headers.
         """
-        made = self.folder / f"{source}.o"
+        made = self.folder / f"{source.relative_to(source.anchor)}.o"
         run = [*command, "-MD", "-MF", f"{made}.d", "-c", str(source), "-o", str(made)]
-        return self._add("compile", made, run, [source], needs)
+        return self._add("compile", made, shlex.join(run), [source], needs)
+
+    def compile_cuda(
+        self, command: Sequence[str], source: Path, needs: Iterable[Path] = ()
+    ) -> Path:
+        """Compile a file with kernels likewise, and keep in a folder of its own what nvcc made.
+
+        That is machine code, and in the file ``said`` what resources kernels use.
+        """
+        made = self.folder / f"{source.relative_to(source.anchor)}.o"
+        kept = self.kept(made)
+        run = [*command, "-MD", "-MF", f"{made}.d", "-c", str(source), "-o", str(made)]
+        run += ["--keep", f"--keep-dir={kept}", "--resource-usage"]
+        folder, said = shlex.quote(str(kept)), shlex.quote(str(kept / "said"))
+        shell = f"mkdir -p {folder} && {shlex.join(run)} >{said} 2>&1 || {{ cat {said}; exit 1; }}"
+        return self._add("compile", made, shell, [source], needs)
+
+    @staticmethod
+    def kept(made: Path) -> Path:
+        """Return the folder with what nvcc made on the way to an object file."""
+        return made.with_suffix(".kept")
 
     def link(
         self, name: str, command: Sequence[str], inputs: Sequence[Path], libraries: Sequence[str]
@@ -54,14 +76,22 @@ class Ninja:
         """Link object files and libraries, given as options, and return the file."""
         made = self.folder / name
         run = [*command, *map(str, inputs), *libraries, "-o", str(made)]
-        return self._add("run", made, run, inputs, ())
+        return self._add("run", made, shlex.join(run), inputs, ())
+
+    def output_of(self, name: str, command: Sequence[str], inputs: Sequence[Path]) -> Path:
+        """Write down what a command says of files, and return the file."""
+        made = self.folder / name
+        return self._add(
+            "run", made, f"{shlex.join(command)} >{shlex.quote(str(made))}", inputs, ()
+        )
 
     def stamp(self, name: str, text: str) -> Path:
         """Write a file that changes only with the text: what no command line shows."""
         path = self.folder / name
-        if not path.exists() or path.read_text() != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        there = self.root / path
+        if not there.exists() or there.read_text() != text:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_text(text)
         return path
 
     def run(self, *targets: Path, capture: bool = False) -> subprocess.CompletedProcess[str]:
@@ -70,27 +100,37 @@ class Ninja:
         Raises:
             FileNotFoundError: there is no ninja.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        plan = self.folder / "build.ninja"
+        there = self.root / self.folder
+        there.mkdir(parents=True, exist_ok=True)
         edges = "".join(self._edges.values())
-        plan.write_text(f"builddir = {_escape(self.folder)}\n{RULES}{edges}")
-        command = [str(find_ninja()), "-k", "0", "-f", str(plan), *map(str, targets)]
+        plan = f"builddir = {_escape(self.folder)}\n{RULES}{edges}"
+        (there / "build.ninja").write_text(plan)
         sys.stdout.flush()
-        return subprocess.run(command, capture_output=capture, text=True)
+        return self._ninja("-k", "0", *map(str, targets), capture=capture)
+
+    def is_current(self, *targets: Path) -> bool:
+        """Return whether an earlier run made files by the same commands, of what is there now."""
+        plan = self.root / self.folder / "build.ninja"
+        if not plan.exists() or any(self._edges[t] not in plan.read_text() for t in targets):
+            return False
+        return "no work to do" in self._ninja("-n", *map(str, targets), capture=True).stdout
+
+    def _ninja(self, *options: str, capture: bool) -> subprocess.CompletedProcess[str]:
+        command = [str(find_ninja()), "-f", str(self.folder / "build.ninja"), *options]
+        return subprocess.run(command, cwd=self.root, capture_output=capture, text=True)
 
     def _add(
         self,
         rule: str,
         made: Path,
-        command: Sequence[str],
+        run: str,
         inputs: Iterable[Path],
         needs: Iterable[Path],
     ) -> Path:
-        run = shlex.join(command).replace("$", "$$")
         implicit = "".join(f" {_escape(path)}" for path in needs)
         self._edges[made] = (
             f"build {_escape(made)}: {rule} {' '.join(map(_escape, inputs))} |{implicit}\n"
-            f"  run = {run}\n"
+            f"  run = {run.replace('$', '$$')}\n"
         )
         return made
 

@@ -25,10 +25,18 @@ class Instructions(NamedTuple):
     tensor_core_in_loops: int
 
 
-def resources(report: str) -> dict[str, Resources]:
-    """Return the resources of each kernel in what ptxas printed, by mangled name."""
+def resources(report: str, architecture: str) -> dict[str, Resources]:
+    """Return the resources of each kernel in what ptxas printed, by mangled name.
+
+    Args:
+        report: of one architecture after the other.
+        architecture: which one is meant.
+    """
     found = {}
-    for name, text in _parts(r"Compiling entry function '(\w+)' for 'sm_\w+'", report):
+    for heading, text in _parts(r"Compiling entry function '(\w+' for 'sm_\w+)'", report):
+        name, _, compiled_for = heading.partition("' for '")
+        if compiled_for != architecture:
+            continue
         found[name] = Resources(
             *(
                 sum(map(int, re.findall(rf"(\d+) {what}", text)))

@@ -1,26 +1,28 @@
-"""Compiles kernels for one architecture, with the compiler that pyproject.toml pins."""
+"""Compiles kernels as the build does, with the compiler that pyproject.toml pins."""
 
-import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-CACHE = ROOT / "build" / "cuda_static"
+BUILD = Path("build", "kernels")  # of setup.py
+CACHE = Path("build", "cuda_static")
 sys.path.append(str(ROOT))  # last: what is installed is found first
 import setup_cuda  # noqa: E402
+from setup_ninja import Ninja  # noqa: E402
 
 ARCHITECTURES = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
-SOURCES = sorted((ROOT / "csrc").glob("*/cuda/*.cu"))
+SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("csrc/**/cuda/*.cu"))
 
 
 class Compiled(NamedTuple):
     """What became of a source file.
 
     Attributes:
-        resources: what ptxas says of each kernel.
+        resources: what ptxas says of each kernel, for each architecture.
         assembly: what nvdisasm prints.
     """
 
@@ -30,50 +32,59 @@ class Compiled(NamedTuple):
     assembly: str
 
 
-def compile_for(source: Path, architecture: str, cache: Path = CACHE) -> Compiled:
-    """Compile a file, unless that was done before and nothing has changed since.
+def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
+    """Compile files for every architecture, unless that is done and nothing has changed since.
+
+    What the build has compiled by the same compiler with the same options is not compiled again.
+
+    Args:
+        sources: relative to the root of the repository.
+        cache: where to compile the others.
 
     Raises:
-        AssertionError: it does not compile, or with a warning.
+        AssertionError: one does not compile, or with a warning.
     """
-    folder = cache / f"{source.stem}.{architecture}"
-    folder.mkdir(parents=True, exist_ok=True)
-    cubin, key = folder / "cubin", folder / "key"
-    files = [folder / "resources.txt", folder / "assembly.txt"]
-    nvcc = _nvcc()
-    command = [
-        *(str(nvcc), *setup_cuda.FLAGS, "--resource-usage"),
-        *("-cubin", f"-arch={architecture}", "-o", str(cubin), str(source)),
+    (toolkit, nvdisasm) = _tools()
+    *older, newest = setup_cuda.ARCHITECTURES
+    command = setup_cuda.compile_command(toolkit, [*older, f"{newest}+PTX"])
+    ours, built = Ninja(cache, ROOT), Ninja(BUILD, ROOT)
+    stamp, of_build = ours.stamp("nvcc.txt", toolkit.version), BUILD / "nvcc.txt"
+    known = (ROOT / of_build).exists() and (ROOT / of_build).read_text().startswith(toolkit.version)
+    made, listings = {}, {}
+    for source in sources:
+        made[source] = built.compile_cuda(command, source, [of_build])
+        if not (known and built.is_current(made[source])):
+            made[source] = ours.compile_cuda(command, source, [stamp])
+        for architecture in ARCHITECTURES:
+            cubin = ours.kept(made[source]) / f"{source.stem}.{architecture}.cubin"
+            listings[source, architecture] = ours.output_of(
+                f"{source.stem}.{architecture}.txt", [str(nvdisasm), str(cubin)], [made[source]]
+            )
+    run = ours.run(capture=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return [
+        Compiled(
+            source,
+            architecture,
+            (ROOT / ours.kept(made[source]) / "said").read_text(),
+            (ROOT / listing).read_text(),
+        )
+        for (source, architecture), listing in listings.items()
     ]
-    wanted = _key(command, source)
-    if not key.exists() or key.read_text() != wanted:
-        key.unlink(missing_ok=True)
-        files[0].write_text(_run(command))
-        files[1].write_text(_run([str(nvcc.with_name("nvdisasm")), str(cubin)]))
-        key.write_text(wanted)
-    return Compiled(source, architecture, *(file.read_text() for file in files))
 
 
 def demangle(names: list[str]) -> list[str]:
     """Return C++ names as one writes them."""
-    return _run(["c++filt"], "\n".join(names)).splitlines()
+    text = "\n".join(names)
+    run = subprocess.run(["c++filt"], input=text, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
 
 
-def _nvcc() -> Path:
+def _tools() -> tuple[setup_cuda.Toolkit, Path]:
+    """Return the pinned compiler, or that of the build where it is the same, and nvdisasm."""
+    options = [name for name in os.environ if name.startswith("NVCC_")]
+    assert not options, f"with {options} another table would come out"
     nvcc = setup_cuda.pypi_nvcc()
     assert nvcc is not None, "install lelkern with its dev extra: it pins an nvcc"
-    return nvcc
-
-
-def _key(command: list[str], source: Path) -> str:
-    sources = [source, *sorted((ROOT / "csrc").glob("*/*/*.*"))]
-    content = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    return "\n".join([*command, _run([command[0], "--version"]), content])
-
-
-def _run(command: list[str], text: str | None = None) -> str:
-    # What is there for other builds would make another table.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("NVCC_")}
-    run = subprocess.run(command, cwd=ROOT, env=clean, input=text, capture_output=True, text=True)
-    assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout}{run.stderr}"
-    return run.stdout + run.stderr
+    pinned, found = map(setup_cuda.toolkit_of, (nvcc, setup_cuda.find_nvcc()))
+    return found if found.version == pinned.version else pinned, nvcc.with_name("nvdisasm")

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cuda_compile import ARCHITECTURES, compile_for, setup_cuda
+from cuda_compile import ARCHITECTURES, Compiled, compile_all, setup_cuda
 from cuda_occupancy import LIMITS, blocks_per_multiprocessor
 from cuda_table import BEGIN, END, Kernel, as_csv, as_markdown, inspect, short, with_markdown
 
@@ -13,10 +13,15 @@ pytestmark = pytest.mark.xdist_group("cuda_inspection")  # compiled by one proce
 TOY = Path(__file__).with_name("toy_kernels.cu")
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def toys(request, tmp_path_factory) -> dict[str, Kernel]:
-    compiled = compile_for(TOY, request.param, tmp_path_factory.mktemp("cache"))
-    return {k.kernel: k for k in inspect(compiled, {"fill<int, 3>": 60_000})}
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory) -> list[Compiled]:
+    return compile_all([TOY], tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def toys(request, compiled: list[Compiled]) -> dict[str, Kernel]:
+    (of_architecture,) = (each for each in compiled if each.architecture == request.param)
+    return {k.kernel: k for k in inspect(of_architecture, {"fill<int, 3>": 60_000})}
 
 
 def test_names_are_short(toys: dict[str, Kernel]) -> None:
@@ -69,22 +74,22 @@ def test_warnings_and_errors_fail(tmp_path: Path, text: str) -> None:
     source = tmp_path / "wrong.cu"
     source.write_text(text)
     with pytest.raises(AssertionError, match=r"wrong\.cu"):
-        compile_for(source, "sm_80", tmp_path)
+        compile_all([source], tmp_path)
 
 
 def test_a_kernel_needs_a_bound(tmp_path: Path) -> None:
     source = tmp_path / "unbounded.cu"
     source.write_text("__global__ void unbounded() {}")
     with pytest.raises(AssertionError, match=r"unbounded.* must have __launch_bounds__"):
-        inspect(compile_for(source, "sm_80", tmp_path), {})
+        inspect(compile_all([source], tmp_path)[0], {})
 
 
 def test_a_change_is_compiled_anew(tmp_path: Path) -> None:
     source = tmp_path / "changing.cu"
     source.write_text("__global__ void __launch_bounds__(32) before() {}")
-    assert inspect(compile_for(source, "sm_80", tmp_path), {})[0].kernel == "before"
+    assert inspect(compile_all([source], tmp_path)[0], {})[0].kernel == "before"
     source.write_text("__global__ void __launch_bounds__(32) after() {}")
-    assert inspect(compile_for(source, "sm_80", tmp_path), {})[0].kernel == "after"
+    assert inspect(compile_all([source], tmp_path)[0], {})[0].kernel == "after"
 
 
 def test_occupancy_is_what_cuda_calculates(tmp_path: Path) -> None:
