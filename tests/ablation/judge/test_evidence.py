@@ -71,6 +71,7 @@ def test_page_is_that_of_scipy(levels, rows, seeds, rng):
 @given(st.integers(3, 9), st.integers(2, 5), st.integers(0, 10**6))
 def test_page_with_ties_or_many_levels_is_that_of_scipy(levels, seeds, rng):
     values = np.random.default_rng(rng).integers(3, size=(seeds, 1, levels)) / 10
+    values[0, 0, 1] = values[0, 0, 0]  # a tie at least, with which there is no exact distribution
     expected = stats.page_trend_test(values[:, 0], method="asymptotic")
     assert page_trend(values).p_value == pytest.approx(expected.pvalue)
 
