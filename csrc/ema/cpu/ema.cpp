@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "ema/common/ema_lists.h"
-#include "ema/cpu/ema_update.h"
 #include "shared/cpu/read_scalar.h"
 
 namespace lelkern::ema {
@@ -218,15 +217,10 @@ void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& param
         "seed must be an int64 without dimensions on the CPU");
     std::optional<uint64_t> number;
     if (seed) number = *static_cast<const uint64_t*>(seed->const_data_ptr());
-    update(unpack(ema, params), decay, number);
+    Job(unpack(ema, params), decay, number).run();
 }
 
 }  // namespace
-
-void update(const Pairs& lists, double decay, std::optional<uint64_t> seed) {
-    Job(lists, decay, seed).run();
-}
-
 }  // namespace lelkern::ema
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
