@@ -13,7 +13,7 @@ def package(tmp_path, monkeypatch):
     """Writes a package that stands for lelkern, and a method; returns what the method reaches."""
     root = tmp_path / "lelkern"
     monkeypatch.setattr(code, "_PACKAGE", root)
-    cached = (code.imported_files, code._tree)
+    cached = (code.imported_files, code._tree, code._imports, code._bindings)
 
     def reach(files, text):
         for name, content in files.items():

@@ -30,7 +30,8 @@ def descendants_of(session):
     return [command for command in found if command]
 
 
-@pytest.mark.parametrize("seconds", [0.2, pytest.param(1.6, marks=slow)])
+@slow
+@pytest.mark.parametrize("seconds", [0.2, 1.6])
 def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn, seconds):
     process = spawn("ablate", "fake.toml", "--set", "steps=1000", "--set", "pause=0.1")
     wait_until(lambda: list(folder.glob("runs/*/data/*.npy")), process)  # the last thing before

@@ -95,9 +95,9 @@ def _resolve(module: str, name: str | None) -> list[Path]:
     init = base / "__init__.py"
     if name is None:
         return [init]
-    shown = {bound: source for *source, bound in _bindings(init)}
-    if shown.get(name, [module, name]) != [module, name]:  # else a module of the package itself
-        return _resolve(*shown[name])
+    shown = _bindings(init).get(name)
+    if shown not in (None, (module, name)):  # the latter is a module of the package itself
+        return _resolve(*shown)
     if (base / f"{name}.py").is_file() or (base / name / "__init__.py").is_file():
         return _resolve(f"{module}.{name}", None)
     return [init]
@@ -108,21 +108,28 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield ``(module, None)`` for ``import module``, ``(module, name)`` for ``from``."""
+@cache
+def _imports(path: Path) -> tuple[tuple[str, str | None], ...]:
+    """Return ``(module, None)`` for ``import module``, ``(module, name)`` for ``from``."""
+    found: list[tuple[str, str | None]] = []
     lazily_shown = path == _PACKAGE / "__init__.py"
     for node in _running(_tree(path), type_checking=lazily_shown):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            found += ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module, alias.name) for alias in node.names)
+            found += ((node.module, alias.name) for alias in node.names)
+    return tuple(found)
 
 
-def _bindings(init: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(module, name, bound as)`` for what a package shows of its modules."""
-    for node in _running(_tree(init), type_checking=True):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module, a.name, a.asname or a.name) for a in node.names)
+@cache
+def _bindings(init: Path) -> Mapping[str, tuple[str, str]]:
+    """Return the module and the name there of everything that a package shows of its modules."""
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in _running(_tree(init), type_checking=True)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
 
 
 def _running(node: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:

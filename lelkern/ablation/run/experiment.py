@@ -194,8 +194,9 @@ class _Recipes:
         self._path = path
         self._given = given
         arms = (*study.arms(), *study.baseline_arms())
-        types: list[type[Config]] = [get(method_name(arm.method, path)).config for arm in arms]
-        known = list(dict.fromkeys(key for t in (*types, _Shared) for key in t.model_fields))
+        types = [get(method_name(arm.method, path)).config for arm in arms]
+        types.append(_Shared)
+        known = list(dict.fromkeys(key for config in types for key in config.model_fields))
         for settings, where in ((study.base, f"{path}: base"), (given, "--set")):
             for key in settings:
                 if key not in known:
