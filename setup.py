@@ -261,10 +261,19 @@ def libraries() -> list[Extension]:
     return [cpu, cuda]
 
 
+def studies() -> dict[str, str]:
+    """Return the packages that hold the studies, one a chapter, with their folders."""
+    chapters = sorted(path.name for path in Path("ablations").iterdir() if path.is_dir())
+    return {
+        "lelkern.studies": "ablations",
+        **{f"lelkern.studies.{chapter}": f"ablations/{chapter}" for chapter in chapters},
+    }
+
+
 setup(
-    packages=[*find_packages(include=["lelkern*"]), "lelkern.studies"],
-    package_dir={"lelkern.studies": "ablations"},
-    package_data={"lelkern.studies": ["*.toml", "*/*.toml"]},
+    packages=[*find_packages(include=["lelkern*"]), *studies()],
+    package_dir=studies(),
+    package_data={package: ["*.toml"] for package in studies()},
     ext_modules=libraries(),
     cmdclass={"build_ext": StableLibraries, "bdist_wheel": StableWheel},
 )
