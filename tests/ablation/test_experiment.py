@@ -146,7 +146,10 @@ def test_wrong_settings(study_file, settings, message):
         ([('method = "fake_method.py"', 'method = "x/fake.py"')], "have no folder, got 'x/fake"),
         ([('["plain"]', '["plian"]')], "metrics: no metric 'plian' .* did you mean 'plain'"),
         ([('"accuracy"', '"acuracy"')], "metric: no metric 'acuracy' .* did you mean 'accuracy'"),
-        ([('maximum"', 'maximum"\nmetric = "coost"')], "claim.0: unknown metric 'coost'"),
+        (
+            [('maximum"', 'maximum"\nmetric = "coost"')],
+            "claim.0: unknown metric 'coost'; did you mean 'cost'",
+        ),
         ([('"line"', '"line"\ny = "coost"')], "plot.0.y: no metric 'coost'"),
         ([('"line"', '"line"\nx = "paht"')], "plot.0: x = 'paht' is no axis, metric or curve; did"),
         ([(LEVEL, 'key = "levels"'), (QUICK, "")], "fake.toml: arm '0': unknown key 'levels'"),

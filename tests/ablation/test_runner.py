@@ -181,8 +181,8 @@ if __name__ == "__main__":
 """
 
 
-# On macOS and Windows there is no fork server; elsewhere it is what every study uses.
-@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"there is no {method} here")
