@@ -1,6 +1,7 @@
 """What makes a trial another trial, and what does not."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from fake_study import write_study
@@ -8,6 +9,7 @@ from fake_study import write_study
 from lelkern.ablation.run import code
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.trial import Trial, thinned
+from lelkern.runtime import RuntimeConfig
 
 
 def identities(path, **changes):
@@ -74,6 +76,32 @@ def test_other_packages_are_another_trial(study_file, monkeypatch):
         assert not set(identities(study_file)) & set(before)
     finally:
         code.package_versions.cache_clear()
+
+
+@pytest.mark.parametrize(("device", "other"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_other_kernels_of_its_device_are_another_trial(tmp_path, monkeypatch, device, other):
+    kernels = {name: tmp_path / f"{name}.so" for name in ("cpu", "cuda")}
+    in_use = dict(kernels)
+    monkeypatch.setattr("lelkern.ops.library_path", lambda name="cpu": in_use[name])
+    trial = prepare("temperature").trials[0]
+
+    def identity():
+        code.code_fingerprint.cache_clear()
+        # Found once for a trial: a copy looks again. No GPU is needed to name a trial on one.
+        return replace(trial, runtime=RuntimeConfig(device=device)).identity
+
+    for path in kernels.values():
+        path.write_bytes(b"as they were")
+    try:
+        before = identity()
+        kernels[other].write_bytes(b"others")
+        assert identity() == before
+        kernels[device].write_bytes(b"others")
+        after = identity()
+        in_use[device] = None
+        assert len({before, after, identity()}) == 3
+    finally:
+        code.code_fingerprint.cache_clear()
 
 
 def edited(study_file, tmp_path, old, new):

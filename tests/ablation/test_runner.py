@@ -122,6 +122,21 @@ def test_an_interrupted_study_continues_to_the_same_results(study_file, store, f
     assert results(experiment, store) == results(finished.experiment, finished.store)
 
 
+def test_an_interrupted_study_leaves_no_worker_at_work(study_file, store):
+    settings = {"pause": 0.1, "steps": 600}  # a minute, which nobody has to wait for
+    experiment = prepare(str(study_file), seeds=1, settings=settings)
+    trials = experiment.trials[:2]
+    with closing(run_trials(trials, files_of(experiment, store), store, 2)) as events:
+        at_work = set()
+        while len(at_work) < len(trials):
+            trial, event = next(events)
+            assert isinstance(event, Started | Advanced)
+            if isinstance(event, Advanced):
+                at_work.add(trial.identity)
+    assert multiprocessing.active_children() == []
+    assert store.missing(trials) == list(trials)  # they were ended, not waited for
+
+
 @pytest.fixture
 def start(finished):
     """Starts a worker by hand, from the fork server that the finished study has used."""
