@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def spawn(environment):
             text=True,
             env=environment,
             start_new_session=True,
+            # A shell lets what it runs in the background ignore this, tests included.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return spawn
