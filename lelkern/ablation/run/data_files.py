@@ -49,7 +49,6 @@ class DataFiles:
             check_budget(data, config)
         labels = data.labels()
         for trial in trials:
-            check_budget(data, trial.data)
             path = self._labels_file(trial)
             if labels is not None and not path.exists():
                 _save(path, visible_labels(labels, trial.data, trial.seed))
