@@ -12,6 +12,7 @@ on and every Python, so a wheel is tagged ``py3-none-<platform>``.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -107,7 +108,9 @@ class StableLibraries(build_ext):
         changes = self.ninja.stamp("compiler.txt", f"{compiler}\n{torch_version}\n")
         # As system headers: their warnings are not ours.
         headers = ["-Icsrc", TARGET_TORCH, "-isystem", str(torch_root / "include")]
-        common = [*self.compile_command(), *FLAGS, *headers]
+        # What the environment asks for comes last, where it wins.
+        asked_for = shlex.split(os.environ.get("CXXFLAGS", ""))
+        common = [*self.compile_command(), *FLAGS, *asked_for, *headers]
         own = [*common, *extension.extra_compile_args]
         link = [f"-L{torch_root / 'lib'}"]
         objects = []
