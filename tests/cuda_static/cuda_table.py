@@ -81,7 +81,7 @@ def launched_with() -> dict[str, int]:
 
 
 def short(name: str) -> str:
-    """Return ``kernel<half>`` for ``void lelkern::ema::cuda::kernel<__half>(__half const*, int)``."""
+    """Return ``kernel<half>`` for ``void lelkern::ema::cuda::kernel<__half>(int)``."""
     name = re.sub(r"\w+::|\(anonymous namespace\)::", "", name.removeprefix("void "))
     name = name.replace("__nv_bfloat16", "bfloat16").replace("__half", "half").replace("> >", ">>")
     depth = 0
