@@ -108,21 +108,29 @@ def architectures(toolkit: Toolkit) -> list[str]:
     return chosen
 
 
-def code_for(architectures: list[str]) -> list[str]:
-    """Return nvcc's options for ``["8.0", "9.0+PTX"]``: machine code, and portable where asked for.
+def translated_alike(numbers: list[str]) -> list[list[str]]:
+    """Return architectures like ``["80", "90", "100"]`` in groups that one translation serves.
 
-    Both are made of one translation, for the oldest: kernels have no code of their own for later
-    architectures, whose translations would be the same. Only ``9.0a`` and ``10.0f`` need their own.
+    It is that for the first of a group. nvcc translates alike for those before 10.0, but for how
+    bfloat16 becomes float32, and for those from there on; kernels have no code of their own for
+    any. Only such as ``90a`` and ``100f`` need translations of their own.
     """
-    numbers = {name.removesuffix("+PTX").replace(".", ""): "+PTX" in name for name in architectures}
+    plain = sorted((number for number in numbers if number.isdigit()), key=int)
+    groups = [[n for n in plain if int(n) < 100], [n for n in plain if int(n) >= 100]]
+    return [g for g in groups if g] + [[number] for number in numbers if not number.isdigit()]
+
+
+def code_for(architectures: list[str]) -> list[str]:
+    """Return nvcc's options for ``["8.0", "9.0+PTX"]``: machine code, and portable if asked for."""
+    portable = {
+        name.removesuffix("+PTX").replace(".", ""): "+PTX" in name for name in architectures
+    }
     options = []
-    common = sorted((number for number in numbers if number.isdigit()), key=int)
-    for alike in [common, *([number] for number in numbers if not number.isdigit())]:
-        if alike:
-            code = [f"sm_{number}" for number in alike]
-            if any(numbers[number] for number in alike):
-                code.append(f"compute_{alike[0]}")
-            options.append(f"-gencode=arch=compute_{alike[0]},code=[{','.join(code)}]")
+    for first, *others in translated_alike(list(portable)):
+        code = [f"sm_{number}" for number in (first, *others)]
+        if any(portable[number] for number in (first, *others)):
+            code.append(f"compute_{first}")
+        options.append(f"-gencode=arch=compute_{first},code=[{','.join(code)}]")
     return options
 
 

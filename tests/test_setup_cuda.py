@@ -105,7 +105,7 @@ def test_other_architectures_are_refused(setup_cuda, tmp_path, monkeypatch, chos
     [
         (["8.0"], ["80,code=[sm_80]"]),
         (["9.0", "8.0"], ["80,code=[sm_80,sm_90]"]),
-        (["8.0", "12.0+PTX"], ["80,code=[sm_80,sm_120,compute_80]"]),
+        (["8.0", "12.0+PTX", "10.0"], ["80,code=[sm_80]", "100,code=[sm_100,sm_120,compute_100]"]),
         (["9.0a+PTX", "9.0"], ["90,code=[sm_90]", "90a,code=[sm_90a,compute_90a]"]),
     ],
 )

@@ -14,7 +14,14 @@ sys.path.append(str(ROOT))  # last: what is installed is found first
 import setup_cuda  # noqa: E402
 from setup_ninja import Ninja  # noqa: E402
 
-ARCHITECTURES = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
+NUMBERS = [number.replace(".", "") for number in setup_cuda.ARCHITECTURES]
+ARCHITECTURES = [f"sm_{number}" for number in NUMBERS]
+# As nvcc calls their machine code.
+CUBINS = {
+    f"sm_{number}": f"compute_{group[0]}.sm_{number}.cubin"
+    for group in setup_cuda.translated_alike(NUMBERS)
+    for number in group
+}
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("csrc/**/cuda/*.cu"))
 
 
@@ -55,10 +62,11 @@ def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
         made[source] = built.compile_cuda(command, source, [of_build])
         if not (known and built.is_current(made[source])):
             made[source] = ours.compile_cuda(command, source, [stamp])
+        name = source.relative_to(source.anchor)
         for architecture in ARCHITECTURES:
-            cubin = ours.kept(made[source]) / f"{source.stem}.{architecture}.cubin"
+            cubin = ours.kept(made[source]) / f"{source.stem}.{CUBINS[architecture]}"
             listings[source, architecture] = ours.output_of(
-                f"{source.stem}.{architecture}.txt", [str(nvdisasm), str(cubin)], [made[source]]
+                f"{name}.{architecture}.txt", [str(nvdisasm), str(cubin)], [made[source]]
             )
     run = ours.run(capture=True)
     assert run.returncode == 0, run.stdout + run.stderr

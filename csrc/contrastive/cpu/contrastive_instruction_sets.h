@@ -1,4 +1,6 @@
-// Compiles the tiles for every instruction set and picks those that this machine runs.
+// The tiles for every instruction set, of which those are picked that this machine runs. Each type
+// has a file of its own that instantiates them, so that both are compiled at the same time.
+#pragma once
 
 #include <algorithm>
 
@@ -29,8 +31,5 @@ Kernels<T> kernels(bool bf16) {
             return baseline::kernels_of<baseline::Plain<T>>();
     }
 }
-
-template Kernels<float> kernels<float>(bool bf16);
-template Kernels<double> kernels<double>(bool bf16);
 
 }  // namespace lelkern::contrastive
