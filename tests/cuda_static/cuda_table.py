@@ -6,17 +6,15 @@ Threads are those that the kernel is bounded to. Loads are instructions, not exe
 
 import csv
 import io
-import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
-from itertools import groupby, product
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import cuda_assembly
 import cuda_occupancy
-from cuda_compile import ARCHITECTURES, ROOT, SOURCES, Compiled, compile_for, demangle
+from cuda_compile import ARCHITECTURES, ROOT, SOURCES, Compiled, compile_all, demangle
 
 TABLE = Path(__file__).with_name("kernels.csv")
 LAUNCHES = Path(__file__).with_name("dynamic_shared.csv")
@@ -52,15 +50,14 @@ def measure(sources: list[Path], dynamic_shared: dict[str, int]) -> list[Kernel]
         dynamic_shared: bytes of shared memory that kernels are given at the launch, by patterns of
             their names as they are in the table. What no pattern matches is given none.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = pool.map(lambda each: compile_for(*each), product(sources, ARCHITECTURES))
-        kernels = [kernel for each in compiled for kernel in inspect(each, dynamic_shared)]
+    compiled = compile_all(sources)
+    kernels = [kernel for each in compiled for kernel in inspect(each, dynamic_shared)]
     return sorted(kernels, key=lambda k: (k.kernel, ARCHITECTURES.index(k.architecture)))
 
 
 def inspect(compiled: Compiled, dynamic_shared: dict[str, int]) -> list[Kernel]:
     """Return what became of the kernels of one file for one architecture."""
-    resources = cuda_assembly.resources(compiled.resources)
+    resources = cuda_assembly.resources(compiled.resources, compiled.architecture)
     threads = cuda_assembly.block_sizes(compiled.assembly)
     instructions = cuda_assembly.instructions(compiled.assembly)
     assert resources.keys() == threads.keys() == instructions.keys()
@@ -84,7 +81,7 @@ def launched_with() -> dict[str, int]:
 
 
 def short(name: str) -> str:
-    """Return ``kernel<half>`` for ``void lelkern::ema::cuda::kernel<__half>(__half const*)``."""
+    """Return ``kernel<half>`` for ``void lelkern::ema::cuda::kernel<__half>(int)``."""
     name = re.sub(r"\w+::|\(anonymous namespace\)::", "", name.removeprefix("void "))
     name = name.replace("__nv_bfloat16", "bfloat16").replace("__half", "half").replace("> >", ">>")
     depth = 0
