@@ -147,3 +147,11 @@ def test_values_of_set_are_toml_or_words(folder, call):
     _, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", *settings)
     config = json.loads(out)["trials"][-1]["config"]
     assert (config["steps"], config["fault"], config["seen"]) == (7, "raise", "a word")
+
+
+def test_values_of_one_table_are_set_one_by_one(folder, call):
+    settings = ["--set", "runtime.threads=2", "--set", "runtime.device=cpu"]
+    settings += ["--set", "runtime.precision=float32"]
+    _, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", *settings)
+    for trial in json.loads(out)["trials"]:
+        assert trial["runtime"] == {"device": "cpu", "precision": "float32", "threads": 2}

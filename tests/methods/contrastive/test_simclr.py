@@ -1,8 +1,12 @@
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from small_runs import FLOAT32, SMALL, same
 
 from lelkern.augment import Augment
+from lelkern.methods.contrastive._projector import Projector
 from lelkern.methods.contrastive.simclr import SimCLRConfig, train
 from lelkern.runtime import RuntimeConfig
 
@@ -13,6 +17,47 @@ def small(**changes):
 
 def digest(module):
     return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def equation_1(z, temperature):
+    """NT-Xent of 2N rows, of which row i and row i + N are views of one image."""
+    similarities = F.normalize(z, dim=1) @ F.normalize(z, dim=1).T / temperature
+    similarities = similarities.masked_fill(torch.eye(len(z), dtype=torch.bool), -math.inf)
+    return F.cross_entropy(similarities, torch.arange(len(z)).roll(len(z) // 2))
+
+
+def by_hand(config, images, seed):
+    """Algorithm 1 in plain PyTorch, from the same random numbers; the losses of one epoch."""
+    torch.manual_seed(seed)
+    model = Projector(config, FLOAT32).to(memory_format=torch.channels_last)
+    augment = Augment(config.augment, images.shape[-1])
+    sgd = torch.optim.SGD(model.parameters(), config.optimizer.lr, momentum=0.9, nesterov=True)
+    epoch = torch.randperm(len(images)).split(config.batch_size)
+    losses = []
+    for step in range(config.steps):
+        x = images[epoch[len(images) // config.batch_size - 1 - step]].float() / 255
+        loss = equation_1(model(augment(torch.cat([x, x]))), config.temperature)
+        losses.append(loss.item())
+        sgd.param_groups[0]["lr"] = config.optimizer.lr * (
+            (1 + math.cos(math.pi * step / config.steps)) / 2
+        )
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+    return losses
+
+
+@pytest.mark.parametrize("kind", ["none", "linear", "nonlinear"])
+def test_it_is_algorithm_1(data, kind):
+    config = small(
+        head={"kind": kind, "width": 16, "out": 8},
+        optimizer={"name": "sgd", "lr": 0.1, "weight_decay": 0.0, "warmup": 0.0},
+    )
+    losses = []
+    train(config, data.train_images, 3, FLOAT32, lambda step, loss: losses.append(loss))
+    # float32 with sums in another order: each of 6 steps passes on a few units in the last place,
+    # which BatchNorm and the temperature magnify.
+    assert losses == pytest.approx(by_hand(config, data.train_images, 3), rel=1e-4, abs=1e-6)
 
 
 def test_the_seed_decides_everything_and_the_callers_generator_nothing(data):
