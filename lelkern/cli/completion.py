@@ -7,7 +7,6 @@ fish.
 import click
 from click.shell_completion import CompletionItem
 
-from lelkern.ablation.study import load_study, method_name, shipped_studies, study_path
 from lelkern.errors import UserError
 from lelkern.methods import available
 
@@ -16,6 +15,8 @@ def complete_study(
     context: click.Context, option: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the shipped studies, and files."""
+    from lelkern.ablation.study import shipped_studies
+
     names = [CompletionItem(name) for name in shipped_studies() if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
@@ -45,6 +46,7 @@ def complete_key(
     context: click.Context, option: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the keys of the study's methods, with their meanings."""
+    from lelkern.ablation.study import load_study, method_name, study_path
     from lelkern.cli.config_keys import keys_of
     from lelkern.data.config import DataConfig
     from lelkern.methods import get

@@ -10,7 +10,7 @@ import lelkern
 import lelkern.cli
 from lelkern.cli import cli
 
-HEAVY = {"torch", "torchvision", "scipy", "kornia", "sklearn", "matplotlib"}
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "kornia", "sklearn", "matplotlib"}
 COMMANDS = ("--help", "--version", "studies", "methods", "runs", "new-study x", "studies --json")
 LOOK = """
 import json, sys

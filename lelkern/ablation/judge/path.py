@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import numpy as np
-
-from lelkern.ablation.judge.evidence import ALPHA, Values, page_trend
+from lelkern.ablation.judge.evidence import ALPHA, Values
 from lelkern.ablation.judge.statement import Statement, differences, largest_first
 from lelkern.methods.metric import Metric
 
@@ -41,7 +39,8 @@ class Path:
     @property
     def mean(self) -> Values:
         """Mean over the rows, (seeds, levels)."""
-        return np.asarray(self.values.mean(axis=1))
+        mean: Values = self.values.mean(axis=1)
+        return mean
 
     @property
     def test(self) -> str:
@@ -64,6 +63,8 @@ class Path:
 
         With two levels there is no trend to rank, and a paired t-test compares them.
         """
+        from lelkern.ablation.judge.page import page_trend
+
         text = (
             f"{self.up if rises else self.down} with {self.key} "
             f"({self.levels[0]} to {self.levels[-1]}){self._at_single_row()}"
@@ -107,8 +108,7 @@ class Path:
             for i, j in pairs
         ]
         earlier, later = (
-            np.concatenate([values.T[[pair[end] for pair in pairs]] for values, _ in tracks])
-            for end in (0, 1)
+            [values[:, pair[end]] for values, _ in tracks for pair in pairs] for end in (0, 1)
         )
         better, worse = (later, earlier) if rises else (earlier, later)
         return largest_first(self._differences(texts, better, worse, rises, above))
@@ -123,12 +123,18 @@ class Path:
         Args:
             falls: what :meth:`steps` found.
         """
-        span = SHARE * float(np.ptp(self.mean.mean(axis=0)))
+        means = self.mean.mean(axis=0)
+        span = SHARE * float(means.max() - means.min())
         found = [s for s in falls if s.p_value <= ALPHA and s.difference >= span]
         return found[0] if found else None
 
     def _differences(
-        self, texts: Sequence[str], better: Values, worse: Values, rises: bool, above: float = 0.0
+        self,
+        texts: Sequence[str],
+        better: "Values | Sequence[Values]",
+        worse: "Values | Sequence[Values]",
+        rises: bool,
+        above: float = 0.0,
     ) -> tuple[Statement, ...]:
         """Compare, written as later - earlier in the metric's own direction."""
         reverse = rises == self.falls

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lelkern.ablation.judge.evidence import Evidence, Values, paired
+from lelkern.ablation.judge.evidence import Evidence, Values
 from lelkern.methods.metric import Metric
 
 
@@ -63,8 +63,8 @@ class Statements:
 
 def differences(
     texts: Sequence[str],
-    better: Values,
-    worse: Values,
+    better: "Values | Sequence[Values]",
+    worse: "Values | Sequence[Values]",
     metric: Metric,
     *,
     above: float = 0.0,
@@ -80,6 +80,11 @@ def differences(
         above: by how much it has to exceed.
         reverse: write worse - better, for statements that say that something worsens.
     """
+    import numpy as np
+
+    from lelkern.ablation.judge.paired import paired
+
+    better, worse = np.asarray(better), np.asarray(worse)
     way = -1 if (metric.better == "lower") != reverse else 1
     means = (better - worse).mean(-1)
     return tuple(

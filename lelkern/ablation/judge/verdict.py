@@ -8,7 +8,8 @@ from lelkern.ablation.judge.claims.claim import Claim
 from lelkern.ablation.judge.evidence import ALPHA, holm
 from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
-from lelkern.ablation.judge.sample import Sample, common_seeds
+from lelkern.ablation.judge.sample import Sample
+from lelkern.ablation.judge.seeds import common_seeds
 from lelkern.ablation.judge.statement import Statement, Statements
 from lelkern.ablation.results import Results, Row
 from lelkern.methods.metric import Metric

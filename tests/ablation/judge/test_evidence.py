@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lelkern.ablation.judge.evidence import ALPHA, Both, holm, page_p, page_trend, paired
+from lelkern.ablation.judge.evidence import ALPHA, Both, holm
+from lelkern.ablation.judge.page import page_p, page_trend
+from lelkern.ablation.judge.paired import paired
 
 DRAWS = 20_000
 SLACK = 4 * math.sqrt(ALPHA * (1 - ALPHA) / DRAWS)  # four standard errors of a rate of 5 %

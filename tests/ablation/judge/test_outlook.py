@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from simulated_results import factor, make, noisy, verdict
 
-from lelkern.ablation.judge.evidence import ALPHA, paired
+from lelkern.ablation.judge.evidence import ALPHA
 from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
+from lelkern.ablation.judge.paired import paired
 from lelkern.ablation.judge.statement import Statement, differences
 from lelkern.methods.metric import Metric
 

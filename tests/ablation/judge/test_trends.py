@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 from simulated_results import METRICS, factor, make, noisy, verdict, verdicts
 
-from lelkern.ablation.judge.evidence import ALPHA, holm, paired
+from lelkern.ablation.judge.evidence import ALPHA, holm
 from lelkern.ablation.judge.outlook import look_ahead
+from lelkern.ablation.judge.paired import paired
 from lelkern.ablation.judge.statement import differences
 from lelkern.config import ConfigError
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from lelkern.ablation.judge.claims.claim import Claim
 from lelkern.ablation.judge.names import Grid, Level
 from lelkern.ablation.judge.sample import Cell, Sample
@@ -64,8 +62,8 @@ class Best(Claim):
     def statements(self, sample: Sample) -> Statements:
         """Return that the winner beats each other, and that each other beats it."""
         winner, others = self.resolve(sample.grid)
-        wins = np.stack([sample.arms(winner.arms).mean(axis=0)] * len(others))
-        rest = np.stack([sample.arms(other.arms).mean(axis=0) for other in others])
+        wins = [sample.arms(winner.arms).mean(axis=0)] * len(others)
+        rest = [sample.arms(other.arms).mean(axis=0) for other in others]
         names = [other.name for other in others]
         return Statements(
             test=f"paired one-sided t-tests of {winner.name} against each other "

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-
 from lelkern.ablation.judge.claims.trend import trends
 from lelkern.ablation.judge.claims.two_sided import Sides, names, sides
 from lelkern.ablation.judge.evidence import Values
@@ -95,5 +93,6 @@ class Gap(Sides):
 
 def _settled(gap: Values, values: Values) -> Values:
     """Round off what subtraction leaves behind, so that equal gaps get equal ranks."""
-    scale = np.abs(values).max() or 1.0
-    return np.asarray(np.round(gap / scale, 12) * scale)
+    scale = abs(values).max() or 1.0
+    settled: Values = (gap / scale).round(12) * scale
+    return settled

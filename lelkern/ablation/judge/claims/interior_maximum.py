@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-
 from lelkern.ablation.judge.claims.claim import Along
 from lelkern.ablation.judge.evidence import Values
 from lelkern.ablation.judge.names import Grid, Level, Track
@@ -53,6 +51,8 @@ class InteriorMaximum(Along):
 
     def statements(self, sample: Sample) -> Statements:
         """Return that the median of inner values beats either end, and the opposites."""
+        import numpy as np
+
         track = self.resolve(sample.grid)
         values = sample.track(track).mean(axis=1)
         names = track.levels
@@ -60,7 +60,7 @@ class InteriorMaximum(Along):
         median = np.median(values[:, 1:-1], axis=1)
         needed = differences(
             [f"the median over inner values of {track.key} beats {names[end]}" for end in ends],
-            np.stack([median, median]),
+            [median, median],
             values[:, ends].T,
             sample.metric,
         )
@@ -79,7 +79,7 @@ def _beats_all_inner(values: Values, names: tuple[str, ...], end: int, sample: S
     inner = range(1, len(names) - 1)
     each = differences(
         [f"{names[end]} beats every inner value"] * len(inner),
-        np.stack([values[:, end]] * len(inner)),
+        [values[:, end]] * len(inner),
         values[:, 1:-1].T,
         sample.metric,
     )

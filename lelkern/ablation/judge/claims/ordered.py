@@ -3,8 +3,6 @@
 from itertools import combinations, pairwise
 from typing import Literal
 
-import numpy as np
-
 from lelkern.ablation.judge.claims.claim import Along
 from lelkern.ablation.judge.names import Grid, Level, Track
 from lelkern.ablation.judge.sample import Sample
@@ -51,8 +49,8 @@ class Ordered(Along):
             "significant",
             needed=differences(
                 [f"{names[j]} beats {names[i]} {rows[0][0]}".rstrip() for i, j in needed],
-                np.stack([mean[j] for _, j in needed]),
-                np.stack([mean[i] for i, _ in needed]),
+                [mean[j] for _, j in needed],
+                [mean[i] for i, _ in needed],
                 sample.metric,
             ),
             against=largest_first(
@@ -62,8 +60,8 @@ class Ordered(Along):
                         for row, _ in rows
                         for i, j in back
                     ],
-                    np.stack([v[:, i] for _, v in rows for i, _ in back]),
-                    np.stack([v[:, j] for _, v in rows for _, j in back]),
+                    [v[:, i] for _, v in rows for i, _ in back],
+                    [v[:, j] for _, v in rows for _, j in back],
                     sample.metric,
                 )
             ),

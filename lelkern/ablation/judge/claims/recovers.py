@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from lelkern.ablation.judge.claims.claim import Claim
@@ -45,6 +44,8 @@ class Recovers(Claim):
 
     def statements(self, sample: Sample) -> Statements:
         """Return that every arm reaches the value, and the opposites."""
+        import numpy as np
+
         pairs = self.resolve(sample.grid)
         found = sample.arms([pair.left for pair in pairs])
         stated = np.full_like(found, sample.way * self.value)
