@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
 
-# A process for each core, each with one thread of its own.
+# A process for each core, each with one thread of its own. A file's tests stay in one of them, for
+# what they share; files begin in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadgroup
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/installed-dev
 	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)

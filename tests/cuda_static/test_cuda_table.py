@@ -15,8 +15,7 @@ from cuda_table import (
     with_markdown,
 )
 
-# In one process of those that share the tests: compiling takes minutes.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cuda_table")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
