@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lelkern.ops import ema_update_
+from lelkern.ops._casts import forget_casts
 from lelkern.ops._ema import check_decay
 from lelkern.ops._number import number_or_tensor, tensor_of
 
@@ -314,8 +315,7 @@ def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         if to:
             torch._foreach_copy_(list(to), list(values))
-    # Autocast would go on with its casts of the parameters as they were.
-    torch.clear_autocast_cache()
+    forget_casts(to)
 
 
 def _cast(module: nn.Module, dtype: torch.dtype) -> None:

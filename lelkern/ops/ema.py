@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Generator, Tensor
 
+from lelkern.ops._casts import forget_casts
 from lelkern.ops._define import define
 from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
 from lelkern.ops._number import number_or_tensor, tensor_of
@@ -81,11 +82,12 @@ def ema_update_(
     seed = None
     if stochastic_rounding:
         seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
-    # Autocast keeps its casts of parameters, averages among them, to the end of its region.
-    torch.clear_autocast_cache()
     if torch.compiler.is_compiling():
-        _update(*local_shards(averages, parameters), number, tensor, seed)
+        shards, parameter_shards = local_shards(averages, parameters)
+        _update(shards, parameter_shards, number, tensor, seed)
+        forget_casts(shards)
         return
+    forget_casts(averages)
     try:
         _update(averages, parameters, number, tensor, seed)
     except RuntimeError:

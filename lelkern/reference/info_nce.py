@@ -86,11 +86,9 @@ def _similarity(q: Tensor, k: Tensor, n: Tensor | None) -> Tensor:
 def _masks(
     x: Tensor, queue: bool, ids: Tensor | None, negative_ids: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    positive = torch.zeros_like(x, dtype=torch.bool)
-    if queue:
-        positive[:, 0] = True
-    else:
-        positive.fill_diagonal_(True)
+    rows = torch.arange(len(x), device=x.device)
+    own = torch.zeros_like(rows) if queue else rows  # the column of each row's positive
+    positive = torch.arange(x.shape[1], device=x.device) == own.unsqueeze(1)
     if ids is None:
         return positive, torch.zeros_like(positive)
     if negative_ids is None:

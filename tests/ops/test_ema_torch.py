@@ -110,12 +110,16 @@ def test_what_watches_ops_sees_updates(device):
     assert "lelkern::ema_update_" in {event.key for event in profile.key_averages()}
 
 
-def test_autocast_sees_that_averages_change(device):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_autocast_sees_that_averages_change(compiled, device):
     layer = nn.Linear(4, 4, bias=False).to(device)
     x = torch.randn(2, 4, device=device)
+    update = lelkern.ema_update_
+    if compiled:
+        update = torch.compile(update, backend="aot_eager", fullgraph=True)
     with torch.autocast(device, torch.bfloat16):
         before = layer(x)  # after which autocast keeps the weight in bfloat16
-        lelkern.ema_update_([layer.weight], [2 * layer.weight.detach()], 0.0)
+        update([layer.weight], [2 * layer.weight.detach()], 0.0)
         assert torch.equal(layer(x), 2 * before)
 
 
