@@ -37,7 +37,8 @@ WAYS = [
 OPS = ["nt_xent", "info_nce", "queue", "sup_con"]
 
 each_way = pytest.mark.parametrize("sample", WAYS, ids=str)
-few_ways = pytest.mark.parametrize("sample", [WAYS[1], WAYS[4], WAYS[6], WAYS[8]], ids=str)
+FEW_WAYS = [WAYS[1], WAYS[4], WAYS[6], WAYS[8]]
+few_ways = pytest.mark.parametrize("sample", FEW_WAYS, ids=str)
 
 
 def leaves(sample: Sample, device: str, dtype=torch.float64):
@@ -96,13 +97,8 @@ def test_gradgradcheck_of_what_needs_no_gradient(device):
         assert torch.autograd.gradgradcheck(loss, (q, k) if fixed else (q,))
 
 
-# Dtypes take turns, and so does what is kept for backward: a tile is 96 x 96 here.
-@pytest.mark.parametrize(
-    ("sample", "dtype", "kept"),
-    list(zip(WAYS, cycle([torch.float64, torch.bfloat16]), cycle([0, 40000, 40000]))),
-    ids=str,
-)
-def test_opcheck(sample: Sample, dtype, kept, device):
+def opcheck(sample: Sample, dtype: torch.dtype, kept: int, device: str, *test_utils: str) -> None:
+    """Ask PyTorch to check what an op and its backward say of themselves."""
     op = getattr(torch.ops.lelkern, sample.op).default
     backward = getattr(torch.ops.lelkern, f"{sample.op}_backward").default
     codes = {name: x.to(device) for name, x in sample.codes.items()}
@@ -111,13 +107,35 @@ def test_opcheck(sample: Sample, dtype, kept, device):
     names = [a.name for a in op._schema.arguments]
     options = {"normalize": True, "symmetric": False, "bf16_terms": int(dtype == torch.bfloat16)}
     forward = [{**options, "stats": True, "kept": 0, **arguments}.get(name) for name in names]
-    torch.library.opcheck(op, tuple(forward))
+    torch.library.opcheck(op, tuple(forward), test_utils=test_utils)
     detached = [x.detach() if isinstance(x, torch.Tensor) else x for x in forward]
     loss, log_sum_exp, tiles, _ = op(*detached[:-1], kept)
     given = {"loss": loss, "log_sum_exp": log_sum_exp, "tiles": tiles, "keys_need_grad": True}
     given |= {**options, **dict(zip(names, forward, strict=True)), "grad": torch.ones_like(loss)}
     inputs = tuple(given.get(a.name) for a in backward._schema.arguments)
-    torch.library.opcheck(backward, inputs)
+    torch.library.opcheck(backward, inputs, test_utils=test_utils)
+
+
+# Dtypes take turns, and so does what is kept for backward: a tile is 96 x 96 here.
+@pytest.mark.parametrize(
+    ("sample", "dtype", "kept"),
+    list(zip(WAYS, cycle([torch.float64, torch.bfloat16]), cycle([0, 40000, 40000]))),
+    ids=str,
+)
+def test_what_schemas_and_fake_functions_say(sample: Sample, dtype, kept, device):
+    said = ("test_schema", "test_autograd_registration", "test_faketensor")
+    opcheck(sample, dtype, kept, device, *said)
+
+
+# Tracing sees schemas and fake functions, the same for every implementation behind.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sample", "dtype"),
+    list(zip(FEW_WAYS, cycle([torch.float64, torch.bfloat16]))),
+    ids=str,
+)
+def test_traced_for_any_sizes(sample: Sample, dtype, device):
+    opcheck(sample, dtype, 40000, device, "test_aot_dispatch_dynamic")
 
 
 def test_what_is_kept_changes_nothing(device):
@@ -141,15 +159,12 @@ def test_what_is_kept_changes_nothing(device):
                 assert torch.equal(x, y)
 
 
-# Schemas and fake functions are the same for every compiler behind. One case an op sees that the
-# one that is behind by default takes it.
+# Schemas and fake functions are the same for every compiler behind; every op sees the one that is
+# behind by default.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "dynamic", "temperature", "backend"),
-    [
-        *covering(OPS, [False, True], ["float", "parameter"], ["aot_eager"]),
-        *((op, True, "parameter", "inductor") for op in OPS),
-    ],
+    covering(OPS, [False, True], ["float", "parameter"], ["aot_eager", "inductor"]),
 )
 def test_compile_without_graph_breaks(op, dynamic, temperature, backend, device):
     def step(sample, embeddings, temperature):
