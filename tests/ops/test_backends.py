@@ -24,10 +24,14 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 # What the instruction set decides: numbers, and which memory is read and written.
-ARITHMETIC = (
+ARITHMETIC = {
     *("test_contrastive_values.py", "test_contrastive_accuracy.py", "test_nt_xent_edges.py"),
     *("test_ema.py", "test_ema_rounding.py"),
-)
+}
+# Who works when is the same for all instruction sets.
+SHARED = "any_number_of_threads"
+# Those of numbers under torch.compile test the reference themselves.
+OTHERS = {Path(__file__).name, "test_numbers.py"}
 
 
 @pytest.mark.slow
@@ -48,10 +52,12 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
     )
     if "and run here" in probe.stderr:
         pytest.skip(f"this machine has no {value}")
-    names = ARITHMETIC if variable == "LELKERN_CPU_ISA" else {p.name for p in HERE.glob("test_*")}
-    tests = [str(HERE / name) for name in sorted(names) if name != Path(__file__).name]
+    every = {path.name for path in HERE.glob("test_*")}
+    names = ARITHMETIC if variable == "LELKERN_CPU_ISA" else every - OTHERS
+    tests = [str(HERE / name) for name in sorted(names)]
+    options = ("-q", "-m", "not slow", "-k", f"not {SHARED}", "-p", "no:cacheprovider")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", *options, *tests],
         env={**os.environ, variable: value},
         capture_output=True,
         text=True,

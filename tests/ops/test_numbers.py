@@ -86,7 +86,7 @@ def test_without_dynamic_numbers_values_are_right(function):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", FUNCTIONS[:4])  # one of each op
 def test_floats_in_inductor(function):
     check(function, VALUES, backend="inductor")
 
