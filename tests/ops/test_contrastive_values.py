@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contrastive_samples import SAMPLES, Sample, choices, expected, pairs, upstream
+from covering import covering
 from torch import Tensor
 
 import lelkern
@@ -197,14 +198,20 @@ def large(op: str, N: int) -> Sample:
 
 
 @pytest.mark.skipif(library_path() is None, reason="plain PyTorch's products may split their sums")
-@pytest.mark.parametrize("temperature", [0.5, 0.005])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("op", ["nt_xent", "info_nce", "queue", "sup_con"])
+@pytest.mark.parametrize(
+    ("op", "dtype", "temperature"),
+    covering(
+        ["nt_xent", "info_nce", "queue", "sup_con"],
+        [torch.float64, torch.float32, torch.bfloat16],
+        [0.5, 0.005],
+    ),
+    ids=str,
+)
 def test_the_same_bits_for_any_number_of_threads(op, dtype, temperature, threads) -> None:
-    sample = large(op, 1500)
+    sample = large(op, 1030)  # beyond 1024 rows tiles are larger
     embeddings = sample.inputs(dtype)
     results = []
-    for count in (1, 2, 3, 5, 2):
+    for count in (1, 2, 5, 2):
         threads(count)
         results.append(losses_and_grads(sample, embeddings, torch.tensor(temperature)))
     for result in results[1:]:
