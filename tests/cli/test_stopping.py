@@ -31,11 +31,10 @@ def descendants_of(session):
 
 
 @slow
-@pytest.mark.parametrize("seconds", [0.2, 1.6])
-def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn, seconds):
+def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     process = spawn("ablate", "fake.toml", "--set", "steps=1000", "--set", "pause=0.1")
     wait_until(lambda: list(folder.glob("runs/*/data/*.npy")), process)  # the last thing before
-    time.sleep(seconds)
+    time.sleep(0.2)  # the fork server is there, and imports what takes seconds
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

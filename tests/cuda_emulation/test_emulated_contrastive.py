@@ -16,8 +16,9 @@ from torch import Tensor
 
 from lelkern.reference import info_nce, nt_xent, sup_con
 
-SIZES = [1, 2, 63, 64, 65, 127, 200, 257]
-FEATURES = [1, 7, 32, 100, 128, 256, 500]
+# Around one tile of 64 rows, two, and four; features around the chunks and slabs of the kernels.
+SIZES = [1, 2, 63, 64, 65, 127, 193]
+FEATURES = [1, 7, 32, 100, 128, 256, 300]
 TEMPERATURES = [0.005, 0.07, 0.5, 10.0]
 OPS = ["nt_xent", "info_nce", "symmetric", "queue", "sup_con"]
 # Of embeddings, as how many numbers tensor cores multiply each, and what is rounded to for that.
@@ -231,7 +232,7 @@ def test_agrees_with_float64(compiled, N, D, value, order, ids, checked) -> None
 def test_every_order_gives_the_same_bits(op, path) -> None:
     dtype, terms, _ = PATHS[path]
     # Two and three tiles of rows, in shares, and two and more chunks of features.
-    case = draw(op, 65, 100, dtype, 0, ids=True)
+    case = draw(op, 65, 72, dtype, 0, ids=True)
     grad, temperature = upstream(case, 0), temperature_of(0.07)
 
     def everything() -> list[Tensor]:
@@ -291,7 +292,7 @@ SYMMETRIC = {"multiprocessors": 1}
     ("op", "N", "D"),
     [
         ("nt_xent", 65, 300),
-        ("nt_xent", 192, 8),
+        ("nt_xent", 128, 8),
         ("nt_xent", 200, 8),
         ("sup_con", 130, 100),
         ("sup_con", 192, 8),

@@ -1,9 +1,6 @@
 """Numbers under torch.compile: none goes stale, and none makes it compile again for every value."""
 
 import functools
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -86,7 +83,7 @@ def test_without_dynamic_numbers_values_are_right(function):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", FUNCTIONS[:4])  # one of each op
 def test_floats_in_inductor(function):
     check(function, VALUES, backend="inductor")
 
@@ -188,20 +185,6 @@ def test_the_function_for_averaged_models():
         return average[0]
 
     check(update, VALUES)
-
-
-def test_the_reference_alone():
-    code = (
-        "from test_numbers import VALUES, check, scaled_info_nce, updated\n"
-        "check(scaled_info_nce, VALUES)\n"
-        "check(updated, VALUES)"
-    )
-    environment = {
-        **os.environ,
-        "LELKERN_BACKEND": "reference",
-        "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path]),
-    }
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("value", ["0.5", None, 1j])
