@@ -38,15 +38,22 @@ class Ninja:
         self.root = root
         self._edges: dict[Path, str] = {}
 
-    def compile(self, command: Sequence[str], source: Path, needs: Iterable[Path] = ()) -> Path:
+    def compile(
+        self,
+        command: Sequence[str],
+        source: Path,
+        needs: Iterable[Path] = (),
+        variant: str = "",
+    ) -> Path:
         """Compile a file, unless that is planned already, and return the object file.
 
         Args:
             command: the compiler with all options but those that say what to read and write.
             source: the file.
             needs: what else the object file depends on, besides the headers.
+            variant: tells object files of one source apart.
         """
-        made = self.folder / f"{source.relative_to(source.anchor)}.o"
+        made = self.folder / variant / f"{source.relative_to(source.anchor)}.o"
         run = [*command, "-MD", "-MF", f"{made}.d", "-c", str(source), "-o", str(made)]
         return self._add("compile", made, shlex.join(run), [source], needs)
 

@@ -1,18 +1,22 @@
-"""Compiles kernels for the emulation: with ninja, into build/cuda_emulation."""
+"""Compiles emulated kernels, and what binds them: with ninja, into build/cuda_emulation."""
 
 import fcntl
 import importlib.metadata
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+import sysconfig
 from pathlib import Path
+
+import pybind11
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-BUILD = ROOT / "build" / "cuda_emulation"
+BUILD = Path("build", "cuda_emulation")
+sys.path.append(str(ROOT))  # last: what is installed is found first
+from setup_ninja import Ninja  # noqa: E402
 
+BINDING = "cuda_emulation_binding"  # the name of the module
+MODULES = [*HERE.glob("*_kernels.cpp"), *HERE.glob("catalogue/*.cpp")]
 COMMON = "-std=c++17 -g1 -march=native -fPIC -fvisibility=hidden -fno-gnu-unique"
 # -fvisibility and -fno-gnu-unique: each module has its own copy of a template's shared memory.
 VARIANTS = {
@@ -31,71 +35,50 @@ def cuda_include() -> Path:
     raise FileNotFoundError("cuda_fp16.h: pip install -e '.[dev]'")
 
 
-def _ninja() -> str:
-    beside = Path(sys.executable).with_name("ninja")
-    found = str(beside) if beside.exists() else shutil.which("ninja")
-    if found is None:
-        raise FileNotFoundError("ninja: pip install -e '.[dev]'")
-    return found
+def module_path(source: Path, variant: str) -> Path:
+    """Where the kernels of a source file become a module, relative to the root."""
+    return BUILD / variant / f"{source.stem}.so"
 
 
-def _escape(path: Path) -> str:
-    return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+def binding_path() -> Path:
+    return BUILD / f"{BINDING}.so"
 
 
-def _rules(name: str, sources: Sequence[Path], defines: Sequence[str]) -> str:
-    include = " ".join(
-        [
-            f"-I{HERE / 'include'}",
-            f"-I{ROOT / 'csrc'}",
-            f"-I{HERE}",
-            f"-isystem {cuda_include()}",
-        ]
-    )
-    compiler = os.environ.get("CXX", "g++")
-    lines = [
-        f"builddir = {_escape(BUILD)}",
-        "rule compile",
-        f"  command = {compiler} {COMMON} {include} $flags -MD -MF $out.d -c $in -o $out",
-        "  depfile = $out.d",
-        "  deps = gcc",
-        "rule link",
-        f"  command = {compiler} -shared -Wl,-z,defs $in -o $out -pthread",
-    ]
-    runtime = []
-    for source in sorted((HERE / "runtime").glob("*.cpp")):
-        object_file = BUILD / "runtime" / f"{source.stem}.o"
-        runtime.append(object_file)
-        lines += [f"build {_escape(object_file)}: compile {_escape(source)}", "  flags = -O2"]
-    for variant, flags in VARIANTS.items():
-        objects = []
-        for source in sources:
-            object_file = BUILD / name / variant / f"{source.stem}.o"
-            objects.append(object_file)
-            macros = " ".join(f"-D{define}" for define in ("LELKERN_CUDA_EMULATION", *defines))
-            lines += [
-                f"build {_escape(object_file)}: compile {_escape(source)}",
-                f"  flags = {flags} {macros} -x c++",
-            ]
-        inputs = " ".join(map(_escape, objects + runtime))
-        lines.append(f"build {_escape(module_path(name, variant))}: link {inputs}")
-    return "\n".join(lines) + "\n"
+def build(source: Path) -> None:
+    """Brings both variants of a module, and what binds it, up to date.
 
-
-def module_path(name: str, variant: str) -> Path:
-    return BUILD / name / variant / f"{name}.so"
-
-
-def build(name: str, sources: Sequence[Path], defines: Sequence[str] = ()) -> None:
-    """Brings both variants of a module up to date; errors show what the compiler says."""
-    folder = BUILD / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(BUILD / "lock", "w") as lock:
+    Raises:
+        RuntimeError: something does not compile; the message has what the compiler says.
+    """
+    ninja = _plan()
+    wanted = [binding_path(), *(module_path(source, variant) for variant in VARIANTS)]
+    (ROOT / BUILD).mkdir(parents=True, exist_ok=True)
+    with open(ROOT / BUILD / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        rules = folder / "build.ninja"
-        rules.write_text(_rules(name, sources, defines))
-        ran = subprocess.run(
-            [_ninja(), "-f", str(rules)], capture_output=True, text=True, check=False
-        )
+        ran = ninja.run(*wanted, capture=True)
     if ran.returncode != 0:
-        raise RuntimeError(f"{name} does not compile:\n{ran.stdout}{ran.stderr}")
+        raise RuntimeError(f"{source.stem} does not compile:\n{ran.stdout}{ran.stderr}")
+
+
+def _plan() -> Ninja:
+    """How to make all modules: one plan, so that they share what they have in common."""
+    ninja = Ninja(BUILD, ROOT)
+    compiler = os.environ.get("CXX", "g++")
+    own = [path.relative_to(ROOT) for path in (HERE / "include", ROOT / "csrc", HERE)]
+    system = [cuda_include(), pybind11.get_include(), sysconfig.get_path("include")]
+    include = [*(f"-I{path}" for path in own), *(f"-isystem{path}" for path in system)]
+    command = [compiler, *COMMON.split(), *include]
+
+    def compiled(source: Path, flags: str, variant: str = "") -> Path:
+        return ninja.compile([*command, *flags.split()], source.relative_to(ROOT), variant=variant)
+
+    link = [compiler, "-shared", "-Wl,-z,defs"]
+    runtime = [compiled(path, "-O2") for path in sorted(HERE.glob("runtime/*.cpp"))]
+    for variant, flags in VARIANTS.items():
+        for source in MODULES:
+            kernels = compiled(source, f"{flags} -DLELKERN_CUDA_EMULATION -x c++", variant)
+            name = module_path(source, variant).relative_to(BUILD)
+            ninja.link(str(name), link, [kernels, *runtime], ["-pthread"])
+    binding = compiled(HERE / "binding.cpp", "-O2")
+    ninja.link(binding_path().name, [compiler, "-shared"], [binding], [])  # Python has the rest
+    return ninja

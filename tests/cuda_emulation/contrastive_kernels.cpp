@@ -3,52 +3,85 @@
 
 #include "contrastive/cuda/contrastive.cu"
 
-#include "cuda_emulation_export.h"
+#include "cuda_emulation_arrays.h"
 
 namespace lelkern::contrastive::cuda {
 namespace {
 
-using Bytes = void;  // numbers of the type of the element
+using emulation::Array;
+using emulation::check;
+using emulation::check_dtype;
+using emulation::check_shape;
+using emulation::element_of;
 
-Loss loss_of(int element, int64_t D, Bytes* rows, int64_t count, int64_t stride, Bytes* others,
-             int64_t other_count, int64_t other_stride, bool self, Bytes* columns,
-             int64_t column_count, int64_t column_stride, Bytes* given, int64_t given_stride,
-             int positives, const int64_t* row_ids, const int64_t* column_ids,
-             const int64_t* labels, bool both, const Bytes* temperature, int temperature_element,
-             bool normalize, int terms, int multiprocessors) {
+// Which loss it is, what is given decides: see emulated_contrastive.Case.
+struct Inputs {
+    const Array &rows, &others, &columns, &given, &row_ids, &column_ids, &labels;
+    bool both;
+    const Array& temperature;
+    bool normalize;
+    int terms, multiprocessors;
+};
+
+const int64_t* integers(const char* name, const Array& array, int64_t count) {
+    check_dtype(name, array, "int64");
+    check_shape(name, array, {count});
+    return static_cast<const int64_t*>(array.data);
+}
+
+// Rows of as many numbers of the same type as those of `like`.
+Matrix matrix_of(const char* name, const Array& array, const Array& like) {
+    if (array.data == nullptr) return {};
+    check_dtype(name, array, like.dtype);
+    check_shape(name, array, {array.shape.at(0), like.shape[1]});
+    const bool is_empty = array.shape[0] == 0 || array.shape[1] == 0;
+    check(is_empty || array.shape[1] == 1 || array.strides[1] == 1,
+          std::string(name) + " has gaps in a row");
+    return {array.data, array.shape[0], array.strides[0]};
+}
+
+Loss loss_of(const Inputs& in) {
+    check(in.rows.shape.size() == 2, "rows are no matrix");
     Loss loss{};
-    loss.element = static_cast<Element>(element);
-    loss.D = D;
-    loss.rows[0] = {rows, count, stride};
-    loss.rows[1] = {others, other_count, other_stride};
-    loss.self = self;
-    loss.columns = {columns, column_count, column_stride};
-    loss.given = {given, given == nullptr ? 0 : count, given_stride};
-    loss.positives = static_cast<Positives>(positives);
-    loss.row_ids = row_ids;
-    loss.column_ids = column_ids;
-    loss.labels = labels;
-    loss.both = both;
-    loss.temperature = temperature;
-    loss.temperature_element = static_cast<Element>(temperature_element);
-    loss.normalize = normalize;
-    loss.terms = terms;
-    loss.multiprocessors = multiprocessors;
+    loss.element = element_of(in.rows);
+    loss.D = in.rows.shape[1];
+    loss.rows[0] = matrix_of("rows", in.rows, in.rows);
+    loss.rows[1] = matrix_of("others", in.others, in.rows);
+    loss.self = in.columns.data == nullptr;
+    loss.columns = matrix_of("columns", in.columns, in.rows);
+    loss.given = matrix_of("given", in.given, in.rows);
+    check(in.given.data == nullptr || loss.given.count == loss.rows[0].count,
+          "not one given positive a row");
+    loss.positives = in.labels.data != nullptr  ? Positives::labelled
+                     : in.given.data != nullptr ? Positives::given
+                     : loss.self                ? Positives::paired
+                                                : Positives::aligned;
+    loss.row_ids = integers("row_ids", in.row_ids, loss.rows[0].count);
+    loss.column_ids = integers("column_ids", in.column_ids, loss.columns.count);
+    loss.labels = integers("labels", in.labels, loss.rows[0].count);
+    loss.both = in.both;
+    check_shape("temperature", in.temperature, {});
+    loss.temperature = in.temperature.data;
+    loss.temperature_element = element_of(in.temperature);
+    loss.normalize = in.normalize;
+    loss.terms = in.terms;
+    loss.multiprocessors = in.multiprocessors;
     return loss;
 }
 
-// What loss_of takes, as parameters and as arguments.
-#define LOSS_PARAMETERS                                                                          \
-    int element, int64_t D, Bytes *rows, int64_t count, int64_t stride, Bytes *others,           \
-        int64_t other_count, int64_t other_stride, bool self, Bytes *columns,                    \
-        int64_t column_count, int64_t column_stride, Bytes *given, int64_t given_stride,         \
-        int positives, const int64_t *row_ids, const int64_t *column_ids, const int64_t *labels, \
-        bool both, const Bytes *temperature, int temperature_element, bool normalize, int terms, \
-        int multiprocessors
-#define LOSS                                                                                   \
-    loss_of(element, D, rows, count, stride, others, other_count, other_stride, self, columns, \
-            column_count, column_stride, given, given_stride, positives, row_ids, column_ids,  \
-            labels, both, temperature, temperature_element, normalize, terms, multiprocessors)
+// Of losses and their gradients.
+const char* number_of(const Loss& loss) {
+    return loss.element == Element::float64 ? "float64" : "float32";
+}
+
+// What all functions begin with, as parameters and as arguments.
+#define LOSS_PARAMETERS                                                                \
+    const Array &rows, const Array &others, const Array &columns, const Array &given,  \
+        const Array &row_ids, const Array &column_ids, const Array &labels, bool both, \
+        const Array &temperature, bool normalize, int terms, int multiprocessors
+#define LOSS                                                                               \
+    loss_of({rows, others, columns, given, row_ids, column_ids, labels, both, temperature, \
+             normalize, terms, multiprocessors})
 
 int64_t emulated_forward_workspace(LOSS_PARAMETERS) { return forward_workspace(LOSS); }
 
@@ -56,20 +89,35 @@ int64_t emulated_backward_workspace(LOSS_PARAMETERS, bool column_gradients) {
     return backward_workspace(LOSS, column_gradients);
 }
 
-int64_t emulated_forward(LOSS_PARAMETERS, Bytes* losses, double* log_sum_exp, Bytes* stats,
-                         Bytes* workspace) {
-    return forward(LOSS, losses, log_sum_exp, stats, workspace, nullptr);
+int64_t emulated_forward(LOSS_PARAMETERS, Array& losses, double* log_sum_exp, Array& stats,
+                         uint8_t* workspace) {
+    const Loss loss = LOSS;
+    for (const Array* out : {&losses, &stats}) check_dtype("an output", *out, number_of(loss));
+    check_shape("losses", losses, {loss.losses()});
+    check_shape("stats", stats, {2, loss.losses()});
+    return forward(loss, losses.data, log_sum_exp, stats.data, workspace, nullptr);
 }
 
-int64_t emulated_backward(LOSS_PARAMETERS, const Bytes* grad, int64_t grad_stride,
-                          const Bytes* losses, const double* log_sum_exp, Bytes* rows_out,
-                          Bytes* others_out, Bytes* columns_out, Bytes* given_out,
-                          Bytes* temperature_out, Bytes* workspace) {
-    const Gradients to{{{rows_out, count, D}, {others_out, other_count, D}},
-                       {columns_out, column_count, D},
-                       {given_out, given_out == nullptr ? 0 : count, D},
-                       temperature_out};
-    return backward(LOSS, grad, grad_stride, losses, log_sum_exp, to, workspace, nullptr);
+int64_t emulated_backward(LOSS_PARAMETERS, const Array& grad, const Array& losses,
+                          const double* log_sum_exp, Array& to_rows, Array& to_others,
+                          Array& to_columns, Array& to_given, Array& to_temperature,
+                          uint8_t* workspace) {
+    const Loss loss = LOSS;
+    for (const Array* in : {&grad, &losses}) {
+        check_dtype("grad or losses", *in, number_of(loss));
+        check_shape("grad or losses", *in, {loss.losses()});
+    }
+    const std::pair<const Array&, const Array&> gradients[] = {
+        {to_rows, rows}, {to_others, others}, {to_columns, columns}, {to_given, given}};
+    for (const auto& [to, input] : gradients) check_shape("a gradient", to, input.shape);
+    check_dtype("the gradient of the temperature", to_temperature, temperature.dtype);
+    const Gradients to{
+        {matrix_of("to_rows", to_rows, rows), matrix_of("to_others", to_others, rows)},
+        matrix_of("to_columns", to_columns, rows),
+        matrix_of("to_given", to_given, rows),
+        to_temperature.data};
+    return backward(loss, grad.data, grad.strides[0], losses.data, log_sum_exp, to, workspace,
+                    nullptr);
 }
 
 int64_t forward_shared() { return Stages::bytes; }

@@ -4,16 +4,17 @@
 
 #include <vector>
 
-#include "cuda_emulation_export.h"
+#include "cuda_emulation_arrays.h"
 
 namespace lelkern::ema::cuda {
 namespace {
 
 // All tensors lie in `memory`. A pair is six numbers: the byte where the average begins, and the
 // parameter; both types; the number of elements, and of dimensions. Each dimension is three.
-int64_t emulated_update(void* memory, const int64_t* pairs, int64_t count,
-                        const int64_t* dimensions, double decay, const void* decay_tensor,
-                        int decay_element, const int64_t* seed, bool large_parameters) {
+int64_t emulated_update(uint8_t* memory, const int64_t* pairs, int64_t count,
+                        const int64_t* dimensions, double decay,
+                        const emulation::Array& decay_tensor, const int64_t* seed,
+                        bool large_parameters) {
     constexpr int pair_numbers = 6;
     std::vector<ListDimension<kPair>> places;
     std::vector<KernelEntry<kPair>> unpacked;
@@ -25,17 +26,19 @@ int64_t emulated_update(void* memory, const int64_t* pairs, int64_t count,
     const ListDimension<kPair>* next = places.data();
     for (int64_t i = 0; i < count; ++i) {
         const int64_t* pair = pairs + i * pair_numbers;
-        unpacked.push_back(
-            {{static_cast<char*>(memory) + pair[0], static_cast<char*>(memory) + pair[1]},
-             {static_cast<Element>(pair[2]), static_cast<Element>(pair[3])},
-             pair[4],
-             next,
-             static_cast<int>(pair[5])});
+        unpacked.push_back({{memory + pair[0], memory + pair[1]},
+                            {static_cast<Element>(pair[2]), static_cast<Element>(pair[3])},
+                            pair[4],
+                            next,
+                            static_cast<int>(pair[5])});
         next += pair[5];
     }
-    return update_averages({unpacked.data(), count, decay, decay_tensor,
-                            static_cast<Element>(decay_element), seed, large_parameters},
-                           nullptr);
+    emulation::check_shape("decay_tensor", decay_tensor, {});
+    const Element decay_element =
+        decay_tensor.data == nullptr ? Element::float64 : emulation::element_of(decay_tensor);
+    return update_averages(
+        {unpacked.data(), count, decay, decay_tensor.data, decay_element, seed, large_parameters},
+        nullptr);
 }
 
 int64_t pairs_of_a_launch(bool large) {

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("contrastive_kernels.cpp")
-ELEMENTS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
-PAIRED, ALIGNED, GIVEN, LABELLED = range(4)
 
 
 class Case(NamedTuple):
@@ -53,39 +51,23 @@ class Backward(NamedTuple):
 
 
 def module() -> emulation.Module:
-    return emulation.load("contrastive", [SOURCE])
+    return emulation.load(SOURCE)
 
 
 def _arguments(case: Case, temperature: Tensor, terms: int, multiprocessors: int) -> list[object]:
     """Return the parameters that all four functions of the module begin with."""
-
-    def matrix(z: Tensor | None) -> list[object]:
-        return [None, 0, 0] if z is None else [_memory(z), len(z), z.stride(0)]
-
     first, *others = case.rows
-    if case.labels is not None:
-        positives = LABELLED
-    elif case.given is not None:
-        positives = GIVEN
-    else:
-        positives = ALIGNED if case.columns is not None else PAIRED
-    given = [None, 0] if case.given is None else [_memory(case.given), case.given.stride(0)]
     column_ids = case.negative_ids if case.given is not None else case.ids
     return [
-        ELEMENTS.index(first.dtype),
-        first.shape[1],
-        *matrix(first),
-        *matrix(others[0] if others else None),
-        case.columns is None,
-        *matrix(case.columns),
-        *given,
-        positives,
+        first,
+        others[0] if others else None,
+        case.columns,
+        case.given,
         case.ids,
         column_ids if case.columns is not None else None,
         case.labels,
         case.both,
         temperature,
-        ELEMENTS.index(temperature.dtype),
         case.normalize,
         terms,
         multiprocessors,
@@ -95,12 +77,6 @@ def _arguments(case: Case, temperature: Tensor, terms: int, multiprocessors: int
 def _nan(size: int) -> Tensor:
     """Return so many bytes of memory that are NaN in every type."""
     return torch.full((size,), 255, dtype=torch.uint8)
-
-
-def _memory(z: Tensor) -> Tensor:
-    """Return all the memory that rows with gaps between them lie in."""
-    size = (len(z) - 1) * z.stride(0) + z.shape[1] if len(z) else 0
-    return torch.as_strided(z, (size,), (1,))
 
 
 def forward(case: Case, temperature: Tensor, terms: int, *, multiprocessors: int = 2) -> Forward:
@@ -141,8 +117,7 @@ def backward(
     size = kernels.backward_workspace(*arguments, wants_columns)
     status = kernels.backward(
         *arguments,
-        torch.as_strided(grad, (1,), (1,)) if grad.stride(0) == 0 else grad,
-        grad.stride(0),
+        grad,
         saved.losses,
         saved.log_sum_exp,
         rows[0],

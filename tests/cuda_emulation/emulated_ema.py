@@ -13,7 +13,7 @@ PAGE = 4096  # where storages begin: their tensors are aligned as PyTorch's are
 
 
 def module() -> emulation.Module:
-    return emulation.load("ema", [SOURCE])
+    return emulation.load(SOURCE)
 
 
 def update_(
@@ -63,7 +63,6 @@ def update_(
         torch.tensor(dimensions, dtype=torch.int64).flatten(),
         0.0 if tensor is not None else decay,
         tensor,
-        0 if tensor is None else ELEMENTS.index(tensor.dtype),
         seed,
         large_parameters,
     )

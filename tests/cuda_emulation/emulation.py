@@ -1,6 +1,6 @@
 """CUDA kernels on the CPU: compiled, run in several orders of their threads, and watched.
 
-    module = emulation.load("example", [Path("example.cpp")])
+    module = emulation.load(Path("example_kernels.cpp"))
     with emulation.settings(order="reverse", checked=True):
         module.scale(x, out, 2.0, len(x))
 
@@ -8,21 +8,21 @@ Arrays are NumPy's, or tensors of PyTorch in the CPU's memory. They are copied i
 margin on both sides, and what is not const is copied back. bfloat16 is a tensor, or NumPy's uint16.
 """
 
-import ctypes
 import functools
+import importlib.util
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from building import HERE, ROOT, build, module_path
+from building import BINDING, HERE, ROOT, binding_path, build, module_path
 
 ORDERS = ("forward", "reverse", "random", "preempt")
 
@@ -62,151 +62,70 @@ def settings(**changes: Any) -> Iterator[Settings]:
         _settings = before
 
 
-@dataclass(frozen=True)
-class Misaligned:
-    """An array that begins so many bytes behind an address that is aligned to 4096."""
-
-    array: Any
-    by: int
-
-
-class _Library:
-    """One variant of a module."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock = threading.Lock()  # settings, buffers and reports are the library's
-        self.handle = ctypes.CDLL(str(path))
-        for name, result, arguments in (
-            ("functions", ctypes.c_char_p, []),
-            ("watch", None, [ctypes.c_int, ctypes.c_char_p]),
-            ("sites", ctypes.c_char_p, []),
-            ("set", None, [ctypes.c_int, ctypes.c_uint64, ctypes.c_int]),
-            ("take_buffer", ctypes.c_void_p, [ctypes.c_uint64, ctypes.c_uint64]),
-            ("give_buffers_back", ctypes.c_int, []),
-            ("call", ctypes.c_int64, [ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)]),
-            ("reports", ctypes.c_char_p, []),
-        ):
-            function = getattr(self.handle, f"lelkern_emulation_{name}")
-            function.restype, function.argtypes = result, arguments
-            setattr(self, name, function)
-        lines = self.functions().decode().splitlines()
-        names = [line.split(":") for line in lines]
-        self.signatures = {
-            name: (i, parameters.split(",") if parameters else [])
-            for i, (name, parameters) in enumerate(names)
-        }
-
-
 class Module:
     """A compiled module. Each function that it exports is a method, and returns a cudaError_t."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._libraries: dict[str, _Library] = {}
-
-    def _library(self) -> _Library:
-        variant = "checked" if _settings.checked else "fast"
-        if variant not in self._libraries:
-            self._libraries[variant] = _Library(module_path(self._name, variant))
-        return self._libraries[variant]
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._libraries: dict[Path, Any] = {}
 
     def __getattr__(self, function: str) -> Callable[..., int]:
-        if function.startswith("_") or function not in self._library().signatures:
-            raise AttributeError(f"{self._name} exports no {function}")
+        path = module_path(self._source, "checked" if _settings.checked else "fast")
+        if path not in self._libraries:
+            self._libraries[path] = _binding().Library(str(ROOT / path))
+        library = self._libraries[path]
+        if not library.has(function):
+            raise AttributeError(f"{self._source.stem} exports no {function}")
+        return lambda *arguments: _call(library, ROOT / path, function, arguments)
 
-        def call(*arguments: Any) -> int:
-            return _call(self._library(), function, arguments)
 
-        return call
-
-
-def load(name: str, sources: Sequence[Path], defines: Sequence[str] = ()) -> Module:
-    """Compiles what is out of date and returns the module; in one process only once."""
-    return _load(name, tuple(sources), tuple(defines))
+def misaligned(array: Any, by: int) -> Any:
+    """An array that begins so many bytes behind an address that is aligned to 4096."""
+    return _binding().Misaligned(_numpy(array), by)
 
 
 @functools.cache
-def _load(name: str, sources: tuple[Path, ...], defines: tuple[str, ...]) -> Module:
-    build(name, sources, defines)
-    return Module(name)
+def load(source: Path) -> Module:
+    """Compiles what is out of date and returns the module of a source file."""
+    build(source)
+    return Module(source)
 
 
-def _call(library: _Library, function: str, arguments: Sequence[Any]) -> int:
-    index, parameters = library.signatures[function]
-    seen = [parameter for parameter in parameters if parameter != "stream"]
-    if len(seen) != len(arguments):
-        raise TypeError(f"{function} takes {len(seen)} arguments ({', '.join(seen)})")
-    with library.lock:
-        slots, outputs = [], []
-        given = iter(arguments)
-        try:
-            for parameter in parameters:
-                if parameter == "stream":
-                    slots.append(0)
-                    continue
-                argument = next(given)
-                if not parameter.endswith("*") or argument is None:
-                    slots.append(_number(parameter, argument))
-                    continue
-                array, misaligned = _array(parameter, argument)
-                at = library.take_buffer(array.nbytes, misaligned)
-                if at is None:
-                    raise MemoryError(f"{function}: more than a gigabyte of arrays")
-                ctypes.memmove(at, array.ctypes.data, array.nbytes)
-                slots.append(at)
-                if not parameter.startswith("const "):
-                    outputs.append((array, at))
-            watched = _settings.without is not None or _settings.barriers is not None
-            without = str(ROOT / _settings.without) if _settings.without is not None else ""
-            library.watch(watched, without.encode())
-            library.set(ORDERS.index(_settings.order), _settings.seed, _settings.workers)
-            result = library.call(index, (ctypes.c_uint64 * len(slots))(*slots))
-            for array, at in outputs:
-                ctypes.memmove(array.ctypes.data, at, array.nbytes)
-        finally:
-            intact = library.give_buffers_back()
-        if _settings.barriers is not None:
-            places = library.sites().decode().replace(f"{ROOT}/", "")
-            _settings.barriers.update(places.splitlines())
-        reports = _resolve(library.path, library.reports().decode())
-        if not intact:
-            reports.append(f"out of bounds: {function} wrote next to one of its arrays")
-    if reports:
+@functools.cache
+def _binding() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(BINDING, ROOT / binding_path())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call(library: Any, path: Path, function: str, arguments: Sequence[Any]) -> int:
+    watched = _settings.without
+    if watched is None and _settings.barriers is not None:
+        watched = ""
+    result, said, met = library.call(
+        function,
+        tuple(map(_numpy, arguments)),
+        ORDERS.index(_settings.order),
+        _settings.seed,
+        _settings.workers,
+        watched,
+    )
+    if _settings.barriers is not None:
+        _settings.barriers.update(met.splitlines())
+    if reports := _resolve(path, said):
         raise KernelError(function, reports)
     return result
 
 
-def _number(parameter: str, value: Any) -> int:
-    if value is None:
-        return 0  # a null pointer
-    if parameter.startswith("float"):
-        size = int(parameter.removeprefix("float")) // 8
-        return int.from_bytes(np.dtype(f"f{size}").type(value).tobytes(), "little")
-    dtype = np.dtype(parameter)
-    return int.from_bytes(np.array(value, dtype).tobytes(), "little")
-
-
-def _array(parameter: str, argument: Any) -> tuple[np.ndarray, int]:
-    """The argument as an array that shares its memory, and how it is to be aligned."""
-    misaligned = 0
-    if isinstance(argument, Misaligned):
-        argument, misaligned = argument.array, argument.by
-    if isinstance(argument, torch.Tensor):
-        given = str(argument.dtype).removeprefix("torch.")
-        if given == "bfloat16":
-            argument = argument.detach().view(torch.uint16)
-        array = argument.detach().numpy()
-    else:
-        array = argument
-        given = str(array.dtype)
-    wanted = parameter.removeprefix("const ").removesuffix("*")
-    alike = {"bfloat16": {"uint16"}, "void": {given}}
-    if given != wanted and given not in alike.get(wanted, set()):
-        raise TypeError(f"an array of {given} for a parameter {parameter}")
-    if not array.flags.c_contiguous:
-        raise TypeError("an array that is not contiguous")
-    return array, misaligned
+def _numpy(argument: Any) -> Any:
+    """A tensor as an array that shares its memory; anything else as it is."""
+    if not isinstance(argument, torch.Tensor):
+        return argument
+    tensor = argument.detach()
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def _resolve(path: Path, text: str) -> list[str]:
@@ -307,11 +226,11 @@ def _bytes(array: Any) -> bytes:
 __all__ = [
     "ORDERS",
     "KernelError",
-    "Misaligned",
     "Module",
     "barriers_of",
     "in_every_order",
     "load",
+    "misaligned",
     "noticed_without",
     "settings",
 ]

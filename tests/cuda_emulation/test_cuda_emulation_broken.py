@@ -48,7 +48,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def kernels():
-    return emulation.load("broken", [SOURCE])
+    return emulation.load(SOURCE)
 
 
 def lines_at_fault(name):

@@ -15,7 +15,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def kernels():
-    return emulation.load("correct", [Path(__file__).parent / "catalogue" / "correct.cpp"])
+    return emulation.load(Path(__file__).parent / "catalogue" / "correct.cpp")
 
 
 @pytest.fixture(params=[True, False], ids=["checked", "fast"])

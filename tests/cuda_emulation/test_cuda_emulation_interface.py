@@ -13,7 +13,7 @@ SUCCESS, INVALID_VALUE, INVALID_CONFIGURATION = 0, 1, 9  # of cudaError_t
 
 @pytest.fixture(scope="module")
 def kernels():
-    return emulation.load("interface", [Path(__file__).parent / "catalogue" / "interface.cpp"])
+    return emulation.load(Path(__file__).parent / "catalogue" / "interface.cpp")
 
 
 @pytest.fixture(params=[True, False], ids=["checked", "fast"], autouse=True)
@@ -38,10 +38,37 @@ def test_arrays_of_another_type_are_refused(kernels):
         kernels.add(np.zeros(1, np.float32), 0.0, 0.0, 0, 0, False)
     with pytest.raises(TypeError, match="not contiguous"):
         kernels.sizes(np.zeros(12, np.int32)[::2], 1, 1, 1, 1, 0)
-    with pytest.raises(TypeError, match="takes 6 arguments"):
-        kernels.sizes(np.zeros(6, np.int32))
+    with pytest.raises(TypeError, match="no array where one is due"):
+        kernels.sizes([0] * 6, 1, 1, 1, 1, 0)
+    with pytest.raises(TypeError, match="an array for a number"):
+        kernels.sizes(np.zeros(6, np.int32), np.ones(2), 1, 1, 1, 0)
+    for count in (0, 6):
+        with pytest.raises(TypeError, match="sizes takes 6 arguments"):
+            kernels.sizes(np.zeros(6, np.int32), *[1] * count)
     with pytest.raises(AttributeError, match="exports no nothing"):
         kernels.nothing()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_arrays_may_have_gaps(kernels, transposed):
+    whole = np.arange(60, dtype=np.float32).reshape(6, 10)
+    x, out = (whole.T if transposed else whole)[1:5:2, 2:], np.zeros(2, np.float32)
+    assert kernels.row_sums(x, out) == SUCCESS
+    np.testing.assert_array_equal(out, x.sum(1))
+    assert kernels.row_sums(torch.from_numpy(whole)[:2, :0], out) == SUCCESS
+    assert (out == 0).all()
+
+
+def test_arrays_of_another_shape_are_refused(kernels):
+    x = np.zeros((3, 4), np.float32)
+    with pytest.raises(ValueError, match="out has another shape"):
+        kernels.row_sums(x, np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="out has dtype float64 instead of float32"):
+        kernels.row_sums(x, np.zeros(3))
+    with pytest.raises(TypeError, match="an array whose strides are not numbers forwards"):
+        kernels.row_sums(x[::-1], np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="not writeable"):
+        kernels.row_sums(x, np.broadcast_to(np.float32(0), 3))
 
 
 def test_sizes(kernels):
@@ -95,11 +122,11 @@ def test_a_launch_sees_what_the_one_before_it_wrote(kernels):
 
 def test_alignment(kernels, checked):
     x, out = np.arange(4, dtype=np.float32), np.zeros(1, np.float32)
-    assert kernels.load_four(emulation.Misaligned(x, 16), out) == SUCCESS
+    assert kernels.load_four(emulation.misaligned(x, 16), out) == SUCCESS
     assert out[0] == 6
     if checked:
         with pytest.raises(emulation.KernelError, match="misaligned: kernel load_four"):
-            kernels.load_four(emulation.Misaligned(x, 8), out)
+            kernels.load_four(emulation.misaligned(x, 8), out)
 
 
 @pytest.mark.parametrize("i", [-1, 4, 1000])

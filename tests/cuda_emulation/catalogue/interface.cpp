@@ -1,10 +1,14 @@
 // Functions that show what Python can pass, and what becomes of it.
 #include <cstdint>
 
-#include "cuda_emulation_export.h"
+#include "cuda_emulation_arrays.h"
 #include "shared/cuda/device.cuh"
 
 namespace {
+
+using lelkern::emulation::Array;
+using lelkern::emulation::check_dtype;
+using lelkern::emulation::check_shape;
 
 __global__ void add(double* out, double x, float y, int64_t z, uint8_t u, bool b) {
     *out = x + y + z + u + b;
@@ -69,6 +73,24 @@ cudaError_t run_write_at(float* out, int i, cudaStream_t stream) {
     return LELKERN_LAUNCH(write_at, 1, 1, 0, stream, out, i);
 }
 
+// out (rows,) = the sums of the rows of a matrix.
+__global__ void row_sums(const float* in, int64_t of_row, int64_t of_column, int64_t columns,
+                         float* out) {
+    out[threadIdx.x] = 0;
+    for (int64_t d = 0; d < columns; ++d) {
+        out[threadIdx.x] += in[threadIdx.x * of_row + d * of_column];
+    }
+}
+
+cudaError_t run_row_sums(const Array& in, Array& out, cudaStream_t stream) {
+    check_dtype("in", in, "float32");
+    check_dtype("out", out, "float32");
+    check_shape("out", out, {in.shape.at(0)});
+    return LELKERN_LAUNCH(row_sums, 1, static_cast<unsigned>(in.shape[0]), 0, stream,
+                          static_cast<const float*>(in.data), in.strides[0], in.strides.at(1),
+                          in.shape.at(1), static_cast<float*>(out.data));
+}
+
 // Which threads came first, for each thread: the order, made visible by a race.
 __global__ void arrivals(int* count, int* out) {
     out[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(count, 1);
@@ -98,5 +120,6 @@ LELKERN_EXPORT(poison_float64, run_poison<double>);
 LELKERN_EXPORT(twice, run_twice);
 LELKERN_EXPORT(load_four, run_load_four);
 LELKERN_EXPORT(write_at, run_write_at);
+LELKERN_EXPORT(row_sums, run_row_sums);
 LELKERN_EXPORT(arrivals, run_arrivals);
 LELKERN_EXPORT(lose_updates, run_lose_updates);
