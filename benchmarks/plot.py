@@ -1,4 +1,4 @@
-"""Draw docs/performance.* and docs/ema.* (PNG and SVG) from the CSV files alone.
+"""Draw docs/performance.*, docs/ema.* and the same of a GPU (PNG and SVG) from the CSV files alone.
 
     python benchmarks/plot.py [folder]
 
@@ -110,8 +110,17 @@ def _bytes(value: float, _: object) -> str:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else results.FOLDER
     with style.context(STYLE):
-        _save(draw(results.read(folder / "contrastive.csv")), DOCS / "performance")
-        _save(plot_ema.draw(results.read(folder / "ema.csv")), DOCS / "ema")
+        for name, file, draw_rows in (
+            ("performance", "contrastive.csv", draw),
+            ("ema", "ema.csv", plot_ema.draw),
+        ):
+            rows = results.read(folder / file)
+            for stem, of_device in (
+                (name, [r for r in rows if r.threads]),
+                (f"{name}-gpu", [r for r in rows if not r.threads]),
+            ):
+                if of_device:
+                    _save(draw_rows(of_device), DOCS / stem)
 
 
 def _save(figure: Figure, stem: Path) -> None:

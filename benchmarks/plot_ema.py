@@ -52,6 +52,7 @@ def _panel(axes: Axes, rows: Sequence[results.Row]) -> None:
         [scale * (r.p80 - r.p50) for r in rows],
     ]
     bars = axes.barh(names, values, xerr=spread, color=colors, error_kw={"ecolor": "0.4"})
-    axes.bar_label(bars, labels=[f"{value:.3g}" for value in values], padding=4, fontsize=8)
+    texts = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values]
+    axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
     axes.set_xlabel(unit)
     axes.margins(x=0.12)
