@@ -48,7 +48,9 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
         )
         for found in stock
     ]
-    if as_json and not prune:
+    if as_json and prune:
+        raise click.UsageError("--json: must not be combined with --prune, which prints no list")
+    if as_json:
         click.echo(json.dumps([asdict(line) for line in lines], indent=2))
         return 0
     if not stock:

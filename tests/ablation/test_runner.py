@@ -145,7 +145,9 @@ def start(finished):
     receiver, sender = context.Pipe(duplex=False)
 
     def start(trial, files, store, imports):
-        process = context.Process(target=work, args=(trial, files, store, sender, imports))
+        process = context.Process(
+            target=work, args=(trial, trial.identity, files, store, sender, imports)
+        )
         process.start()
         sender.close()
         return process, receiver
@@ -175,6 +177,19 @@ def test_a_worker_with_another_lelkern_refuses_its_trial(study_file, store, star
     assert isinstance(event, Failed)
     assert "the study runs with /elsewhere/lelkern/__init__.py" in event.summary
     assert store.result(trial) is None
+
+
+def test_a_method_that_changes_under_a_study_fails_and_mixes_nothing(study_file, store):
+    experiment = prepare(str(study_file), seeds=1)
+    trials = store.missing(experiment.trials)  # by the code as it is now
+    files = files_of(experiment, store)
+    method = study_file.with_name("fake_method.py")
+    method.write_text(f"{method.read_text()}\n\nANOTHER = 1\n")
+    ((_, started), (_, failed)) = run_trials(trials[:1], files, store, 1)
+    assert isinstance(started, Started)
+    assert isinstance(failed, Failed)
+    assert "fake_method.py has changed since the study began" in failed.summary
+    assert list(store.folder.glob("trials/*/result.json")) == []
 
 
 RUN_TRIALS = """

@@ -57,6 +57,13 @@ def test_prune_asks_and_removes_what_is_of_no_use(
     assert len(list(results.glob("trials/*/result.json"))) == 1
 
 
+def test_prune_prints_no_list(results, call):
+    code, _, err = call("runs", "--prune", "--yes", "--json")
+    assert code == 2
+    assert "--json: must not be combined with --prune" in err
+    assert len(trials(results)) == 2
+
+
 def test_prune_without_an_answer_removes_nothing(results, call, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert call("runs", "--prune")[0] == 130

@@ -115,7 +115,7 @@ def _start(
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
         target=work,
-        args=(trial, files, store, sender, Imports.here()),
+        args=(trial, trial.identity, files, store, sender, Imports.here()),
         name=f"trial-{trial.identity}",
     )
     with _importing_alike():

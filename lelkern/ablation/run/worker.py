@@ -98,9 +98,17 @@ class Imports:
 
 
 def work(
-    trial: Trial, files: DataFiles, store: Store, messages: Connection, imports: Imports
+    trial: Trial,
+    identity: str,
+    files: DataFiles,
+    store: Store,
+    messages: Connection,
+    imports: Imports,
 ) -> None:
     """Run a trial in this process and report by ``messages``; the result is stored from here.
+
+    A trial whose ``identity`` was another one in the parent fails: code that it depends on has
+    changed since, and its result would stand beside those of the old code.
 
     The parent decides about interrupts, so Ctrl-C is ignored; when the parent is gone, the next
     report fails and ends this process.
@@ -117,6 +125,10 @@ def work(
     with contextlib.suppress(BrokenPipeError):
         try:
             imports.adopt()
+            if trial.identity != identity:
+                raise RuntimeError(
+                    f"the code of {trial.method} has changed since the study began: run it again"
+                )
             with threadpool_limits(trial.runtime.threads):
                 outcome = trial.run(files.load(trial), report)
         except BrokenPipeError:
