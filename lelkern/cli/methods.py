@@ -6,11 +6,9 @@ from itertools import groupby
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from lelkern.cli.completion import complete_method
-from lelkern.cli.output import out
+from lelkern.cli.listing import listing
 from lelkern.methods import available
 
 
@@ -36,17 +34,18 @@ def _list(as_json: bool) -> None:
         rows = [{"name": m.name, "chapter": m.chapter, "summary": m.summary} for m in methods]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("method", "what it is")
-    for chapter, group in groupby(methods, lambda method: method.chapter):
-        table.add_section()
-        table.add_row(f"[bold]{chapter.replace('_', ' ')}[/]", "")
-        for method in group:
-            table.add_row(f"  {method.name}", escape(method.summary))
-    out().print(table)
+    chapters = groupby(methods, lambda method: method.chapter)
+    click.echo(
+        listing((chapter, ((m.name, m.summary) for m in group)) for chapter, group in chapters)
+    )
 
 
 def _show(name: str, as_json: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
     from lelkern.cli.config_keys import keys_of
+    from lelkern.cli.output import out
     from lelkern.data.config import DataConfig
     from lelkern.methods import get
     from lelkern.runtime import RuntimeConfig

@@ -1,26 +1,26 @@
 """``lelkern studies``: which studies there are, and what they cost."""
 
 import json
+from collections.abc import Iterable, Iterator
 from itertools import groupby
+from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from lelkern.ablation.study import Study, load_study, shipped_studies
-from lelkern.cli.output import out
+from lelkern.cli.listing import listing
 
 
 @click.command("studies")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a list.")
 def command(as_json: bool) -> None:
     """List the shipped studies by chapter: what each varies, claims and costs.
 
-    Minutes are for two CPU cores; in brackets with --quick.
+    Minutes are for two CPU cores.
     """
     studies = [(path, load_study(name)) for name, path in shipped_studies().items()]
     if as_json:
-        listing = [
+        rows = [
             {
                 "name": path.stem,
                 "chapter": path.parent.name,
@@ -36,22 +36,18 @@ def command(as_json: bool) -> None:
             }
             for path, study in studies
         ]
-        click.echo(json.dumps(listing, indent=2))
+        click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("study", "varies", "trials", "minutes", "claims")
-    for chapter, group in groupby(studies, lambda item: item[0].parent.name):
-        table.add_section()
-        table.add_row(f"[bold]{chapter.replace('-', ' ')}[/]")
-        for path, study in group:
-            varies = ", ".join(axis.key for axis in study.axes())
-            table.add_row(
-                f"  {path.stem}",
-                escape(varies),
-                f"{trials(study)} ({trials(study.quickened())})",
-                f"{_minutes(study.minutes)} ({_minutes(study.quick.minutes)})",
-                escape(" ".join(claim.says for claim in study.claim)),
-            )
-    out().print(table)
+    chapters = groupby(studies, lambda item: item[0].parent.name)
+    click.echo(listing((chapter, _lines(group)) for chapter, group in chapters))
+
+
+def _lines(studies: Iterable[tuple[Path, Study]]) -> Iterator[tuple[str, str]]:
+    for path, study in studies:
+        yield path.stem, " ".join(claim.says for claim in study.claim)
+        varies = ", ".join(axis.key for axis in study.axes())
+        quick = _cost(trials(study.quickened()), study.quick.minutes)
+        yield "", f"Varies {varies}: {_cost(trials(study), study.minutes)}; --quick {quick}."
 
 
 def trials(study: Study) -> int:
@@ -60,5 +56,5 @@ def trials(study: Study) -> int:
     return len(study.arms()) * study.seeds + baselines
 
 
-def _minutes(minutes: float | None) -> str:
-    return "?" if minutes is None else f"{minutes:g}"
+def _cost(trials: int, minutes: float | None) -> str:
+    return f"{trials} trials" + (f", {minutes:g} min" if minutes is not None else "")
