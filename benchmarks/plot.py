@@ -54,11 +54,11 @@ LINES = (
 
 
 def draw(rows: Sequence[results.Row]) -> Figure:
-    """Draw the rows of NT-Xent that belong together: the machine and threads with most of them."""
+    """Draw the rows of NT-Xent of the machine and threads with most rows of all."""
+    setup, rows = results.setup(rows)
     rows = [r for r in rows if (r.op, r.mode) == ("nt_xent", BOTH)]
     if not rows:
-        raise SystemExit("no rows of nt_xent, forward+backward")
-    setup, rows = results.setup(rows)
+        raise SystemExit(f"no rows of nt_xent, forward+backward, on {setup}")
     with style.context(STYLE):
         figure = Figure(figsize=(10, 4.9), layout="constrained")
         FigureCanvasAgg(figure)
