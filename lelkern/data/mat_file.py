@@ -17,12 +17,15 @@ from lelkern.data.registry import DataSet
 def open_mat(path: Path, target: str | None) -> DataSet:
     """Return the data set of a ``.mat`` file, of version 7 or older.
 
+    One that was cut short is an error. One with wrong bytes inside can end the process: SciPy, which
+    reads it, believes what such a file says of its own sizes.
+
     Args:
         path: the file.
         target: the array to be predicted; by default ``y`` or ``Y``.
 
     Raises:
-        DataError: no such file, it is damaged or of version 7.3, or the arrays are not there.
+        DataError: no such file, it is cut short or of version 7.3, or the arrays are not there.
     """
 
     def read(names: Collection[str]) -> dict[str, Value]:
