@@ -17,8 +17,8 @@ from lelkern.data.registry import DataSet
 def open_mat(path: Path, target: str | None) -> DataSet:
     """Return the data set of a ``.mat`` file, of version 7 or older.
 
-    One that was cut short is an error. One with wrong bytes inside can end the process: SciPy, which
-    reads it, believes what such a file says of its own sizes.
+    One that was cut short is an error. One with wrong bytes inside can end the process: SciPy,
+    which reads it, believes what such a file says of its own sizes.
 
     Args:
         path: the file.
