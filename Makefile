@@ -59,8 +59,8 @@ gpu: $(VENV)/installed-dev
 	$(BIN)/python -c "import torch; torch.empty(0, device='cuda')"
 	LELKERN_EXT=1 LELKERN_CUDA=1 \
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,peers]"
-	$(BIN)/python -m pytest -m "not slow" tests/ops
-	$(BIN)/python -m pytest benchmarks/bench_*.py --benchmark-group-by=group --device cuda --csv $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not slow" tests/ops
+	$(PYTEST) benchmarks/bench_*.py --benchmark-group-by=group --device cuda --csv $(ARGS)
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build --no-isolation

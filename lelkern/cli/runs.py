@@ -36,6 +36,8 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
     A stale trial was run by other code, packages or kernels than are there now, so that no study
     can use it; the data of trials that are gone are stale, too.
     """
+    if as_json and prune:
+        raise click.UsageError("--json: must not be combined with --prune, which prints no list")
     stock = take_stock(folder)
     lines = [
         _Line(
@@ -48,8 +50,6 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
         )
         for found in stock
     ]
-    if as_json and prune:
-        raise click.UsageError("--json: must not be combined with --prune, which prints no list")
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines], indent=2))
         return 0
