@@ -9,17 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lelkern import nn
-    from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
+    from lelkern.ops import (
+        ContrastiveStats,
+        cutmix,
+        ema_update_,
+        info_nce,
+        mixup,
+        nt_xent,
+        sample_cutmix_boxes,
+        sample_mixup_lambda,
+        sup_con,
+    )
 
     __version__: str
 
 __all__ = [
     "ContrastiveStats",
     "__version__",
+    "cutmix",
     "ema_update_",
     "info_nce",
+    "mixup",
     "nn",
     "nt_xent",
+    "sample_cutmix_boxes",
+    "sample_mixup_lambda",
     "sup_con",
 ]
 

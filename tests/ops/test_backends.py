@@ -70,8 +70,9 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
 
 def test_the_list_says_what_serves_each_op_and_why() -> None:
     rows = [row for row in lelkern.ops.implementations() if not row.op.startswith("test_")]
-    ops = ("nt_xent", "info_nce", "sup_con")
-    assert {row.op for row in rows} == {*ops, *(f"{op}_backward" for op in ops), "ema_update_"}
+    ops = ("nt_xent", "info_nce", "sup_con", "mix_rows", "cut_rows")
+    pairs = {*ops, *(f"{op}_backward" for op in ops)}
+    assert {row.op for row in rows} == pairs | {"ema_update_", "mixup_lambda"}
     for row in rows:
         path = lelkern.ops.library_path(row.device)
         if path is not None:
