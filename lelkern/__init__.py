@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lelkern import nn
-    from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
+    from lelkern.ops import (
+        ContrastiveStats,
+        ema_update_,
+        guess_labels,
+        info_nce,
+        nt_xent,
+        sharpen,
+        sharpen_logits,
+        sup_con,
+    )
 
     __version__: str
 
@@ -17,9 +26,12 @@ __all__ = [
     "ContrastiveStats",
     "__version__",
     "ema_update_",
+    "guess_labels",
     "info_nce",
     "nn",
     "nt_xent",
+    "sharpen",
+    "sharpen_logits",
     "sup_con",
 ]
 
