@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from lelkern import nn
     from lelkern.ops import (
         ContrastiveStats,
+        MixMatchBatch,
         cutmix,
         ema_update_,
+        guess_labels,
         info_nce,
+        mixmatch,
         mixup,
         nt_xent,
         sample_cutmix_boxes,
         sample_mixup_lambda,
+        sharpen,
+        sharpen_logits,
         sup_con,
     )
 
@@ -25,15 +30,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContrastiveStats",
+    "MixMatchBatch",
     "__version__",
     "cutmix",
     "ema_update_",
+    "guess_labels",
     "info_nce",
+    "mixmatch",
     "mixup",
     "nn",
     "nt_xent",
     "sample_cutmix_boxes",
     "sample_mixup_lambda",
+    "sharpen",
+    "sharpen_logits",
     "sup_con",
 ]
 

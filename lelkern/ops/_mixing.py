@@ -6,9 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from lelkern.ops._dtypes import DTYPES
 from lelkern.ops._number import number_or_tensor, tensor_of
-
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class Rows(NamedTuple):
@@ -85,8 +84,8 @@ def check_images(name: str, x: Tensor, dtype: torch.dtype | None) -> torch.dtype
     return dtype or torch.float32
 
 
-def computed_in(*dtypes: torch.dtype) -> torch.dtype:
-    """Return the dtype of the arithmetic with numbers of these."""
+def arithmetic_of(*dtypes: torch.dtype) -> torch.dtype:
+    """Return the dtype of the arithmetic with numbers of these dtypes."""
     return torch.float64 if torch.float64 in dtypes else torch.float32
 
 

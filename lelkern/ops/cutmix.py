@@ -8,11 +8,11 @@ from torch import Generator, Tensor
 from lelkern.ops._differentiable_op import DifferentiableOp
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
+    arithmetic_of,
     as_rows,
     channel_values,
     check_images,
     class_rows,
-    computed_in,
     is_known_false,
     lam_of_rows,
     permutation,
@@ -101,7 +101,7 @@ def cutmix(
     rows = as_rows(x)
     boxes = _checked_boxes(boxes, n, height, width, x.device)
     targets = None if y is None else class_rows(y, n, num_classes, x.device, None)
-    computed = computed_in(x.dtype, dtype)
+    computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     perm = permutation(perm, n, x.device, generator)
@@ -109,7 +109,7 @@ def cutmix(
     cut = _OP((rows.values, boxes, perm, scale, offset), (height, width, inner, dtype))
     if targets is not None:
         area = (boxes[:, 2] * boxes[:, 3]).double()
-        lam = (1 - area / max(height * width, 1)).to(computed_in(targets.dtype))
+        lam = (1 - area / max(height * width, 1)).to(arithmetic_of(targets.dtype))
         targets = mix_rows(targets, None, lam, perm)
     return rows.images(cut), targets
 

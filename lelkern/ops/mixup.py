@@ -7,11 +7,11 @@ from torch import Generator, Tensor
 
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
+    arithmetic_of,
     as_rows,
     channel_values,
     check_images,
     class_rows,
-    computed_in,
     lam_of_rows,
     permutation,
 )
@@ -99,7 +99,7 @@ def mixup(
     rows = as_rows(x)
     lam = lam_of_rows(lam, len(x), x.device)
     targets = None if y is None else class_rows(y, len(x), num_classes, x.device, None)
-    computed = computed_in(x.dtype, dtype)
+    computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     perm = permutation(perm, len(x), x.device, generator)
@@ -114,5 +114,5 @@ def mixup(
         dtype=dtype,
     )
     if targets is not None:
-        targets = mix_rows(targets, None, lam.to(computed_in(targets.dtype)), perm)
+        targets = mix_rows(targets, None, lam.to(arithmetic_of(targets.dtype)), perm)
     return rows.images(mixed), targets

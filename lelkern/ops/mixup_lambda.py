@@ -4,7 +4,8 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._define import define
-from lelkern.ops._mixing import DTYPES, is_known_false
+from lelkern.ops._dtypes import DTYPES
+from lelkern.ops._mixing import is_known_false
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import mixup_lambda as reference
 
