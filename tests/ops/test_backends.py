@@ -28,7 +28,7 @@ USE_AN_OP = "import lelkern, torch; lelkern.nt_xent(*torch.ones(2, 2, 2))"
 # What the instruction set decides: numbers, and which memory is read and written.
 ARITHMETIC = {
     *("test_contrastive_values.py", "test_contrastive_accuracy.py", "test_nt_xent_edges.py"),
-    *("test_ema.py", "test_ema_rounding.py"),
+    *("test_ema.py", "test_ema_rounding.py", "test_mixup.py", "test_cutmix.py"),
 }
 # Who works when is the same for all instruction sets.
 SHARED = "any_number_of_threads"
