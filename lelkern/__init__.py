@@ -9,17 +9,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lelkern import nn
-    from lelkern.ops import ContrastiveStats, ema_update_, info_nce, nt_xent, sup_con
+    from lelkern.ops import (
+        ContrastiveStats,
+        MixMatchBatch,
+        cutmix,
+        ema_update_,
+        guess_labels,
+        info_nce,
+        mixmatch,
+        mixup,
+        nt_xent,
+        sample_cutmix_boxes,
+        sample_mixup_lambda,
+        sharpen,
+        sharpen_logits,
+        sup_con,
+    )
 
     __version__: str
 
 __all__ = [
     "ContrastiveStats",
+    "MixMatchBatch",
     "__version__",
+    "cutmix",
     "ema_update_",
+    "guess_labels",
     "info_nce",
+    "mixmatch",
+    "mixup",
     "nn",
     "nt_xent",
+    "sample_cutmix_boxes",
+    "sample_mixup_lambda",
+    "sharpen",
+    "sharpen_logits",
     "sup_con",
 ]
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
-from lelkern.ops._contrastive import Reduction, check_reduction, check_temperature
+from lelkern.ops._contrastive import Reduction, check_reduction
 from lelkern.ops._number import number_or_tensor
+from lelkern.ops._temperature import check_temperature
 
 Loss = Tensor | tuple[Tensor, ContrastiveStats]
 

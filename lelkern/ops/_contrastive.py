@@ -1,16 +1,13 @@
 """What the front doors of the contrastive family share: checks, options, reductions."""
 
-import math
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._dtypes import check_floating
 
 Reduction = Literal["none", "mean", "sum"]
-
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class ContrastiveStats(NamedTuple):
@@ -39,10 +36,7 @@ def check_embeddings(embeddings: dict[str, Tensor], *, same_shape: bool = False)
     """Raise unless all are matrices of the first one's features, dtype and device."""
     first, like = next(iter(embeddings.items()))
     for name, z in embeddings.items():
-        if not isinstance(z, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(z).__name__}")
-        if z.dtype not in DTYPES:
-            raise TypeError(f"{name} must be float64, float32, bfloat16 or float16, got {z.dtype}")
+        check_floating(name, z)
         if z.dim() != 2:
             raise ValueError(f"{name} must be (N, D), got {tuple(z.shape)}")
         if same_shape and z.shape != like.shape:
@@ -82,42 +76,6 @@ def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
     if values.device != rows.device:
         raise ValueError(f"{name} must be on {rows.device}, got {values.device}")
     return values.to(torch.int64).contiguous()
-
-
-def temperature_tensor(temperature: float | Tensor, z: Tensor) -> Tensor:
-    """Return the temperature as a tensor without dimensions on the device of ``z``, checked.
-
-    A tensor whose value is on a GPU, or unknown inside ``torch.compile`` or vmap, is not.
-    """
-    temperature = number_or_tensor("temperature", temperature)
-    if not isinstance(temperature, Tensor):
-        check_temperature(temperature)
-        return tensor_of(temperature, dtype=computed_in(z), device=z.device)
-    if temperature.numel() != 1:
-        raise ValueError(f"temperature must have one element, got {tuple(temperature.shape)}")
-    if temperature.dtype not in DTYPES:
-        raise TypeError(f"temperature must be floating point, got {temperature.dtype}")
-    if temperature.device.type == "cpu" and not torch.compiler.is_compiling():
-        try:
-            value = temperature.item()
-        except RuntimeError:
-            pass  # under vmap it has many values
-        else:
-            check_temperature(value)
-    return temperature.reshape(()).to(z.device)
-
-
-def check_temperature(value: float) -> None:
-    """Raise ValueError for a temperature that is not a positive number."""
-    if not value > 0:
-        raise ValueError(f"temperature must be > 0, got {value}")
-    if value == math.inf:
-        raise ValueError(f"temperature must be finite, got {value}")
-
-
-def computed_in(z: Tensor) -> torch.dtype:
-    """Return the dtype of sums and losses."""
-    return torch.float64 if z.dtype == torch.float64 else torch.float32
 
 
 def bfloat16_terms(z: Tensor) -> int:

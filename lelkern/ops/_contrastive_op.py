@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._backend import library_path
-from lelkern.ops._contrastive import bfloat16_terms, computed_in
+from lelkern.ops._contrastive import bfloat16_terms
 from lelkern.ops._differentiable_op import DifferentiableOp, Skippable
+from lelkern.ops._dtypes import computed_in
 
 KEPT_BYTES = 30 * 2**20
 """At most so much of what forward computed is kept for backward; the rest is computed again.

@@ -21,7 +21,8 @@ def define(
 ) -> None:
     """Define ``lelkern::name`` so that it works on every device without compiled kernels.
 
-    An op without ``backward`` changes its arguments in place and returns nothing.
+    An op that returns nothing changes its arguments in place; one without ``backward`` has no
+    gradient.
 
     Args:
         name: the op's name.
@@ -40,6 +41,7 @@ def define(
         torch.library.register_autograd(
             qualified, backward, setup_context=setup_context, lib=_LIBRARY
         )
+    if not schema.endswith("-> ()"):
         torch.library.register_vmap(qualified, _one_by_one(name, fake), lib=_LIBRARY)
     _OPS.append(name)
 

@@ -29,8 +29,8 @@ class DifferentiableOp:
     gradient and the others have none. The second takes the gradient of the first output, inputs,
     options, the flag of what is skippable if anything is, and those outputs that are saved; it
     returns the gradients of the differentiable inputs, each of its input's shape and dtype. That of
-    an input that is None, or is skipped, has no rows: it is empty, and otherwise of the shape of
-    the first differentiable input.
+    an input that is None, is not floating point, or is skipped, has no rows: it is empty, and
+    otherwise of the shape and dtype of the first differentiable input that has a gradient.
 
     Both have a reference on every device, a fake function, a rule for vmap, which takes one element
     after the other, and a gradient: the second's is that of its reference. Compiled kernels
@@ -48,7 +48,7 @@ class DifferentiableOp:
             with another one or with an input.
         reference_backward: from the gradient of the first output, inputs, and options to the
             gradients of the differentiable inputs, in plain PyTorch, and differentiable itself. It
-            may return None for an input that is None.
+            may return None for an input that is None or not floating point.
         fake: from the arguments of the first op to empty tensors like its outputs.
         float32_under_autocast: run in float32 there, as PyTorch's losses do.
         skippable: the gradient that may be left out, if there is one.
@@ -150,7 +150,7 @@ class DifferentiableOp:
 
     def _is_skipped(self, place: int, inputs: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
         """Whether there is no gradient of an input; ``others``: options and flag."""
-        if inputs[place] is None:
+        if not _is_floating(inputs[place]):
             return True
         return (
             self._skippable is not None
@@ -169,7 +169,7 @@ class DifferentiableOp:
         )
 
     def _no_gradient(self, inputs: tuple[Any, ...]) -> Tensor:
-        first: Tensor = next(inputs[i] for i in self.differentiable if inputs[i] is not None)
+        first: Tensor = next(inputs[i] for i in self.differentiable if _is_floating(inputs[i]))
         return first.new_empty((0, *first.shape[1:]))
 
     def _without_results(self, arguments: Sequence[Any]) -> Sequence[Any]:
@@ -198,7 +198,7 @@ class DifferentiableOp:
     def _double_backward(self, ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiate the reference: what forward saved is a function of its inputs there."""
         saved = list(ctx.saved_tensors)
-        places = [0] + [1 + i for i in self.differentiable if saved[1 + i] is not None]
+        places = [0] + [1 + i for i in self.differentiable if _is_floating(saved[1 + i])]
 
         def gradients(*varied: Tensor) -> tuple[Tensor, ...]:
             for place, tensor in zip(places, varied, strict=True):
@@ -208,6 +208,10 @@ class DifferentiableOp:
         varied = torch.func.vjp(gradients, *(saved[place] for place in places))[1](grads)
         found = dict(zip(places, varied, strict=True))
         return tuple(found.get(i) for i in range(len(saved) + len(ctx.others) + len(self._saved)))
+
+
+def _is_floating(x: Tensor | None) -> bool:
+    return x is not None and x.is_floating_point()
 
 
 def _names(declared: str) -> list[str]:

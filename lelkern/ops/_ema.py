@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lelkern.ops._dtypes import check_floating
 from lelkern.reference.ema import places
-
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
@@ -20,12 +19,7 @@ def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
         )
     for i, (average, parameter) in enumerate(zip(ema, params, strict=True)):
         for name, tensor in ((f"ema[{i}]", average), (f"params[{i}]", parameter)):
-            if not isinstance(tensor, Tensor):
-                raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
-            if tensor.dtype not in DTYPES:
-                raise TypeError(
-                    f"{name} must be float64, float32, bfloat16 or float16, got {tensor.dtype}"
-                )
+            check_floating(name, tensor)
             if tensor.layout != torch.strided:
                 raise TypeError(f"{name} must be dense, got {tensor.layout}")
             if tensor.device != ema[0].device:

@@ -7,7 +7,8 @@ from torch import Generator, Tensor
 
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._define import define
-from lelkern.ops._ema import DTYPES, check_decay, check_lists, check_memory, local_shards
+from lelkern.ops._dtypes import DTYPES
+from lelkern.ops._ema import check_decay, check_lists, check_memory, local_shards
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import ema as reference
 

@@ -14,9 +14,9 @@ from lelkern.ops._contrastive import (
     optional_codes,
     reduce,
     reduce_stats,
-    temperature_tensor,
 )
 from lelkern.ops._contrastive_op import ContrastiveOp
+from lelkern.ops._temperature import temperature_tensor
 from lelkern.reference import sup_con as reference
 
 
