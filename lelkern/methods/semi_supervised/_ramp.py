@@ -27,4 +27,4 @@ def linear_ramp(done: float, start: float, end: float) -> float:
 def _along(done: float, start: float, end: float) -> float:
     if done >= end:
         return 1.0
-    return max(0.0, (done - start) / (end - start))
+    return 0.0 if done <= start else (done - start) / (end - start)

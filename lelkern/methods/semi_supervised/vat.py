@@ -79,6 +79,17 @@ def adversarial_change(model: Classifier, images: Tensor, noise: int, config: VA
     return config.epsilon * d
 
 
+def divergence(logits: Tensor, changed: Tensor) -> Tensor:
+    """Return the mean of KL(p || q) over images, a scalar, p without gradient (equation 7).
+
+    Args:
+        logits: of the images as they are, which give p, (N, C).
+        changed: of the images with their change, which give q, (N, C).
+    """
+    log_p, log_q = logits.detach().log_softmax(dim=1), changed.log_softmax(dim=1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
+
 def train(
     config: VATConfig,
     data: ImageData,
@@ -122,10 +133,7 @@ def train(
                 r = adversarial_change(model, images, noise, config)
                 with seeded(noise):
                     changed = model(images + r)
-            log_p, log_q = logits.detach().log_softmax(dim=1), changed.log_softmax(dim=1)
-            smoothness = F.kl_div(
-                log_q, log_p, reduction="batchmean", log_target=True
-            )  # KL(p || q)
+            smoothness = divergence(logits, changed)
             supervised = F.cross_entropy(logits[: len(batch.x)], batch.y)
             learner.step(supervised + config.weight * smoothness)
     return learner.trained()
