@@ -56,7 +56,7 @@ def train(
     .. math:: L = \frac1N \sum_n -\log p(y_n \mid x_n)
               + \lambda(t) \, \frac1B \sum_b H(p(\cdot \mid u_b))
 
-    which is equation 6 with its sign turned, both parts being means.
+    with the entropy H in nats. The paper maximises the negative of it, with sums for the means.
 
     Args:
         config: the recipe.

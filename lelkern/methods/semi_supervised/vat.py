@@ -54,9 +54,9 @@ def adversarial_change(model: Classifier, images: Tensor, noise: int, config: VA
               g = \nabla_r \, \mathrm{KL}(p(\cdot \mid x) \,\Vert\, p(\cdot \mid x + r))
                   \big|_{r = \xi d}
 
-    (Algorithm 1 and equations 10 to 12), from a random d, repeated with d = g / |g|. KL and its
-    gradient are 0 at r = 0, so the gradient at xi d is xi times the Hessian times d, and it is a
-    difference of nearly equal numbers: it is computed in float32, whatever the run's precision.
+    (Algorithm 1), from a random d, repeated with d = g / |g|. KL and its gradient are 0 at r = 0,
+    so the gradient at xi d is xi times the Hessian times d, and it is a difference of nearly equal
+    numbers: it is computed in float32, whatever the run's precision.
 
     Args:
         model: the network, in training mode.
@@ -73,14 +73,14 @@ def adversarial_change(model: Classifier, images: Tensor, noise: int, config: VA
         r = (config.xi * d).requires_grad_()
         with seeded(noise):
             log_q = model(images + r, full_precision=True).log_softmax(dim=1)
-        divergence = -(p * log_q).sum()  # KL without the entropy of p, which r does not change
-        (g,) = torch.autograd.grad(divergence, r)
+        kl = -(p * log_q).sum()  # but for the entropy of p, which r does not change
+        (g,) = torch.autograd.grad(kl, r)
         d = unit(g)
     return config.epsilon * d
 
 
 def divergence(logits: Tensor, changed: Tensor) -> Tensor:
-    """Return the mean of KL(p || q) over images, a scalar, p without gradient (equation 7).
+    """Return the mean of KL(p || q) over images, a scalar, p without gradient.
 
     Args:
         logits: of the images as they are, which give p, (N, C).
@@ -97,7 +97,7 @@ def train(
     runtime: RuntimeConfig | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    r"""Learn a classifier that is smooth around all images, by equation 8 of Miyato et al. 2018.
+    r"""Learn a classifier that is smooth around all images.
 
     .. math:: L = \frac1N \sum_n -\log p(y_n \mid x_n) + \alpha \, \frac{1}{N + B} \sum_x
               \mathrm{KL}(p(\cdot \mid x) \,\Vert\, p(\cdot \mid x + r_{\mathrm{vadv}}))

@@ -115,8 +115,8 @@ def test_the_gradient_of_the_entropy_goes_through_both_factors():
 
 def test_full_precision_is_that_of_float32_whatever_the_run_has():
     torch.manual_seed(0)
-    brain = RuntimeConfig(device="cpu", precision="bfloat16")
-    rough = Classifier(ConvEncoderConfig(width=4, depth=1), 0.0, 3, brain)
+    bfloat16 = RuntimeConfig(device="cpu", precision="bfloat16")
+    rough = Classifier(ConvEncoderConfig(width=4, depth=1), 0.0, 3, bfloat16)
     exact = Classifier(ConvEncoderConfig(width=4, depth=1), 0.0, 3, FLOAT32)
     exact.load_state_dict(rough.state_dict())
     x = torch.rand(4, 3, 16, 16)
