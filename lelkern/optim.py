@@ -22,12 +22,14 @@ class OptimizerConfig(Config):
         lr: peak learning rate.
         weight_decay: decoupled for AdamW, L2 for SGD; not applied to biases and normalisations.
         warmup: share of all steps over which the rate rises linearly from zero.
+        schedule: what follows: ``cosine``, falling to zero at the end, or ``constant``.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup: float = Field(default=0.1, ge=0, le=1)
+    schedule: Literal["cosine", "constant"] = "cosine"
 
     def build(self, modules: Iterable[nn.Module], steps: int) -> tuple[Optimizer, LambdaLR]:
         """Return the optimiser of all the modules' parameters, and its schedule.
@@ -50,7 +52,13 @@ class OptimizerConfig(Config):
         else:
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         warmup = round(self.warmup * steps)
-        return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
+
+        def factor(step: int) -> float:
+            if self.schedule == "constant":
+                return min(1.0, (step + 1) / (warmup + 1))
+            return warmup_cosine(step, steps, warmup)
+
+        return optimizer, LambdaLR(optimizer, factor)
 
 
 class Optimisation:
@@ -62,7 +70,7 @@ class Optimisation:
     Args:
         config: the optimiser and its learning rate.
         modules: what learns; parameters that need no gradient are left alone.
-        steps: how many steps there will be, over which the learning rate falls to zero.
+        steps: how many steps there will be, over which the learning rate follows its schedule.
         progress: called after each step with the number of steps done and the loss.
     """
 

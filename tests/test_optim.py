@@ -46,6 +46,17 @@ def test_the_schedule_reaches_the_optimizer():
     assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.05])
 
 
+def test_a_constant_rate_stays_where_the_warm_up_leaves_it():
+    config = OptimizerConfig(lr=0.1, warmup=0.25, schedule="constant")
+    optimizer, schedule = config.build([nn.Linear(2, 2)], 8)
+    rates = []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.1 / 3, 0.2 / 3, *[0.1] * 6])
+
+
 def test_a_step_follows_the_gradient_by_the_scheduled_rate_and_reports_the_loss():
     model, reports = nn.Linear(1, 1, bias=False), []
     config = OptimizerConfig(name="sgd", lr=0.1, weight_decay=0.0, warmup=0.5)

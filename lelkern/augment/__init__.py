@@ -1,7 +1,7 @@
 """Augmentations of whole batches on their device, each image with its own random parameters."""
 
 from lelkern.augment.compose import Augment, Augmentation, AugmentConfig
-from lelkern.augment.transforms import Blur, Color, Crop, Flip, Rotation
+from lelkern.augment.transforms import Blur, Color, Crop, CutOut, Flip, Rotation
 
 __all__ = [
     "Augment",
@@ -10,6 +10,7 @@ __all__ = [
     "Blur",
     "Color",
     "Crop",
+    "CutOut",
     "Flip",
     "Rotation",
 ]

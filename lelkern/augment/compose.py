@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from lelkern.augment.transforms import Blur, Color, Crop, Flip, Rotation
+from lelkern.augment.transforms import Blur, Color, Crop, CutOut, Flip, Rotation
 
 
 def _by_name(value: Any) -> Any:
@@ -13,7 +13,7 @@ def _by_name(value: Any) -> Any:
 
 
 Augmentation = Annotated[
-    Annotated[Crop | Flip | Color | Blur | Rotation, Field(discriminator="name")],
+    Annotated[Crop | Flip | Color | Blur | Rotation | CutOut, Field(discriminator="name")],
     BeforeValidator(_by_name),
 ]
 """One augmentation: its name, or a table of its name and parameters."""

@@ -1,8 +1,9 @@
-"""The augmentations of SimCLR (Chen et al. 2020, Section 3 and Appendix A), most of them by kornia.
+"""The augmentations of SimCLR (Chen et al. 2020, Section 3 and Appendix A), and CutOut.
 
 Each class is the configuration of one augmentation; ``build`` makes the module that maps images
 (B, 3, H, W), float in [0, 1], to images of the same shape. Every image draws its own parameters,
-uniformly where nothing else is said, from torch's global generator, which is kornia's only source.
+uniformly where nothing else is said, from torch's global generator, which is kornia's only source:
+most of them are kornia's.
 """
 
 from typing import Literal, Self
@@ -164,3 +165,40 @@ class _RightAngles(nn.Module):
         for k in (1, 2, 3):
             turned = torch.where(turns == k, torch.rot90(images, k, (2, 3)), turned)
         return turned
+
+
+class CutOut(Config):
+    """CutOut: a square of every image becomes grey (DeVries & Taylor 2017, Section 3.2).
+
+    The centre of the square is uniform over all pixels, so that it may stick out of the image, as
+    the authors found important: otherwise every image would lose the same area. Grey is 0.5, which
+    encoders see as 0; the authors' images have a mean of 0.
+
+    Attributes:
+        length: side of the square in pixels; the authors take half of the image's for CIFAR-10.
+    """
+
+    name: Literal["cutout"] = "cutout"
+    length: int = Field(default=8, ge=1)
+
+    def build(self, size: int) -> nn.Module:
+        """Make the module."""
+        return _GreySquare(self.length)
+
+
+class _GreySquare(nn.Module):
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = self._covered(images.shape[2], images)[:, None, :, None]
+        columns = self._covered(images.shape[3], images)[:, None, None, :]
+        return images.masked_fill(rows & columns, 0.5)
+
+    def _covered(self, size: int, images: Tensor) -> Tensor:
+        """Draw which rows, or columns, of each image the square covers: (B, size) bool."""
+        # Drawn on the CPU, like kornia's, so that a seed gives the same squares on every device.
+        first = torch.randint(size, (len(images), 1)) - self.length // 2
+        place = torch.arange(size)
+        return ((place >= first) & (place < first + self.length)).to(images.device)

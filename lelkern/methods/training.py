@@ -45,6 +45,38 @@ def batches(number: int, size: int, steps: int) -> Iterator[Tensor]:
         yield epoch.pop()
 
 
+def unbroken_batches(number: int, size: int, steps: int) -> Iterator[Tensor]:
+    """Yield the indices of a batch for every step, cut from one epoch after the other.
+
+    As :func:`batches`, but an epoch goes on in the middle of a batch: samples that are few, such
+    as labelled ones, are all seen equally often, and a batch may hold a sample several times.
+
+    Args:
+        number: of samples.
+        size: samples a batch, which may be more than there are.
+        steps: how many batches.
+
+    Returns:
+        Tensors (size,), int64, on the CPU.
+
+    Raises:
+        ValueError: there is no sample, or the batch takes none.
+    """
+    if number < 1 or size < 1:
+        raise ValueError(f"number and size must be at least 1, got {number} and {size}")
+    waiting = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(waiting) < size:
+            waiting = torch.cat([waiting, torch.randperm(number)])
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+def after(steps: int, progress: Progress) -> Progress:
+    """Return the progress of a training that follows on others, of so many steps altogether."""
+    return lambda step, loss: progress(steps + step, loss)
+
+
 class Losses:
     """The losses of a training run, remembered as they are reported.
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from lelkern.augment import Augment, Blur, Color, Crop, Flip, Rotation
+from lelkern.augment import Augment, Blur, Color, Crop, CutOut, Flip, Rotation
 from lelkern.methods.contrastive.simclr import SimCLRConfig
 
-ALL = [Crop(), Flip(), Color(), Blur(), Rotation()]
+ALL = [Crop(), Flip(), Color(), Blur(), Rotation(), CutOut()]
 
 
 def apply(*augmentations, images, seed=0):

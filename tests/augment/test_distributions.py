@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from lelkern.augment import Augment, Blur, Color, Crop, Flip, Rotation
+from lelkern.augment import Augment, Blur, Color, Crop, CutOut, Flip, Rotation
 
 SIGNIFICANCE = 1e-6
 N = 4000
@@ -105,6 +105,32 @@ def test_crop_position():
     assert (width == 8).all()
     assert (height == 8).all()
     assert_counts((left * 9 + top).bincount(minlength=81).tolist(), [1 / 81] * 81)
+
+
+@pytest.mark.parametrize(("size", "length"), [(12, 4), (12, 5), (6, 9)])
+def test_cutout(size, length):
+    grey = augment(CutOut(length=length), torch.zeros(3, size, size)) == 0.5
+    assert (grey.all(1) == grey.any(1)).all()  # of all channels
+    first, there, probabilities = [], [], {}
+    for centre in range(size):
+        low, high = max(0, centre - length // 2), min(size, centre - length // 2 + length)
+        probabilities[low, high] = probabilities.get((low, high), 0) + 1 / size
+    for across in (2, 1):
+        covered = grey.any(1).any(across)  # (N, size): rows, then columns of the square
+        first.append(covered.int().argmax(1))
+        there.append(first[-1] + covered.sum(1))
+        seen = list(zip(first[-1].tolist(), there[-1].tolist(), strict=True))
+        assert_counts([seen.count(ends) for ends in probabilities], list(probabilities.values()))
+    area = (there[0] - first[0]) * (there[1] - first[1])
+    assert torch.equal(area, grey[:, 0].sum((1, 2)))  # nothing but the square
+    # A pixel is covered by the centres of at most `length` rows times as many columns.
+    place = torch.arange(size)
+    centres = place - length // 2
+    hits = (centres[:, None] <= place) & (place < centres[:, None] + length)  # (centre, place)
+    share = hits.float().mean(0)[:, None] * hits.float().mean(0)
+    mean = grey[:, 0].float().mean(0)
+    # 5 standard errors: of at most 144 pixels one is outside once in 10,000 times.
+    assert ((mean - share).abs() <= 5 * (share * (1 - share) / N).sqrt() + 1e-6).all()
 
 
 GREY = (0.299, 0.587, 0.114)

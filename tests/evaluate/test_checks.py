@@ -5,9 +5,13 @@ import torch
 
 from lelkern.evaluate import (
     alignment,
+    calibration_error,
     contrastive_statistics,
+    fit_temperature,
     knn,
     linear_probe,
+    negative_log_likelihood,
+    overconfidence,
     tolerance,
     uniformity,
 )
@@ -22,6 +26,10 @@ METRICS = {
     "alignment": (alignment, {"z1": X, "z2": X}),
     "uniformity": (uniformity, {"z": X}),
     "tolerance": (tolerance, {"z": X, "labels": Y}),
+    "calibration_error": (calibration_error, {"probabilities": X, "labels": Y}),
+    "overconfidence": (overconfidence, {"probabilities": X, "labels": Y}),
+    "fit_temperature": (fit_temperature, {"logits": X, "labels": Y}),
+    "negative_log_likelihood": (negative_log_likelihood, {"logits": X, "labels": Y}),
 }
 
 
@@ -29,7 +37,7 @@ def arguments_called(*names):
     return [(m, a) for m, (_, given) in METRICS.items() for a in given if a in names]
 
 
-FEATURES = arguments_called("train_x", "test_x", "z1", "z2", "z")
+FEATURES = arguments_called("train_x", "test_x", "z1", "z2", "z", "probabilities", "logits")
 LABELS = arguments_called("train_y", "test_y", "labels")
 
 
@@ -87,6 +95,7 @@ def test_labels(metric, argument, value, message):
         ("alignment", "alpha"),
         ("uniformity", "t"),
         ("uniformity", "chunk_size"),
+        ("calibration_error", "bins"),
     ],
 )
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
@@ -115,13 +124,15 @@ def random_case(metric):
     """The metric's arguments at a random point."""
     generator = torch.Generator().manual_seed(0)
 
-    def draw(like):
+    def draw(name, like):
         x = torch.randn(40, 6, generator=generator)
+        if name == "probabilities":
+            x = x.softmax(dim=1)
         return x if like.is_floating_point() else torch.arange(40) % 3
 
     function, arguments = METRICS[metric]
     return function, {
-        name: draw(value) if isinstance(value, torch.Tensor) else value
+        name: draw(name, value) if isinstance(value, torch.Tensor) else value
         for name, value in arguments.items()
     }
 

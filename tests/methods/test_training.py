@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lelkern.methods.training import Losses, batches, seeded
+from lelkern.methods.training import Losses, after, batches, seeded, unbroken_batches
 from lelkern.optim import Optimisation, OptimizerConfig
 from lelkern.runtime import silent
 
@@ -49,6 +49,29 @@ def test_a_stream_of_batches_goes_on_in_the_middle_of_an_epoch():
 def test_a_batch_that_there_is_not(size):
     with pytest.raises(ValueError, match=f"number of samples, 4, got {size}"):
         next(batches(4, size, 1))
+
+
+@pytest.mark.parametrize(("number", "size"), [(5, 3), (3, 8), (1, 2), (4, 4)])
+def test_unbroken_batches_see_all_samples_equally_often(number, size):
+    with seeded(0):
+        drawn = list(unbroken_batches(number, size, 4 * number))
+    assert len(drawn) == 4 * number
+    assert {(b.shape, b.dtype) for b in drawn} == {((size,), torch.int64)}
+    epochs = torch.cat(drawn).split(number)
+    assert all(epoch.sort().values.tolist() == list(range(number)) for epoch in epochs)
+    assert number == 1 or len({tuple(epoch.tolist()) for epoch in epochs}) > 1
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 2), (2, 0)])
+def test_no_sample_makes_no_batch(number, size):
+    with pytest.raises(ValueError, match=f"must be at least 1, got {number} and {size}"):
+        next(unbroken_batches(number, size, 1))
+
+
+def test_a_training_that_follows_on_others_counts_on():
+    reports = []
+    after(600, lambda *report: reports.append(report))(1, 0.5)
+    assert reports == [(601, 0.5)]
 
 
 def test_losses_are_passed_on_and_end_in_the_mean_of_the_last_tenth():

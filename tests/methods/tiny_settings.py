@@ -38,10 +38,13 @@ def tiny(method, data):
 
 
 def grown(config):
-    """Configurations in each of which one number of things is large, with its key."""
+    """Configurations in each of which one number of things is large, with its key.
+
+    40: more than there are training samples in the tiny data.
+    """
     for key, _ in integers(config):
         try:
-            plain = merge(config.model_dump(mode="json"), nest(key, 100))
+            plain = merge(config.model_dump(mode="json"), nest(key, 40))
             yield key, type(config).parse(plain, "test")
         except ConfigError:
             continue

@@ -1,13 +1,12 @@
 """The settings that contrastive recipes share, and the data that fit them."""
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from lelkern.augment import AugmentConfig, Color, Crop
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.methods.contrastive._evaluation import check_evaluation
+from lelkern.methods.images import check_batch, check_square
 from lelkern.models import ConvEncoderConfig, EncoderConfig, HeadConfig
 from lelkern.optim import OptimizerConfig
 
@@ -38,22 +37,10 @@ class ContrastiveConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
-def training_images(data: ImageData) -> Tensor:
-    """Return all images that may be learned from, (N, 3, H, W), whether or not they have labels."""
-    if data.unlabeled_images is None:
-        return data.train_images
-    return torch.cat([data.train_images, data.unlabeled_images])
-
-
 def check_images(config: ContrastiveConfig, number: int, height: int, width: int) -> None:
     """Raise ValueError if there are too few images for a batch, or they are not square."""
-    if number < config.batch_size:
-        raise ValueError(
-            f"batch_size must be at most the number of training images, {number}, "
-            f"got {config.batch_size}"
-        )
-    if height != width:
-        raise ValueError(f"images must be square, got {height}x{width}; set data.image_size")
+    check_batch("batch_size", config.batch_size, number)
+    check_square(height, width)
 
 
 def check(config: ContrastiveConfig, data: ImageData) -> None:

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lelkern.augment import Augment, AugmentConfig
 from lelkern.data import ImageData
@@ -18,6 +17,7 @@ from lelkern.evaluate import (
     uniformity,
 )
 from lelkern.evaluate.features import to_unit
+from lelkern.methods.images import check_labels, labelled_images
 from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.training import seeded
 
@@ -91,21 +91,8 @@ def evaluate(
     }
 
 
-def labelled_images(data: ImageData) -> tuple[Tensor, Tensor]:
-    """Return the training images whose labels are visible, (L, 3, H, W), and these labels."""
-    visible = data.train_labels >= 0
-    return data.train_images[visible], data.train_labels[visible]
-
-
-def check_classifiers(data: ImageData) -> None:
-    """Raise ValueError if no classifier can be fitted to what is labelled."""
-    classes = int((torch.unique(data.train_labels) >= 0).sum())
-    if classes < 2:
-        raise ValueError(f"training labels of at least 2 classes must be visible, got {classes}")
-
-
 def check_evaluation(data: ImageData) -> None:
     """Raise ValueError if the data do not serve to judge an encoder."""
-    check_classifiers(data)
+    check_labels(data)
     if len(data.test_images) < 2:  # uniformity is about pairs
         raise ValueError(f"there must be at least 2 test images, got {len(data.test_images)}")

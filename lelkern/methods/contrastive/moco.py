@@ -25,15 +25,11 @@ from torch import Tensor, nn
 
 from lelkern.augment import Augment
 from lelkern.data import ImageData
-from lelkern.methods.contrastive._config import (
-    ContrastiveConfig,
-    check,
-    check_images,
-    training_images,
-)
+from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_images
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
 from lelkern.methods.contrastive._key_queue import KeyQueue
 from lelkern.methods.contrastive._projector import Projector
+from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.training import Losses, batches, seeded
 from lelkern.models import Encoder, ProjectionHead, split_batch_norms

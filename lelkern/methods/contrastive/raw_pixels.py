@@ -4,11 +4,8 @@ from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate import knn, linear_probe
 from lelkern.evaluate.features import to_unit
-from lelkern.methods.contrastive._evaluation import (
-    CLASSIFIERS,
-    check_classifiers,
-    labelled_images,
-)
+from lelkern.methods.contrastive._evaluation import CLASSIFIERS
+from lelkern.methods.images import check_labels, labelled_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -29,7 +26,7 @@ def run(
 
 def check(config: RawPixelsConfig, data: ImageData) -> None:
     """Raise ValueError if no classifier can be fitted to what is labelled."""
-    check_classifiers(data)
+    check_labels(data)
 
 
 METHOD = Method(config=RawPixelsConfig, data=ImageData, metrics=CLASSIFIERS, run=run, check=check)

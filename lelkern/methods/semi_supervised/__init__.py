@@ -1,0 +1,1 @@
+"""Semi-supervised learning: a classifier from few labelled images and many without labels."""
