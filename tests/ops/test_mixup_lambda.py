@@ -131,12 +131,12 @@ def test_any_number_of_draws(n, device):
     assert lam.dtype == torch.float32
 
 
-def test_blocks_of_the_reference_join():
-    seed, alpha = torch.tensor(5), torch.tensor(0.5)
-    n = 2 * reference._BLOCK + 3
+def test_blocks_of_the_reference_join(monkeypatch):
+    monkeypatch.setattr(reference, "_BLOCK", 16)
+    seed, alpha, n = torch.tensor(5), torch.tensor(0.5), 35
     whole = reference.mixup_lambda(seed, alpha, n, True, torch.float64)
     assert len(whole) == n
-    assert len(whole.unique()) > n - 10
+    assert len(whole.unique()) == n
     numbers = torch.arange(n)[-5:]
     logits = reference._logits(seed, alpha.double(), numbers)
     torch.testing.assert_close(whole[-5:], logits.abs().sigmoid())
@@ -183,7 +183,7 @@ def test_opcheck_and_compile(device):
         lambda alpha: lelkern.sample_mixup_lambda(5, alpha, device=device),
         fullgraph=True, backend="aot_eager",
     )  # fmt: skip
-    for value in (0.1, 0.2, 100.0):
+    for value in (0.1, 100.0):
         torch.manual_seed(3)
         want = lelkern.sample_mixup_lambda(5, value, device=device)
         torch.manual_seed(3)
