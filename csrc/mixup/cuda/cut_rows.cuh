@@ -21,7 +21,7 @@ struct CutBox {
 };
 
 template <typename From, typename To, bool backward, int width>
-__global__ void __launch_bounds__(kMixThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     cut_rows_kernel(const __grid_constant__ Cut cut, unsigned chunks) {
     using Number = NumberOf<To>;
     const int64_t result = blockIdx.x / chunks;

@@ -27,7 +27,7 @@ struct Pair {
 };
 
 template <typename From, typename To, bool backward, int width>
-__global__ void __launch_bounds__(kMixThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     mix_rows_kernel(const __grid_constant__ Mix mix, unsigned chunks) {
     using Number = NumberOf<To>;
     const int64_t result = blockIdx.x / chunks;
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kMixThreads)
 
 // A block for each mix: sums of threads, added up in a fixed order.
 template <typename From, typename To>
-__global__ void __launch_bounds__(kMixThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     lam_backward_kernel(const __grid_constant__ Mix mix, NumberOf<To>* of_lam) {
     using Number = NumberOf<To>;
     __shared__ Number sums[kMixThreads];
