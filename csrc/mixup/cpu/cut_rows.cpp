@@ -9,6 +9,7 @@
 
 #include "mixup/cpu/channel_pattern.h"
 #include "mixup/cpu/cycles.h"
+#include "mixup/cpu/huge_pages.h"
 #include "mixup/cpu/mixing_kernels.h"
 
 namespace lelkern::mixup {
@@ -113,6 +114,7 @@ void cut_rows(const RowCut& cut, Tensor& result) {
     const auto kernel = mixing_kernels(cut.x.dtype, cut.dtype).rescale;
     const auto* const rows = static_cast<const char*>(cut.x.values.const_data_ptr());
     auto* const results = static_cast<char*>(result.mutable_data_ptr());
+    advise_huge_pages(results, result.numel() * to);
     for_each_row(cut, {perm, perm + cut.x.count}, [&](int64_t i, const auto& values) {
         const Box box[] = {boxes[i]};
         for_each_piece(cut.shape, box, [&](int64_t begin, int64_t end, int inside) {

@@ -8,12 +8,15 @@
 
 #include "mixup/cpu/channel_pattern.h"
 #include "mixup/cpu/cycles.h"
+#include "mixup/cpu/huge_pages.h"
 #include "mixup/cpu/mixing_kernels.h"
 
 namespace lelkern::mixup {
 namespace {
 
-constexpr int64_t kChunk = 4096;   // features of a row at a time: what it waits for stays in L1
+// Features of a row at a time: as many as still are in the cache when a partner becomes the next
+// row. Shorter ones have the processor fetch ahead in vain (1024: a quarter slower).
+constexpr int64_t kChunk = 4096;
 constexpr int64_t kGrain = 32768;  // features that are worth waking a thread
 
 // Which rows a row is mixed with, and where to.
@@ -120,8 +123,9 @@ std::vector<Step> steps_of_mixes(const RowMix& mix, char* mixed, int64_t row_byt
 void mix_rows(const RowMix& mix, Tensor& mixed) {
     const int64_t from = static_cast<int64_t>(mix.first.values.element_size());
     const int64_t to = static_cast<int64_t>(mixed.element_size());
-    const auto steps =
-        steps_of_mixes(mix, static_cast<char*>(mixed.mutable_data_ptr()), mix.first.features * to);
+    auto* const results = static_cast<char*>(mixed.mutable_data_ptr());
+    advise_huge_pages(results, mixed.numel() * to);
+    const auto steps = steps_of_mixes(mix, results, mix.first.features * to);
     const auto kernel = mixing_kernels(mix.first.dtype, mix.dtype).mix;
     for_each_chunk(
         mix, steps,

@@ -38,7 +38,7 @@ using Arithmetic =
 
 // Calls step(i) for whole vectors of n features, and for what is left last(count).
 template <typename T, typename Step, typename Last>
-inline void for_each_vector(int64_t n, const Step& step, const Last& last) {
+inline void over_vectors(int64_t n, const Step& step, const Last& last) {
     constexpr int lanes = Lanes<T>::count;
     int64_t i = 0;
     for (; i + lanes <= n; i += lanes) step(i);
@@ -113,7 +113,7 @@ __attribute__((noinline)) void mix_as(const From* own, const From* partner, To* 
             return weighted<T>(values.rescaled(x, i), values.rescaled(y, i), first, second);
         }
     };
-    for_each_vector<T>(
+    over_vectors<T>(
         n,
         [&](int64_t i) {
             write<T, To, lanes, false>(to + i, mixed(own + i, partner + i, i), nullptr);
@@ -132,7 +132,7 @@ __attribute__((noinline)) void rescale_as(const From* own, To* to, int64_t n,
     using T = Arithmetic<From, To>;
     constexpr int lanes = Lanes<T>::count;
     const Values<T, given> values(features);
-    for_each_vector<T>(
+    over_vectors<T>(
         n,
         [&](int64_t i) {
             const Vec<T> x = values.rescaled(read_mixed<T>(own + i), i);
@@ -157,7 +157,7 @@ __attribute__((noinline)) double dot_as(const To* grad, const From* own, const F
         const Vec<T> y = values.rescaled(read_mixed<T>(b), i);
         return sum + read_mixed<T>(g) * (x - y);
     };
-    for_each_vector<T>(
+    over_vectors<T>(
         n, [&](int64_t i) { sum = add(grad + i, own + i, partner + i, i); },
         [&](int64_t i, int64_t count) {
             const Tail<T, To> g(grad + i, count);
@@ -180,7 +180,7 @@ __attribute__((noinline)) void add_as(const Element* own, const Element* partner
         return values.scaled(x + y, i);
     };
     const auto at = [](const Element* row, int64_t i) { return row == nullptr ? row : row + i; };
-    for_each_vector<T>(
+    over_vectors<T>(
         n,
         [&](int64_t i) {
             write<T, Element, lanes, false>(to + i, sum(at(own, i), at(partner, i), i), nullptr);

@@ -9,7 +9,7 @@ template <typename From, typename To, bool backward, int width>
 cudaError_t launch(const Cut& cut, cudaStream_t stream) {
     const int64_t chunks = (cut.features + chunk_of_block<width> - 1) / chunk_of_block<width>;
     return LELKERN_LAUNCH((cut_rows_kernel<From, To, backward, width>), grid_of(cut.rows, chunks),
-                          dim3(kThreads), 0, stream, cut, static_cast<unsigned>(chunks));
+                          dim3(kMixThreads), 0, stream, cut, static_cast<unsigned>(chunks));
 }
 
 template <typename From, typename To, bool backward>

@@ -21,7 +21,7 @@ struct CutBox {
 };
 
 template <typename From, typename To, bool backward, int width>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     cut_rows_kernel(const __grid_constant__ Cut cut, unsigned chunks) {
     using Number = NumberOf<To>;
     const int64_t result = blockIdx.x / chunks;
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
     const auto features = static_cast<uint32_t>(cut.features);
 #pragma unroll
     for (int k = 0; k < kSweeps; ++k) {
-        const uint32_t d = begin + (k * kThreads + threadIdx.x) * width;
+        const uint32_t d = begin + (k * kMixThreads + threadIdx.x) * width;
         if (d >= features) break;
         bool stays[width], comes[width], any_stays = false, any_comes = false;
 #pragma unroll

@@ -9,7 +9,7 @@ template <typename From, typename To, bool backward, int width>
 cudaError_t launch(const Mix& mix, cudaStream_t stream) {
     const int64_t chunks = (mix.features + chunk_of_block<width> - 1) / chunk_of_block<width>;
     return LELKERN_LAUNCH((mix_rows_kernel<From, To, backward, width>), grid_of(mix.rows, chunks),
-                          dim3(kThreads), 0, stream, mix, static_cast<unsigned>(chunks));
+                          dim3(kMixThreads), 0, stream, mix, static_cast<unsigned>(chunks));
 }
 
 template <typename From, typename To, bool backward>
@@ -43,8 +43,9 @@ cudaError_t lam_backward(const Mix& mix, void* of_lam, cudaStream_t stream) {
     return with_types(mix.types, [&](auto* from, auto* to) {
         using From = std::remove_pointer_t<decltype(from)>;
         using To = std::remove_pointer_t<decltype(to)>;
-        return LELKERN_LAUNCH((lam_backward_kernel<From, To>), grid_of(mix.rows, 1), dim3(kThreads),
-                              0, stream, mix, static_cast<NumberOf<To>*>(of_lam));
+        return LELKERN_LAUNCH((lam_backward_kernel<From, To>), grid_of(mix.rows, 1),
+                              dim3(kMixThreads), 0, stream, mix,
+                              static_cast<NumberOf<To>*>(of_lam));
     });
 }
 

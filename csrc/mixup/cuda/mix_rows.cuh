@@ -27,7 +27,7 @@ struct Pair {
 };
 
 template <typename From, typename To, bool backward, int width>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     mix_rows_kernel(const __grid_constant__ Mix mix, unsigned chunks) {
     using Number = NumberOf<To>;
     const int64_t result = blockIdx.x / chunks;
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kThreads)
     Vector<From, width> first[kSweeps], second[kSweeps];
 #pragma unroll
     for (int k = 0; k < kSweeps; ++k) {  // all loads before the first store
-        const uint32_t d = begin + (k * kThreads + threadIdx.x) * width;
+        const uint32_t d = begin + (k * kMixThreads + threadIdx.x) * width;
         if (d < features && pair.valid) {
             first[k] = *reinterpret_cast<const Vector<From, width>*>(own + d);
             second[k] = *reinterpret_cast<const Vector<From, width>*>(partner + d);
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kThreads)
     }
 #pragma unroll
     for (int k = 0; k < kSweeps; ++k) {
-        const uint32_t d = begin + (k * kThreads + threadIdx.x) * width;
+        const uint32_t d = begin + (k * kMixThreads + threadIdx.x) * width;
         if (d >= features) break;
         Vector<To, width> mixed;
 #pragma unroll
@@ -80,10 +80,10 @@ __global__ void __launch_bounds__(kThreads)
 
 // A block for each mix: sums of threads, added up in a fixed order.
 template <typename From, typename To>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMixThreads, 3)
     lam_backward_kernel(const __grid_constant__ Mix mix, NumberOf<To>* of_lam) {
     using Number = NumberOf<To>;
-    __shared__ Number sums[kThreads];
+    __shared__ Number sums[kMixThreads];
     const Pair pair(mix, blockIdx.x);
     const Channels<Number> channels(mix.channels);
     Number total = 0;
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
         const To* const grad = row_of<const To>(mix.to, blockIdx.x);
         const From* const own = row_of<const From>(mix.from, pair.own);
         const From* const partner = row_of<const From>(mix.from, pair.partner);
-        for (uint32_t d = threadIdx.x; d < mix.features; d += kThreads) {
+        for (uint32_t d = threadIdx.x; d < mix.features; d += kMixThreads) {
             const Number a = channels.rescaled(as_number<Number>(own[d]), d);
             const Number b = channels.rescaled(as_number<Number>(partner[d]), d);
             total += as_number<Number>(grad[d]) * (a - b);
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     sums[threadIdx.x] = total;
     __syncthreads();
-    for (int half = kThreads / 2; half > 0; half /= 2) {
+    for (int half = kMixThreads / 2; half > 0; half /= 2) {
         if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
         __syncthreads();
     }

@@ -8,7 +8,7 @@
 
 namespace lelkern::mixup::cuda {
 
-constexpr int kThreads = 256;
+constexpr int kMixThreads = 256;
 constexpr int kSweeps = 4;        // vectors that a thread takes
 constexpr int kVectorBytes = 16;  // of the wider type
 
@@ -24,7 +24,7 @@ __host__ __device__ constexpr int vector_width() {
 }
 
 template <int width>
-constexpr int64_t chunk_of_block = int64_t{kThreads} * kSweeps * width;
+constexpr int64_t chunk_of_block = int64_t{kMixThreads} * kSweeps * width;
 
 // What is computed in.
 template <typename To>
