@@ -29,7 +29,8 @@ faults: $(VENV)/installed-dev
 # at every access and every undefined operation, optimised little: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for.
 SANITIZE := -fsanitize=address,undefined
-SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding
+SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding sharpen \
+    guess_labels mixup cutmix mixup_lambda
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
 	CXXFLAGS="$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1" \

@@ -23,6 +23,10 @@ PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
 
+_FAMILIES = {"ema": "ema", "mix": "mixup", "cutmix": "mixup"}
+"""The file of an op, by how it begins; that of the losses otherwise."""
+
+
 class Key(NamedTuple):
     """What was measured, and on what."""
 
@@ -41,11 +45,13 @@ class Row(NamedTuple):
     """One line of the file.
 
     Attributes:
-        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements.
-        features: of a row; of an average, its tensors.
-        dtype: of the embeddings or averages; ``float32-medium`` is
+        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements;
+            of MixUp, images, and of MixMatch those of each of its batches.
+        features: of a row or an image; of an average, its tensors.
+        dtype: of the embeddings, averages or images; ``float32-medium`` is
             ``torch.set_float32_matmul_precision("medium")``, ``float32-high`` likewise,
-            ``float32-of-bfloat16`` a float32 average of bfloat16 parameters.
+            ``float32-of-bfloat16`` a float32 average of bfloat16 parameters, ``float32-of-uint8``
+            likewise images.
         metric: ``seconds`` of one call, or peak ``bytes`` beyond the inputs.
         p20: percentiles over the rounds.
         threads: of the CPU; 0 on a GPU.
@@ -79,7 +85,10 @@ def file_for(row: Row, path: Path) -> Path:
     """Return the file for a row: in a folder that of its family."""
     if path.suffix == ".csv":
         return path
-    return path / ("ema.csv" if row.op.startswith("ema") else "contrastive.csv")
+    family = next(
+        (f for prefix, f in _FAMILIES.items() if row.op.startswith(prefix)), "contrastive"
+    )
+    return path / f"{family}.csv"
 
 
 def read(path: Path) -> list[Row]:

@@ -124,15 +124,15 @@ def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
     if not isinstance(lam, Tensor):
         if not 0 <= lam <= 1:
             raise ValueError(f"lam must be in [0, 1], got {lam}")
-        lam = tensor_of(lam, dtype=torch.float64, device=device)
+        return tensor_of(lam, dtype=torch.float64, device=device).expand(n)
     if lam.dtype not in DTYPES:
         raise TypeError(f"lam must be floating point, got {lam.dtype}")
     if lam.numel() != 1 and lam.shape != (n,):
         raise ValueError(f"lam must be a number or ({n},), one a sample, got {tuple(lam.shape)}")
     values = lam.detach()
-    if is_known_false(((values >= 0) & (values <= 1)).all()):
-        wrong = values[~((values >= 0) & (values <= 1))][0].item()
-        raise ValueError(f"lam must be in [0, 1], got {wrong}")
+    right = (values >= 0) & (values <= 1)
+    if is_known_false(right.all()):
+        raise ValueError(f"lam must be in [0, 1], got {values[~right][0].item()}")
     return lam.to(device).reshape(-1).expand(n) if lam.numel() == 1 else lam.to(device)
 
 

@@ -82,14 +82,12 @@ def _log_ratio(x: Tensor, dim: int, logits: bool) -> Tensor:
 def _log_of_ratio(p: Tensor, dim: int) -> Tensor:
     """Return log(p / max p); nan for what is negative, infinite, or all zeros."""
     largest = _largest(p, dim)
-    zero = p == 0
     near = p > largest / 2  # log1p of the difference, which is exact, loses nothing at 1
     log_of_near = ((p.where(near, largest) - largest) / largest).log1p()
-    tiny = p < 2.0**-100  # lifted, so that the ratio is a normal number
-    lifted = p.masked_fill(zero, 1) * torch.where(tiny, 2.0**100, 1.0)
-    log_of_far = (lifted / largest).log() - torch.where(tiny, 100 * math.log(2), 0.0)
-    log_ratio = log_of_near.where(near, log_of_far)
-    return log_ratio.masked_fill(zero & (largest > 0), -math.inf)
+    ratio = p.double() / largest.double()  # where no float32 is lost
+    zero = ratio == 0
+    log_of_far = ratio.masked_fill(zero, 1).log().to(p.dtype)
+    return log_of_near.where(near, log_of_far).masked_fill(zero, -math.inf)
 
 
 def _slope(p: Tensor, log_ratio: Tensor, beta: Tensor, dim: int) -> Tensor:

@@ -1,7 +1,9 @@
 // The host functions of csrc/contrastive/cuda/contrastive.h for Python, over the kernels of
-// contrastive.cu.
+// its .cu files.
 
-#include "contrastive/cuda/contrastive.cu"
+#include "contrastive/cuda/contrastive_backward.cu"
+#include "contrastive/cuda/contrastive_forward.cu"
+#include "contrastive/cuda/contrastive_prepare.cu"
 
 #include "cuda_emulation_arrays.h"
 

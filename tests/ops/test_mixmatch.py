@@ -265,9 +265,8 @@ def test_compile_without_graph_breaks(device):
 
     torch._dynamo.reset()
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
-    for temperature in (0.5, 0.7):
-        for got, want in zip(compiled(x, u, temperature), step(x, u, temperature), strict=True):
-            torch.testing.assert_close(got, want)
+    for got, want in zip(compiled(x, u, 0.5), step(x, u, 0.5), strict=True):
+        torch.testing.assert_close(got, want)
     drawn = torch.compile(lelkern.mixmatch, fullgraph=True, backend="aot_eager")(x, y, u, logits)
     assert drawn.images.shape == (7, 3, 5, 4)
 

@@ -231,9 +231,8 @@ def leaves(device):
     return [z.to(device).requires_grad_() for z in (x, y, lam)]
 
 
-@pytest.mark.parametrize("how", ["none", "a channel each"])
-def test_gradients(how, device):
-    scale, offset = affine(how, 2)
+def test_gradients(device):
+    scale, offset = affine("a channel each", 2)
     perm = torch.tensor([2, 1, 3, 0], device=device)
 
     def mix(x, y, lam):
@@ -245,7 +244,7 @@ def test_gradients(how, device):
     assert gradcheck(
         lambda one: mix(x.detach(), y.detach(), one), lam[:1].detach().requires_grad_()
     )
-    assert gradgradcheck(lambda x: mix(x, y.detach(), lam.detach())[0], x)
+    assert gradgradcheck(lambda x: lelkern.mixup(x, None, 0.3, perm)[0], x)
 
 
 def test_the_gradient_is_what_the_rows_contributed(device):
@@ -283,12 +282,15 @@ def test_lambda_has_a_gradient_for_bytes(device):
     torch.testing.assert_close(got.double(), want, rtol=0, atol=15 * 15 * 2**-23)
 
 
-WITH_SECOND = {"second": normals(2, 6, seed=8), "order": torch.tensor([3, 0, 5, 1, 4, 2])}
+SAID = ("test_schema", "test_autograd_registration", "test_faketensor")
+TRACED = ("test_aot_dispatch_dynamic",)
 
 
+# Tracing sees schemas and fake functions, the same for every implementation behind.
+@pytest.mark.parametrize("asked", [SAID, pytest.param(TRACED, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("source", [torch.float64, torch.bfloat16, torch.uint8], ids=str)
 @pytest.mark.parametrize("with_second", [False, True])
-def test_opcheck(source, with_second, device):
+def test_opcheck(source, with_second, asked, device):
     first = images(source, 4, 6).to(device)
     rows = 6 if with_second else 4
     second = images(source, 2, 6, seed=1).to(device) if with_second else None
@@ -302,30 +304,33 @@ def test_opcheck(source, with_second, device):
     order = permuted(rows, 7).to(device) if with_second else None
     scale = torch.tensor([0.5, 2.0], dtype=number, device=device)
     arguments = (first, second, lam, permuted(rows).to(device), order, scale, None, 3, dtype)
-    torch.library.opcheck(torch.ops.lelkern.mix_rows.default, arguments)
+    torch.library.opcheck(torch.ops.lelkern.mix_rows.default, arguments, test_utils=asked)
     grad = torch.ones(rows, 6, dtype=dtype, device=device, requires_grad=True)
     for lam_needs_grad in (False, True):
-        torch.library.opcheck(
-            torch.ops.lelkern.mix_rows_backward.default, (grad, *arguments, lam_needs_grad)
-        )
+        op, given = torch.ops.lelkern.mix_rows_backward.default, (grad, *arguments, lam_needs_grad)
+        torch.library.opcheck(op, given, test_utils=asked)
 
 
-def test_compile_without_graph_breaks(device):
+@pytest.mark.parametrize(
+    ("layout", "dynamic"),
+    [(LAYOUTS[0], False), pytest.param(LAYOUTS[1], True, marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_compile_without_graph_breaks(layout, dynamic, device):
     def step(x, y, lam, perm):
         mix, targets = lelkern.mixup(2 * x, y, lam, perm, scale=0.5)
         return mix.square().sum() + targets.square().sum()
 
     torch._dynamo.reset()
-    compiled = torch.compile(step, fullgraph=True, dynamic=True, backend="aot_eager")
-    for n in (4, 7):
-        for layout in LAYOUTS[:2]:
-            results = []
-            for function in (step, compiled):
-                x = layout.of(normals(n, 3, 4, 2).to(device)).detach().requires_grad_()
-                y, lam = (z.to(device).requires_grad_() for z in (normals(n, 3), lambdas(n)))
-                total = function(x, y, lam, permuted(n).to(device))
-                results.append([total, *torch.autograd.grad(total, (x, y, lam))])
-            torch.testing.assert_close(*results)
+    compiled = torch.compile(step, fullgraph=True, dynamic=dynamic, backend="aot_eager")
+    for n in (4, 7) if dynamic else (4,):
+        results = []
+        for function in (step, compiled):
+            x = layout.of(normals(n, 3, 4, 2).to(device)).detach().requires_grad_()
+            y, lam = (z.to(device).requires_grad_() for z in (normals(n, 3), lambdas(n)))
+            total = function(x, y, lam, permuted(n).to(device))
+            results.append([total, *torch.autograd.grad(total, (x, y, lam))])
+        torch.testing.assert_close(*results)
 
 
 def test_numbers_that_change_under_compile(device):
@@ -336,7 +341,7 @@ def test_numbers_that_change_under_compile(device):
 
     torch._dynamo.reset()
     compiled = torch.compile(mix, fullgraph=True, backend="aot_eager")
-    for lam in (0.1, 0.2, 0.7):
+    for lam in (0.1, 0.7):
         assert torch.equal(compiled(lam), mix(lam))
 
 

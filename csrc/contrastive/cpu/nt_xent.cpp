@@ -2,9 +2,7 @@
 
 #include "contrastive/common/nt_xent.h"
 
-#include <torch/csrc/stable/library.h>
-
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
-    m.impl("nt_xent", TORCH_BOX(&lelkern::contrastive::nt_xent_forward));
-    m.impl("nt_xent_backward", TORCH_BOX(&lelkern::contrastive::nt_xent_backward));
+    m.impl("nt_xent", &lelkern::contrastive::boxed_nt_xent);
+    m.impl("nt_xent_backward", &lelkern::contrastive::boxed_nt_xent_backward);
 }

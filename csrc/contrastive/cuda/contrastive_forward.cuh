@@ -1,7 +1,7 @@
 // The sums of exponentials of every row, and what becomes of them.
 #pragma once
 
-#include "contrastive/cuda/contrastive_prepare.cuh"
+#include "contrastive/cuda/contrastive_rows.cuh"
 #include "contrastive/cuda/contrastive_tiles.cuh"
 
 namespace lelkern::contrastive::cuda {
@@ -224,6 +224,20 @@ __global__ void __launch_bounds__(kFinishThreads)
     if (!labelled) row.add({own, 1, 0, 0, 0, kLowest, kLowest}, scale);
     const double total = row.sum + row.positive_sum;
     entropy[i] = all == 0 ? T(0) : static_cast<T>(log(total) - beta * row.dot / total);
+}
+
+// similarity[i] = that of row i with its given positive.
+template <typename Word>
+__global__ void __launch_bounds__(kPrepareThreads)
+    contrastive_given(Side<Word> rows, Side<Word> given, int stride, NumberOf<Word>* similarity) {
+    const int i = row_of_warp(), lane = lane_of_warp();
+    if (i >= rows.count) return;
+    double sum = 0;
+    for (int d = lane; d < stride; d += kWarp) {
+        sum += at(rows, i, stride, d) * at(given, i, stride, d);
+    }
+    sum = sum_of_warp(sum);
+    if (lane == 0) similarity[i] = static_cast<NumberOf<Word>>(sum);
 }
 
 }  // namespace lelkern::contrastive::cuda

@@ -2,9 +2,7 @@
 
 #include "contrastive/common/sup_con.h"
 
-#include <torch/csrc/stable/library.h>
-
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("sup_con", TORCH_BOX(&lelkern::contrastive::sup_con_forward));
-    m.impl("sup_con_backward", TORCH_BOX(&lelkern::contrastive::sup_con_backward));
+    m.impl("sup_con", &lelkern::contrastive::boxed_sup_con);
+    m.impl("sup_con_backward", &lelkern::contrastive::boxed_sup_con_backward);
 }

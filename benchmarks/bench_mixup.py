@@ -1,0 +1,168 @@
+"""MixUp of a batch and its labels, lambda and permutation drawn: lelkern against its peers.
+
+    pytest benchmarks/bench_mixup.py --benchmark-group-by=group --csv
+
+The providers of a group are measured in turn. Peers draw one lambda for the batch, kornia and
+lelkern one a sample.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+import lelkern
+import timing
+from cases import Provider
+from mixing import CLASSES, MODE, SHAPE, Case, Mix, images, provider, verify_cut
+
+pytestmark = pytest.mark.benchmark(timer=timing.CLOCK)
+
+ALPHA = 0.75
+
+
+def composed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what plain PyTorch makes of it, as the reference does."""
+    n = len(x)
+    lam = torch.distributions.Beta(ALPHA, ALPHA).sample((n,)).to(x.device)
+    perm = torch.randperm(n, device=x.device)
+    targets = one_hot(y, CLASSES).float()
+    weight, of_images = lam.reshape(-1, 1), lam.reshape(-1, 1, 1, 1)
+    return (
+        of_images * x + (1 - of_images) * x[perm],
+        weight * targets + (1 - weight) * targets[perm],
+    )
+
+
+def ours(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    lam = lelkern.sample_mixup_lambda(len(x), ALPHA, device=x.device)
+    return lelkern.mixup(x, y, lam, num_classes=CLASSES)
+
+
+def bytes_of(x: Tensor) -> dict[str, Mix]:
+    """Return the bytes alone: each image read once and written once, into memory that is there."""
+    to = torch.empty_like(x)
+    return {"bytes": lambda: (to.copy_(x), None), "bytes-allocated": lambda: (x.clone(), None)}
+
+
+def build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
+    x = images(size, device)
+    y = torch.arange(size, device=device) % CLASSES
+    compiled = torch.compile(composed)
+    mixes: dict[str, Mix] = {
+        "lelkern": lambda: ours(x, y),
+        "pytorch": lambda: composed(x, y),
+        "pytorch-compiled": lambda: compiled(x, y),
+        "timm": timm(x, y),
+        "torchvision": torchvision(x, y),
+        "kornia": kornia(x, y),
+        **bytes_of(x),
+    }
+    return mixes, x.clone(), one_hot(y, CLASSES)
+
+
+def timm(x: Tensor, y: Tensor) -> Mix:
+    """Return timm's Mixup, which changes its batch in place: every time the same one, once more."""
+    batch = x.clone()
+    made: list[Callable[..., tuple[Tensor, Tensor]]] = []
+
+    def mix() -> tuple[Tensor, Tensor]:
+        if not made:
+            mixup = importlib.import_module("timm.data.mixup").Mixup
+            made.append(mixup(mixup_alpha=ALPHA, label_smoothing=0.0, num_classes=CLASSES))
+        return made[0](batch, y)
+
+    return mix
+
+
+def torchvision(x: Tensor, y: Tensor) -> Mix:
+    mixup = importlib.import_module("torchvision.transforms.v2").MixUp(
+        alpha=ALPHA, num_classes=CLASSES
+    )
+    return lambda: mixup(x, y)
+
+
+def kornia(x: Tensor, y: Tensor) -> Mix:
+    """Return kornia's RandomMixUpV2, whose lambda is uniform and whose labels are not mixed."""
+    mixup = importlib.import_module("kornia.augmentation").RandomMixUpV2(
+        data_keys=["input", "class"]
+    )
+    return lambda: (mixup(x, y)[0], None)
+
+
+def bytes_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
+    """As of a data set that is kept in 8 bits: scaled to [0, 1] on the way."""
+    x = (images(size, device) * 255).byte()
+    y = torch.arange(size, device=device) % CLASSES
+    compiled = torch.compile(lambda x, y: composed(x.float().mul_(1 / 255), y))
+
+    def own() -> tuple[Tensor, Tensor]:
+        lam = lelkern.sample_mixup_lambda(len(x), ALPHA, device=x.device)
+        return lelkern.mixup(x, y, lam, num_classes=CLASSES, scale=1 / 255)
+
+    mixes: dict[str, Mix] = {
+        "lelkern": own,
+        "pytorch": lambda: composed(x.float().mul_(1 / 255), y),
+        "pytorch-compiled": lambda: compiled(x, y),
+    }
+    return mixes, x.float() / 255, one_hot(y, CLASSES)
+
+
+def cut_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
+    """CutMix; peers paste one box for the batch, lelkern one an image."""
+    x = (torch.arange(size, device=device) / size).reshape(-1, 1, 1, 1).expand(-1, *SHAPE)
+    x = x.contiguous()
+    y = torch.arange(size, device=device) % CLASSES
+    peer = importlib.import_module("torchvision.transforms.v2").CutMix(num_classes=CLASSES)
+
+    def own() -> tuple[Tensor, Tensor]:
+        lam = lelkern.sample_mixup_lambda(size, 1.0, fold=False, device=device)
+        boxes = lelkern.sample_cutmix_boxes(size, 32, 32, lam)
+        return lelkern.cutmix(x, y, boxes, num_classes=CLASSES)
+
+    return (
+        {"lelkern": own, "torchvision": lambda: peer(x, y), **bytes_of(x)},
+        x,
+        one_hot(y, CLASSES),
+    )
+
+
+PLAIN = (provider("lelkern"), provider("pytorch"), provider("pytorch-compiled", compiled=True))
+TORCHVISION = provider("torchvision", peer=("torchvision", "torchvision"))
+BYTES = (provider("bytes"), provider("bytes-allocated"))
+PEERS = (
+    provider("timm", peer=("timm", "timm")),
+    TORCHVISION,
+    provider("kornia", peer=("kornia", "kornia")),
+)
+CASES = (
+    *(Case("mixup", size, build, (*PLAIN, *PEERS, *BYTES)) for size in (256, 1024)),
+    Case("mixup uint8", 256, bytes_build, tuple(
+        provider(p.name, "float32-of-uint8", compiled=p.compiled) for p in PLAIN)),
+    Case("cutmix", 256, cut_build, (PLAIN[0], TORCHVISION, *BYTES), verify=verify_cut),
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1)
+def group(case: Case, device: torch.device) -> timing.Outcomes:
+    return case.time(device)
+
+
+@pytest.mark.parametrize(
+    ("case", "provider"),
+    [
+        pytest.param(case, provider, id=f"{case.op}-{case.size}-{provider}")
+        for case in CASES
+        for provider in case.providers
+    ],
+)
+def test_time(
+    report_time: Callable[..., None], device: torch.device, case: Case, provider: Provider
+) -> None:
+    if reason := provider.why_not(0, device):
+        pytest.skip(reason)
+    report_time(case, provider, MODE, group(case, device), f"{case.op}, {case.size} images")

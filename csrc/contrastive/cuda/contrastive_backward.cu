@@ -1,0 +1,180 @@
+// The gradients of the losses of rows of every type.
+
+#include "contrastive/cuda/contrastive_engine.cuh"
+#include "contrastive/cuda/contrastive_symmetric.cuh"
+
+namespace lelkern::contrastive::cuda {
+namespace {
+
+constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
+
+template <typename T, typename Tile>
+class BackwardEngine : public Engine<T, Tile> {
+    using Base = Engine<T, Tile>;
+    using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
+    using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
+    using Base::stride_;
+    using typename Base::Number, typename Base::Packed, typename Base::Word;
+
+  public:
+    using Base::Base;
+
+    void run(const void* grad, int64_t grad_stride, const void* losses, const double* log_sum_exp,
+             const Gradients& to, bool column_gradients) {
+        const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
+        const auto weights = [&](const Side<Word>& side, int first) {
+            Weights<Number> found;
+            found.padded = side.padded;
+            found.fields = arena_.template take<Number>(Weights<Number>::count * side.padded);
+            launch(side.padded, kFinishThreads, [&](dim3 grid) {
+                return LELKERN_LAUNCH(contrastive_weights<Number>, grid, dim3(kFinishThreads), 0,
+                                      stream_, static_cast<const Number*>(grad), grad_stride,
+                                      static_cast<const Number*>(losses), log_sum_exp, counts_,
+                                      first, side.count, scale, loss_.temperature,
+                                      loss_.temperature_element, found);
+            });
+            return found;
+        };
+        const Weights<Number> of_rows = weights(rows_.side, 0);
+        Weights<Number> of_columns;
+        if (loss_.self) {
+            of_columns = of_rows;
+        } else if (loss_.both) {
+            of_columns = weights(columns_.side, rows_.side.count);
+        }
+        double* const along = arena_.template take<double>(rows_.side.padded);
+        const GivenPositives<T, Word> given{given_.side, given_.factors,
+                                            out_of({{to.given, Matrix()}})};
+        backward_pass(rows_, columns_.side, of_rows, of_columns, given, scale,
+                      out_of({{to.rows[0], to.rows[1]}}), along);
+        if (column_gradients) {
+            backward_pass(columns_, rows_.side, of_columns, of_rows, {}, scale,
+                          out_of({{to.columns, Matrix()}}), nullptr);
+        }
+        if (arena_.counts() || error_ != cudaSuccess) return;
+        error_ = LELKERN_LAUNCH(contrastive_temperature<Number>, dim3(1), dim3(kScaleThreads), 0,
+                                stream_, along, rows_.side.count, loss_.self ? 2 : 1,
+                                loss_.temperature, loss_.temperature_element, to.temperature);
+    }
+
+  private:
+    using typename Base::Parts;
+
+    static RowsOut<T> out_of(const Parts& parts) {
+        const Matrix &first = parts.at[0], &second = parts.at[1];
+        return {{static_cast<T*>(first.data), static_cast<T*>(second.data)},
+                {first.stride, second.stride},
+                static_cast<int>(first.count)};
+    }
+
+    // Where weights have one, which is where they are rounded to 16 bits or summed in fixed point.
+    const Number* scale_of_weights(const void* grad, int64_t grad_stride,
+                                   const double* log_sum_exp) {
+        if constexpr (std::is_same_v<Number, float>) {
+            const bool fixed = symmetric();
+            if (!Tile::tensor_cores && !fixed) return nullptr;
+            float* const scale = arena_.template take<float>(1);
+            if (!arena_.counts() && error_ == cudaSuccess) {
+                error_ = LELKERN_LAUNCH(
+                    contrastive_scale, dim3(1), dim3(kScaleThreads), 0, stream_,
+                    static_cast<const float*>(grad), grad_stride, fixed ? log_sum_exp : nullptr,
+                    fixed ? rows_.factors : nullptr, static_cast<int>(loss_.losses()), scale);
+            }
+            return scale;
+        } else {
+            return nullptr;
+        }
+    }
+
+    // Half of the similarities serve where they are a third of the work, and nothing is gained by
+    // more blocks.
+    bool symmetric() const {
+        const int64_t tiles = rows_.side.padded / kTile;
+        return std::is_same_v<Tile, SymmetricTile> && loss_.self && loss_.normalize &&
+               tiles * (tiles / 2 + 1) * slabs() >= 4 * loss_.multiprocessors;
+    }
+
+    int slabs() const { return (stride_ + Tile::features - 1) / Tile::features; }
+
+    void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
+                       const Weights<Number>& other, const GivenPositives<T, Word>& given,
+                       const Number* scale, const RowsOut<T>& out, double* along) {
+        const GradientSums<Number> sums = symmetric() ? symmetric_sums(still.side, own)
+                                                      : row_sums(still.side, moving, own, other);
+        launch(still.side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
+            return LELKERN_LAUNCH((contrastive_project<T, Word>), grid, dim3(kPrepareThreads), 0,
+                                  stream_, sums, still.side, still.factors, own, given,
+                                  static_cast<int>(loss_.D), loss_.normalize, scale,
+                                  loss_.temperature, loss_.temperature_element, out, along);
+        });
+    }
+
+    // Of one side, each block all of its rows'.
+    GradientSums<Number> row_sums(const Side<Word>& still, const Side<Word>& moving,
+                                  const Weights<Number>& own, const Weights<Number>& other) {
+        const int64_t size = static_cast<int64_t>(still.padded) * stride_;
+        const int64_t most =
+            std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
+        const int64_t blocks = still.padded / kTile * slabs();
+        const Pass<Word> pass = pass_of(still, moving, splits(blocks, moving.padded / kTile, most));
+        Number* const sums = arena_.template take<Number>(size * pass.splits);
+        launch(still.padded, kTile, [&](dim3 grid) {
+            grid.y = pass.splits;
+            grid.z = slabs();
+            const auto go = [&](auto kernel) {
+                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kBackwardShared<Tile>,
+                                      stream_, pass, own, other, sums);
+            };
+            return loss_.positives == Positives::labelled ? go(contrastive_backward<Tile, true>)
+                                                          : go(contrastive_backward<Tile, false>);
+        });
+        return {sums, pass.splits, still.padded, stride_, {}};
+    }
+
+    // Of rows that are compared with themselves.
+    GradientSums<Number> symmetric_sums(const Side<Word>& side, const Weights<Number>& weights) {
+        const int64_t size = static_cast<int64_t>(side.padded) * stride_;
+        const int tiles = side.padded / kTile;
+        const FixedPoint sums{arena_.template take<unsigned long long>(size),
+                              fixed_point_scale(side.count)};
+        if constexpr (std::is_same_v<Tile, SymmetricTile>) {
+            const Pass<Word> pass = pass_of(
+                side, side, splits(tiles * slabs(), symmetric_tiles(tiles, 0), kMostSplits));
+            launch(size, kClearThreads, [&](dim3 grid) {
+                return LELKERN_LAUNCH(contrastive_clear, grid, dim3(kClearThreads), 0, stream_,
+                                      sums.sums, size);
+            });
+            launch(side.padded, kTile, [&](dim3 grid) {
+                grid.y = pass.splits;
+                grid.z = slabs();
+                const auto go = [&](auto kernel) {
+                    return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kSymmetricShared,
+                                          stream_, pass, weights, sums);
+                };
+                return loss_.positives == Positives::labelled ? go(contrastive_symmetric<true>)
+                                                              : go(contrastive_symmetric<false>);
+            });
+        }
+        return {nullptr, 0, side.padded, stride_, sums};
+    }
+};
+
+}  // namespace
+
+int64_t backward_workspace(const Loss& loss, bool column_gradients) {
+    return with_engine<BackwardEngine>(loss, nullptr, nullptr, [&](auto engine) {
+        engine.run(nullptr, 0, nullptr, nullptr, {}, column_gradients);
+        return engine.workspace();
+    });
+}
+
+cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, const void* losses,
+                     const double* log_sum_exp, const Gradients& to, void* workspace,
+                     cudaStream_t stream) {
+    return with_engine<BackwardEngine>(loss, workspace, stream, [&](auto engine) {
+        engine.run(grad, grad_stride, losses, log_sum_exp, to, to.columns.data != nullptr);
+        return engine.error();
+    });
+}
+
+}  // namespace lelkern::contrastive::cuda

@@ -1,0 +1,94 @@
+// The losses of rows of every type.
+
+#include "contrastive/cuda/contrastive_engine.cuh"
+#include "contrastive/cuda/contrastive_forward.cuh"
+
+namespace lelkern::contrastive::cuda {
+namespace {
+
+template <typename T, typename Tile>
+class ForwardEngine : public Engine<T, Tile> {
+    using Base = Engine<T, Tile>;
+    using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
+    using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
+    using Base::stride_;
+    using typename Base::Number, typename Base::Packed, typename Base::Word;
+
+  public:
+    using Base::Base;
+
+    void run(void* losses, double* log_sum_exp, void* stats) {
+        const int64_t rows = rows_.side.count;
+        Number* const out = static_cast<Number*>(losses);
+        Number* const accuracy = static_cast<Number*>(stats);
+        forward_pass(rows_.side, columns_.side, out, log_sum_exp, accuracy);
+        if (loss_.both) {
+            forward_pass(columns_.side, rows_.side, out + rows, log_sum_exp + rows,
+                         accuracy == nullptr ? nullptr : accuracy + rows);
+        }
+    }
+
+  private:
+    void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
+                      double* log_sum_exp, Number* accuracy) {
+        const Pass<Word> pass = pass_of(
+            still, moving, splits(still.padded / kTile, moving.padded / kTile, kMostSplits));
+        const int64_t size = static_cast<int64_t>(still.padded) * pass.splits;
+        Number* const sums = arena_.template take<Number>(RowSums<Number>::fields * size);
+        Number* const positive = arena_.template take<Number>(still.padded);
+        const bool labelled = loss_.positives == Positives::labelled;
+        const bool given = loss_.positives == Positives::given;
+        launch(still.padded, kTile, [&](dim3 grid) {
+            grid.y = pass.splits;
+            const auto go = [&](auto kernel) {
+                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), Stages::bytes, stream_,
+                                      pass, sums, positive);
+            };
+            if (labelled) {
+                return accuracy ? go(contrastive_forward<Tile, true, true>)
+                                : go(contrastive_forward<Tile, true, false>);
+            }
+            return accuracy ? go(contrastive_forward<Tile, false, true>)
+                            : go(contrastive_forward<Tile, false, false>);
+        });
+        if (given) {
+            launch(still.count, kPrepareThreads / kWarp, [&](dim3 grid) {
+                return LELKERN_LAUNCH(contrastive_given<Word>, grid, dim3(kPrepareThreads), 0,
+                                      stream_, still, given_.side, stride_, positive);
+            });
+        }
+        const double epsilon = sizeof(Number) == 8 ? 2.220446049250313e-16 : 1.1920929e-07;
+        // Tensor cores truncate, which adds up with the number of their steps.
+        const double steps =
+            Tile::tensor_cores ? static_cast<double>(kTerms<Word> * loss_.D) / 4 : 0;
+        const double left_out = kTerms<Word> == 1 ? 0 : 1.0 / (1 << 16);  // see MmaTile
+        const double rounding =
+            given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon + left_out : 0;
+        launch(still.count, kFinishThreads, [&](dim3 grid) {
+            return LELKERN_LAUNCH(contrastive_finish<Number>, grid, dim3(kFinishThreads), 0,
+                                  stream_, sums, positive, counts_, still.count, still.padded,
+                                  pass.splits, rounding, loss_.temperature,
+                                  loss_.temperature_element, losses, log_sum_exp, accuracy,
+                                  accuracy == nullptr ? nullptr : accuracy + loss_.losses());
+        });
+    }
+};
+
+}  // namespace
+
+int64_t forward_workspace(const Loss& loss) {
+    return with_engine<ForwardEngine>(loss, nullptr, nullptr, [](auto engine) {
+        engine.run(nullptr, nullptr, nullptr);
+        return engine.workspace();
+    });
+}
+
+cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, void* stats,
+                    void* workspace, cudaStream_t stream) {
+    return with_engine<ForwardEngine>(loss, workspace, stream, [&](auto engine) {
+        engine.run(losses, log_sum_exp, stats);
+        return engine.error();
+    });
+}
+
+}  // namespace lelkern::contrastive::cuda

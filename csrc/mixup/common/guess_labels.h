@@ -1,0 +1,14 @@
+// Label guessing (Berthelot et al. 2019, lines 7 and 8 of Algorithm 1): the op on every device.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+
+#include <cstdint>
+
+namespace lelkern::mixup {
+
+// Their arguments and results are on the stack, in the order of the schema.
+void boxed_guess_labels(StableIValue* stack, uint64_t inputs, uint64_t outputs);
+void boxed_guess_labels_backward(StableIValue* stack, uint64_t inputs, uint64_t outputs);
+
+}  // namespace lelkern::mixup

@@ -1,0 +1,37 @@
+// Permutations of rows, and an order in which each row is still in the cache when it is used again.
+#pragma once
+
+#include <torch/headeronly/util/Exception.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace lelkern::mixup {
+
+// The inverse of a permutation of n numbers. Raises for anything else.
+inline std::vector<int64_t> inverse_of(const char* name, const int64_t* perm, int64_t n) {
+    std::vector<int64_t> inverse(n, -1);
+    for (int64_t i = 0; i < n; ++i) {
+        STD_TORCH_CHECK(perm[i] >= 0 && perm[i] < n && inverse[perm[i]] < 0, name,
+                        " must be a permutation of 0 to ", n - 1, ", got ", perm[i]);
+        inverse[perm[i]] = i;
+    }
+    return inverse;
+}
+
+// All rows, each followed by its partner: what was read as a partner is the next row, so that each
+// comes from memory once.
+inline std::vector<int64_t> along_cycles(const std::vector<int64_t>& partner) {
+    std::vector<int64_t> order;
+    order.reserve(partner.size());
+    std::vector<bool> seen(partner.size());
+    for (std::size_t start = 0; start < partner.size(); ++start) {
+        for (int64_t row = start; !seen[row]; row = partner[row]) {
+            seen[row] = true;
+            order.push_back(row);
+        }
+    }
+    return order;
+}
+
+}  // namespace lelkern::mixup

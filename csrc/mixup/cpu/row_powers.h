@@ -1,0 +1,95 @@
+// Logarithms of ratios, and powers, on vectors. Included by foreach_isa.h once for each instruction
+// set, inside that set's namespace.
+
+template <typename T>
+constexpr T kInfinity = std::numeric_limits<T>::infinity();
+template <typename T>
+constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
+
+template <typename T>
+struct RatioSeries;
+
+// Of 2 / ln 2 * atanh(s) / s = 2 / ln 2 * sum_k s^2k / (2k + 1). At |s| <= 1/5 what is left out is
+// 4e-10 of it in float, and 5e-18 in double.
+template <>
+struct RatioSeries<float> {
+    static constexpr int degree = 5;
+};
+template <>
+struct RatioSeries<double> {
+    static constexpr int degree = 11;
+};
+
+constexpr double kTwoOverLn2 = 2.8853900817779268;
+
+template <typename T>
+inline Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
+    return b < a ? b : a;
+}
+
+// log2(p / largest) of probabilities up to the largest, to a few units in its last place however
+// near it is to 0; -inf for 0; nan for what is negative or nan, or beside a largest that is no
+// probability.
+template <typename T>
+class RatioToLargest {
+  public:
+    explicit RatioToLargest(T largest) {
+        if (!(largest > 0 && largest < kInfinity<T>)) largest = kNan<T>;
+        lift_ = largest < kTiny ? T(kLift) : 0;
+        largest_ = broadcast<T>(largest < kTiny ? largest * kLifted : largest);
+    }
+
+    Vec<T> operator()(const Vec<T>& p) const {
+        using L = Lanes<T>;
+        using Int = typename L::Int;
+        using Bits = typename L::Bits;
+        // As numbers with a whole exponent, of which largest's logarithm is the nearest to p's.
+        const auto tiny = p < T(kTiny);
+        const Vec<T> lifted = tiny ? p * T(kLifted) : p;
+        const Bits half = (Bits{} + 1) << (L::mantissa_bits - 1);
+        const Int whole = (Int)((Bits)lifted - (Bits)largest_ + half) >> L::mantissa_bits;
+        const Vec<T> near = (Vec<T>)((Bits)lifted - ((Bits)whole << L::mantissa_bits));
+        const Vec<T> s = (near - largest_) / (near + largest_);  // the difference is exact
+        const Vec<T> square = s * s;
+        Vec<T> series = broadcast<T>(coefficient(RatioSeries<T>::degree));
+#pragma GCC unroll 16
+        for (int k = RatioSeries<T>::degree - 1; k >= 0; --k) {
+            series = series * square + coefficient(k);
+        }
+        const Vec<T> dropped = tiny ? broadcast<T>(lift_ - T(kLift)) : broadcast<T>(lift_);
+        const Vec<T> result = __builtin_convertvector(whole, Vec<T>) + dropped + s * series;
+        return p > 0 ? result : (p == 0 ? broadcast<T>(-kInfinity<T>) : broadcast<T>(kNan<T>));
+    }
+
+  private:
+    static constexpr T coefficient(int k) { return static_cast<T>(kTwoOverLn2 / (2 * k + 1)); }
+
+    // Smaller numbers are multiplied by 2^kLift, so that all have a leading bit.
+    static constexpr int kLift = 64;
+    static constexpr T kLifted = 18446744073709551616.0;
+    static constexpr T kTiny = std::numeric_limits<T>::min();
+
+    Vec<T> largest_;
+    T lift_;
+};
+
+// 2^x for any x: 0 where it is no normal number, and infinite where it is beyond all.
+template <typename T>
+inline Vec<T> exp2_of_any(const Vec<T>& x) {
+    const Vec<T> highest = broadcast<T>(-Lanes<T>::exp2_lowest);
+    const Vec<T> half = smaller<T>(x * T(0.5), highest);
+    const Vec<T> root = exp2<T>(half);
+    return root * root;
+}
+
+// x^n for a whole n > 0.
+template <typename T>
+inline Vec<T> whole_power(Vec<T> x, int n) {
+    Vec<T> power = broadcast<T>(1);
+    while (true) {
+        if (n & 1) power *= x;
+        n >>= 1;
+        if (n == 0) return power;
+        x *= x;
+    }
+}
