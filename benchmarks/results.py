@@ -20,6 +20,9 @@ FOLDER = Path(__file__).parent / "results"
 PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
 """Provider and dtype that others are compared with."""
 
+FAMILIES = {"ema": ("ema",), "mixup": ("guess_labels", "sharpen")}
+"""By file, with what the names of its ops begin; all others are losses."""
+
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 
 
@@ -41,8 +44,9 @@ class Row(NamedTuple):
     """One line of the file.
 
     Attributes:
-        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements.
-        features: of a row; of an average, its tensors.
+        size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements;
+            guesses.
+        features: of a row; of an average, its tensors; of a guess, its classes.
         dtype: of the embeddings or averages; ``float32-medium`` is
             ``torch.set_float32_matmul_precision("medium")``, ``float32-high`` likewise,
             ``float32-of-bfloat16`` a float32 average of bfloat16 parameters.
@@ -79,7 +83,8 @@ def file_for(row: Row, path: Path) -> Path:
     """Return the file for a row: in a folder that of its family."""
     if path.suffix == ".csv":
         return path
-    return path / ("ema.csv" if row.op.startswith("ema") else "contrastive.csv")
+    family = next((f for f, ops in FAMILIES.items() if row.op.startswith(ops)), "contrastive")
+    return path / f"{family}.csv"
 
 
 def read(path: Path) -> list[Row]:
