@@ -20,11 +20,10 @@ FOLDER = Path(__file__).parent / "results"
 PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
 """Provider and dtype that others are compared with."""
 
+FAMILIES = {"ema": ("ema",), "mixup": ("mix", "cutmix", "guess_labels", "sharpen")}
+"""By file, with what the names of its ops begin; all others are losses."""
+
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-
-
-_FAMILIES = {"ema": "ema", "mix": "mixup", "cutmix": "mixup"}
-"""The file of an op, by how it begins; that of the losses otherwise."""
 
 
 class Key(NamedTuple):
@@ -46,8 +45,8 @@ class Row(NamedTuple):
 
     Attributes:
         size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements;
-            of MixUp, images, and of MixMatch those of each of its batches.
-        features: of a row or an image; of an average, its tensors.
+            of MixUp, images, and of MixMatch those of each of its batches; guesses.
+        features: of a row or an image; of an average, its tensors; of a guess, its classes.
         dtype: of the embeddings, averages or images; ``float32-medium`` is
             ``torch.set_float32_matmul_precision("medium")``, ``float32-high`` likewise,
             ``float32-of-bfloat16`` a float32 average of bfloat16 parameters, ``float32-of-uint8``
@@ -85,9 +84,7 @@ def file_for(row: Row, path: Path) -> Path:
     """Return the file for a row: in a folder that of its family."""
     if path.suffix == ".csv":
         return path
-    family = next(
-        (f for prefix, f in _FAMILIES.items() if row.op.startswith(prefix)), "contrastive"
-    )
+    family = next((f for f, ops in FAMILIES.items() if row.op.startswith(ops)), "contrastive")
     return path / f"{family}.csv"
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-TEMPERATURES = [1e-30, 1e-6, 0.01, 0.25, 0.3, 0.5, 0.9, 1.0, 1.5, 20.0, 1e30]
+TEMPERATURES = [1e-30, 0.01, 0.25, 0.3, 0.5, 1.0, 1.5, 20.0, 1e30]
 
 
 def generator(seed: int = 0) -> torch.Generator:

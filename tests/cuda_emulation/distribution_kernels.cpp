@@ -23,8 +23,8 @@ Scalar scalar_of(const Array& temperature) {
 
 Sharpening sharpening_of(const Array& x, bool logits, const Array& temperature) {
     check(x.shape.size() == 3, "x is not (outer, classes, inner)");
-    return {x.data, element_of(x),         x.shape[0], x.shape[1], x.shape[2],
-            logits, scalar_of(temperature)};
+    return {x.data,     element_of(x), x.shape[0] * x.shape[2], x.shape[1],
+            x.shape[2], logits,        scalar_of(temperature)};
 }
 
 Guessing guessing_of(const Array& logits, const Array& temperature) {

@@ -59,9 +59,7 @@ def check(guesses: Tensor, z: Tensor, temperature: float) -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "K", "temperature", "C"),
-    covering(
-        DTYPES, [1, 2, 3, 5], TEMPERATURES, [1, 2, 3, 4, 7, 8, 9, 10, 15, 16, 17, 33, 1000, 5000]
-    ),
+    covering(DTYPES, [1, 2, 5], TEMPERATURES, [1, 3, 7, 8, 9, 10, 17, 33, 1000, 5000]),
     ids=str,
 )
 def test_values(dtype, K, temperature, C, device):
@@ -193,7 +191,7 @@ def test_there_is_no_gradient_unless_it_is_asked_for(device):
 
 @pytest.mark.parametrize(
     ("temperature", "shape"),
-    covering([0.3, 1.0, 2.5], [(1, 2, 3), (2, 2, 4), (3, 1, 9), (2, 3, 1)]),
+    covering([0.3, 1.0, 2.5], [(1, 2, 3), (2, 1, 9), (2, 2, 1)]),
 )
 def test_gradcheck_also_in_the_temperature(temperature, shape, device):
     z = logits(*shape, spread=1.0).to(device).requires_grad_()
@@ -296,6 +294,7 @@ def test_opcheck(dtype, shape, tests, device):
         torch.library.opcheck(ops.guess_labels_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [False, True])
 def test_compile(gradient, device):
     def step(z, T):
@@ -312,6 +311,7 @@ def test_compile(gradient, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.slow
 def test_a_wrong_temperature_inside_compile_gives_nan():
     compiled = torch.compile(lelkern.guess_labels, fullgraph=True, backend="aot_eager")
     for wrong in (-1.0, 0.0, NAN, INF):

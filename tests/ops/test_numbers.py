@@ -60,6 +60,8 @@ FUNCTIONS = [
     lambda t: lelkern.sup_con(Q, LABELS, t),
     updated,
     lambda decay: updated(1 - decay / 2) * decay,
+    lambda t: (lelkern.sharpen_logits(Q, t) * K).sum() * t,
+    lambda t: (lelkern.guess_labels(Q.expand(2, 6, 5), t, gradient=True) * K).sum(),
 ]
 
 

@@ -35,7 +35,7 @@ def log_p(kind: str, x: Tensor) -> np.ndarray:
 
 
 # Around the vectors, of 2 to 16 numbers, and far beyond.
-CLASSES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 1000, 5000]
+CLASSES = [1, 2, 3, 7, 8, 9, 17, 33, 1000, 5000]
 
 
 @pytest.mark.parametrize(
@@ -349,6 +349,7 @@ def test_opcheck(dtype, shape, dim, logits, tests, device):
         torch.library.opcheck(ops.sharpen_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_compile(kind, device):
     def step(x, T):
@@ -366,6 +367,7 @@ def test_compile(kind, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.slow
 def test_a_wrong_temperature_inside_compile_gives_nan():
     compiled = torch.compile(lelkern.sharpen, fullgraph=True, backend="aot_eager")
     p = probabilities(2, 20)

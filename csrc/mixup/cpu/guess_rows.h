@@ -20,32 +20,40 @@ class Image {
         for (int64_t k = 0; k < K_; ++k) {
             const Element* from = logits_ + k * step_;
             largest(k) = largest_of<T>(from, n_);
-            sum(k) = fill_powers<T>(from, n_, LogitsOf<T>(largest(k)), 1, exponentials(k),
-                                    static_cast<T*>(nullptr));
+            sum(k) = fill_powers_of_logits<T>(from, n_, largest(k), 1, exponentials(k));
             weight(k) = 1 / (T(K_) * sum(k));
         }
-        Vec<T> best{};
-        for (int64_t i = 0; i < width_; i += Lanes<T>::count) {
-            Vec<T> total{};
-            for (int64_t k = 0; k < K_; ++k) {
-                total += load<T>(exponentials(k) + i) * weight(k);
-            }
-            store<T>(mean() + i, total);
-            best = larger<T>(best, total);
-        }
-        best_ = max_of_lanes<T>(best);
     }
 
     // Sharpens the mean into powers(), and returns their sum.
     T sharpen(double beta) {
-        if (beta < 1) return sharpen_with_logarithms(beta);
-        return fill_powers_of_probabilities<T>(mean(), n_, best_, beta, powers());
+        // Of numbers that sum to 1 a few powers are none the worse for not being ratios.
+        const auto without_logarithms = [&](auto whole) {
+            Vec<T> total{};
+            for_each_mean([&](int64_t i, const Vec<T>& mean) {
+                const Vec<T> power = whole_power<whole()>(mean);
+                store<T>(powers() + i, power);
+                total += power;
+            });
+            return sum_of_lanes<T>(total);
+        };
+        return with_whole_power(beta, without_logarithms,
+                                [&] { return sharpen_with_logarithms(beta); });
     }
 
+    // Leaves mean() and log_ratio() as well.
     T sharpen_with_logarithms(double beta) {
+        Vec<T> best{}, least = broadcast<T>(1);
+        for_each_mean([&](int64_t i, const Vec<T>& mean) {
+            store<T>(this->mean() + i, mean);
+            best = larger<T>(best, mean);
+            least = smaller<T>(least, mean);
+        });
+        best_ = max_of_lanes<T>(best);
         const T sum =
             fill_powers<T>(mean(), n_, ProbabilitiesOf<T>(best_), beta, powers(), log_ratio());
-        if (beta >= 1 || !make_up_logarithms()) return sum;
+        // Padded with zeros, a row may look as if it had tiny ones.
+        if (beta >= 1 || -max_of_lanes<T>(-least) >= kTiny || !make_up_logarithms()) return sum;
         const T scale = finite<T>(beta);
         Vec<T> total{};
         for (int64_t i = 0; i < width_; i += Lanes<T>::count) {
@@ -85,6 +93,16 @@ class Image {
     T* log_ratio() { return scratch_ + (2 * K_ + 2) * width_; }
 
   private:
+    // Calls f(i, the means of classes from i on).
+    template <typename F>
+    void for_each_mean(const F& f) {
+        for (int64_t i = 0; i < width_; i += Lanes<T>::count) {
+            Vec<T> total{};
+            for (int64_t k = 0; k < K_; ++k) total += load<T>(exponentials(k) + i) * weight(k);
+            f(i, total);
+        }
+    }
+
     // Smaller means may have lost what their augmentations have below the normal numbers.
     static constexpr T kTiny = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon();
 
@@ -115,7 +133,7 @@ class Image {
     const Element* const logits_;
     const int64_t K_, step_, n_, width_;
     T* const scratch_;
-    T best_;
+    T best_ = 0;
 };
 
 template <typename T, typename Element>

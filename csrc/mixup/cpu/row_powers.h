@@ -82,14 +82,24 @@ inline Vec<T> exp2_of_any(const Vec<T>& x) {
     return root * root;
 }
 
-// x^n for a whole n > 0.
-template <typename T>
-inline Vec<T> whole_power(Vec<T> x, int n) {
-    Vec<T> power = broadcast<T>(1);
-    while (true) {
-        if (n & 1) power *= x;
-        n >>= 1;
-        if (n == 0) return power;
-        x *= x;
+// x^n.
+template <int n, typename V>
+inline V whole_power(const V& x) {
+    static_assert(n == 1 || n == 2 || n == 4);
+    if constexpr (n == 1) {
+        return x;
+    } else {
+        const V square = x * x;
+        return n == 2 ? square : square * square;
     }
+}
+
+// Calls f(n) where beta is a whole number n that whole_power takes, as a constant, and g()
+// elsewhere.
+template <typename F, typename G>
+inline auto with_whole_power(double beta, const F& f, const G& g) {
+    if (beta == 1) return f(std::integral_constant<int, 1>());
+    if (beta == 2) return f(std::integral_constant<int, 2>());
+    if (beta == 4) return f(std::integral_constant<int, 4>());
+    return g();
 }

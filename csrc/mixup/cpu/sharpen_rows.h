@@ -6,7 +6,6 @@
 #include "mixup/cpu/row_powers.h"
 
 constexpr double kLn2 = 0.6931471805599453, kLog2E = 1.4426950408889634;
-constexpr int kLargestWholePower = 16;
 
 // As many numbers as whole vectors have.
 template <typename T>
@@ -44,23 +43,36 @@ inline void store_row(const T* from, int64_t n, T factor, Element* to) {
 // The largest of n numbers; a nan may be left out, and turns up in sums.
 template <typename T, typename Element>
 inline T largest_of(const Element* from, int64_t n) {
-    Vec<T> largest = broadcast<T>(-kInfinity<T>);
-    for_each_vector<T>(from, n, -kInfinity<T>,
-                       [&](int64_t, const Vec<T>& x) { largest = larger<T>(largest, x); });
-    return max_of_lanes<T>(largest);
+    constexpr int lanes = Lanes<T>::count;
+    constexpr int several = 4;  // so that none waits for the one before
+    Vec<T> largest[several];
+    for (Vec<T>& each : largest) each = broadcast<T>(-kInfinity<T>);
+    int64_t i = 0;
+    for (; i + several * lanes <= n; i += several * lanes) {
+#pragma GCC unroll 4
+        for (int k = 0; k < several; ++k) {
+            largest[k] = larger<T>(largest[k], read<T, Element, lanes>(from + i + k * lanes));
+        }
+    }
+    for_each_vector<T>(from + i, n - i, -kInfinity<T>,
+                       [&](int64_t, const Vec<T>& x) { largest[0] = larger<T>(largest[0], x); });
+    return max_of_lanes<T>(
+        larger<T>(larger<T>(largest[0], largest[1]), larger<T>(largest[2], largest[3])));
 }
 
 // From the numbers of a row to the logarithms of their ratios to the largest: at most 0, and nan in
 // a row that is no distribution.
-template <typename T>
+template <typename T, bool finite>
 struct LogitsOf {
     static constexpr double unit = kLog2E;    // of the logarithms, in that of base 2
     static constexpr T rest = -kInfinity<T>;  // what has no probability
 
     explicit LogitsOf(T largest) : largest_(broadcast<T>(largest == rest ? kNan<T> : largest)) {}
 
-    // Infinite ones share the first place.
-    Vec<T> log_ratio(const Vec<T>& x) const { return x == largest_ ? Vec<T>{} : x - largest_; }
+    Vec<T> log_ratio(const Vec<T>& x) const {
+        if constexpr (finite) return x - largest_;
+        return x == largest_ ? Vec<T>{} : x - largest_;  // infinite ones share the first place
+    }
 
   private:
     const Vec<T> largest_;
@@ -103,27 +115,33 @@ inline T fill_powers(const Element* from, int64_t n, const Kind& kind, double be
     return sum_of_lanes<T>(sum);
 }
 
-// Likewise of probabilities, where beta is a whole number: no logarithm is needed.
 template <typename T, typename Element>
-inline T fill_whole_powers(const Element* from, int64_t n, T largest, int beta, T* powers) {
-    const Vec<T> by = broadcast<T>(largest > 0 && largest < kInfinity<T> ? largest : kNan<T>);
-    Vec<T> sum{};
-    for_each_vector<T>(from, n, T(0), [&](int64_t i, const Vec<T>& p) {
-        const Vec<T> power = whole_power<T>((p >= 0 ? p : broadcast<T>(kNan<T>)) / by, beta);
-        store<T>(powers + i, power);
-        sum += power;
-    });
-    return sum_of_lanes<T>(sum);
+inline T fill_powers_of_logits(const Element* from, int64_t n, T largest, double beta, T* powers,
+                               T* log_ratio = nullptr) {
+    if (largest < kInfinity<T> && largest > -kInfinity<T>) {
+        return fill_powers<T>(from, n, LogitsOf<T, true>(largest), beta, powers, log_ratio);
+    }
+    return fill_powers<T>(from, n, LogitsOf<T, false>(largest), beta, powers, log_ratio);
 }
 
 template <typename T, typename Element>
 inline T fill_powers_of_probabilities(const Element* from, int64_t n, T largest, double beta,
                                       T* powers) {
-    if (beta <= kLargestWholePower && beta == static_cast<int>(beta)) {
-        return fill_whole_powers<T>(from, n, largest, static_cast<int>(beta), powers);
-    }
-    return fill_powers<T>(from, n, ProbabilitiesOf<T>(largest), beta, powers,
-                          static_cast<T*>(nullptr));
+    const auto without_logarithms = [&](auto whole) {
+        const Vec<T> by = broadcast<T>(largest > 0 && largest < kInfinity<T> ? largest : kNan<T>);
+        Vec<T> sum{};
+        for_each_vector<T>(from, n, T(0), [&](int64_t i, const Vec<T>& p) {
+            const Vec<T> ratio = (p >= 0 ? p : broadcast<T>(kNan<T>)) / by;
+            const Vec<T> power = whole_power<whole()>(ratio);
+            store<T>(powers + i, power);
+            sum += power;
+        });
+        return sum_of_lanes<T>(sum);
+    };
+    return with_whole_power(beta, without_logarithms, [&] {
+        return fill_powers<T>(from, n, ProbabilitiesOf<T>(largest), beta, powers,
+                              static_cast<T*>(nullptr));
+    });
 }
 
 template <typename T, typename Element>
@@ -131,8 +149,7 @@ void sharpen_row(const void* x, int64_t n, double beta, bool logits, void* scrat
     const auto* from = static_cast<const Element*>(x);
     T* powers = static_cast<T*>(scratch);
     const T largest = largest_of<T>(from, n);
-    const T sum = logits ? fill_powers<T>(from, n, LogitsOf<T>(largest), beta, powers,
-                                          static_cast<T*>(nullptr))
+    const T sum = logits ? fill_powers_of_logits<T>(from, n, largest, beta, powers)
                          : fill_powers_of_probabilities<T>(from, n, largest, beta, powers);
     store_row<T>(powers, n, 1 / sum, static_cast<Element*>(to));
 }
@@ -168,8 +185,7 @@ double sharpen_row_backward(const void* grad, const void* x, int64_t n, double b
     const T largest = largest_of<T>(from, n);
     double moved = 0;
     if (logits) {
-        const LogitsOf<T> kind(largest);
-        const T sum = fill_powers<T>(from, n, kind, beta, powers, log_ratio);
+        const T sum = fill_powers_of_logits<T>(from, n, largest, beta, powers, log_ratio);
         moved = replace_by_gradients<T>(
             of_result, n, log_ratio, sum, powers,
             [](const Vec<T>&, const Vec<T>& q, const Vec<T>& centred) { return q * centred; });

@@ -19,8 +19,9 @@ cuda::Scalar scalar(const Tensor& temperature) {
 
 cuda::Sharpening sharpening(const Tensor& x, const Tensor& temperature, const Layout& layout,
                             bool logits) {
-    return {device_data(x), element_of(x.scalar_type()), layout.outer, layout.classes, layout.inner,
-            logits,         scalar(temperature)};
+    return {
+        device_data(x), element_of(x.scalar_type()), layout.count(), layout.classes, layout.inner,
+        logits,         scalar(temperature)};
 }
 
 cuda::Guessing guessing(const Tensor& logits, const Tensor& temperature) {

@@ -9,6 +9,8 @@
 
 namespace lelkern::mixup::cuda {
 
+constexpr int kGuessBlocks = 3;  // of a multiprocessor at least, which leaves 80 registers
+
 // The softmax of one augmentation of an image.
 template <typename T>
 struct Softmax {
@@ -117,7 +119,8 @@ class MeanRatios {
 };
 
 template <typename T, int threads>
-__global__ void __launch_bounds__(kThreads, kBlocks) guess_rows(const Guessing guessing, T* to) {
+__global__ void __launch_bounds__(kThreads, kGuessBlocks)
+    guess_rows(const Guessing guessing, T* to) {
     using Group = RowGroup<threads>;
     const int64_t b = Group::row();
     if (b >= guessing.B) return;
@@ -141,7 +144,7 @@ struct GuessWorkspace {
 };
 
 template <typename T, int threads>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kGuessBlocks)
     guess_rows_backward(const Guessing guessing, const T* grad, void* to, double* moved,
                         const GuessWorkspace<T> workspace) {
     using Group = RowGroup<threads>;

@@ -8,7 +8,6 @@
 namespace lelkern::mixup::cuda {
 
 constexpr int kThreads = 256, kWarp = 32;
-constexpr int kBlocks = 4;  // of a multiprocessor at least, which leaves 64 registers to a thread
 
 // A nan in a stays, one in b does not: it turns up in sums.
 template <typename T>

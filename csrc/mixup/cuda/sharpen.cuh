@@ -6,6 +6,8 @@
 
 namespace lelkern::mixup::cuda {
 
+constexpr int kSharpenBlocks = 4;  // of a multiprocessor at least, which leaves 64 registers
+
 // Calls f(where class c is) for this thread's classes of a distribution.
 template <int threads, typename F>
 __device__ void for_each_class(const Sharpening& sharpening, int64_t row, const F& f) {
@@ -26,7 +28,7 @@ __device__ T largest_of(const Sharpening& sharpening, int64_t row) {
 }
 
 template <typename T, int threads>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kSharpenBlocks)
     sharpen_rows(const Sharpening sharpening, void* to) {
     const int64_t row = RowGroup<threads>::row();
     if (row >= sharpening.count) return;
@@ -44,7 +46,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 }
 
 template <typename T, int threads>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kSharpenBlocks)
     sharpen_rows_backward(const Sharpening sharpening, const void* grad, void* to, double* moved) {
     const int64_t row = RowGroup<threads>::row();
     if (row >= sharpening.count) return;
@@ -75,7 +77,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 }
 
 // A block: the gradient of the temperature, -ln 2 / T^2 times the sum of what distributions moved.
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kSharpenBlocks)
     add_temperature_gradient(const double* moved, int64_t count, const Scalar temperature,
                              void* to) {
     double sum = 0;
