@@ -37,7 +37,7 @@ LELKERN_HOST_DEVICE inline double uniform(uint32_t word) { return (word + 0.5) /
 // cos(2 pi x) for x in (0, 1). CUDA's cos keeps an array for arguments that are large, which this
 // never has.
 LELKERN_HOST_DEVICE inline double cosine_of_turns(double x) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDACC__)
     return cospi(2 * x);
 #else
     return std::cos(6.283185307179586 * x);
