@@ -89,8 +89,9 @@ def arithmetic_of(*dtypes: torch.dtype) -> torch.dtype:
     return torch.float64 if torch.float64 in dtypes else torch.float32
 
 
-def channel_values(name: str, value: float | Tensor | None, rows: Rows, dtype: torch.dtype,
-                   ) -> Tensor | None:  # fmt: skip
+def channel_values(
+    name: str, value: float | Tensor | None, rows: Rows, dtype: torch.dtype
+) -> Tensor | None:
     """Return a scale or offset as the op takes it: (channels,), or (1,) for all of them.
 
     Raises:
@@ -157,13 +158,10 @@ def permutation(
     return perm.to(device)
 
 
-def class_rows(
-    y: Tensor, n: int, num_classes: int | None, device: torch.device, dtype: torch.dtype | None
-) -> Tensor:
+def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> Tensor:
     """Return labels as distributions over the classes: (n, C).
 
-    Whole numbers (n,) become one-hot rows in ``dtype``, by default float32, and distributions
-    (n, C) are cast to it, by default left as they are.
+    Whole numbers (n,) become one-hot rows in float32; distributions (n, C) are left as they are.
 
     Raises:
         TypeError: y is neither whole numbers nor floating point.
@@ -181,7 +179,7 @@ def class_rows(
             raise ValueError(f"y must be ({n}, C) distributions, got {tuple(y.shape)}")
         if num_classes not in (None, y.shape[1]):
             raise ValueError(f"num_classes must be {y.shape[1]}, as y has it, got {num_classes}")
-        return y if dtype is None else y.to(dtype)
+        return y
     if y.is_complex() or y.dtype == torch.bool:
         raise TypeError(f"y must be classes or distributions over them, got {y.dtype}")
     if y.shape != (n,):
@@ -194,7 +192,7 @@ def class_rows(
     if is_known_false(((y >= 0) & (y < num_classes)).all()):
         wrong = y[(y < 0) | (y >= num_classes)][0].item()
         raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
-    rows = torch.zeros((n, num_classes), dtype=dtype or torch.float32, device=device)
+    rows = torch.zeros((n, num_classes), device=device, dtype=torch.float32)
     return rows.scatter(1, y.unsqueeze(1), 1.0)
 
 

@@ -100,7 +100,7 @@ def cutmix(
     n, _, height, width = x.shape
     rows = as_rows(x)
     boxes = _checked_boxes(boxes, n, height, width, x.device)
-    targets = None if y is None else class_rows(y, n, num_classes, x.device, None)
+    targets = None if y is None else class_rows(y, n, num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)

@@ -110,7 +110,7 @@ def mixmatch(
     n, (K, B, C) = len(x), logits_u.shape
     total = n + K * B
     guesses = guess_labels(logits_u, temperature)
-    classes = class_rows(y, n, C, x.device, None)
+    classes = class_rows(y, n, C, x.device)
     classes = classes.to(arithmetic_of(classes.dtype, guesses.dtype))
     perm = permutation(perm, total, x.device, generator)
     computed = arithmetic_of(x.dtype, dtype)

@@ -98,7 +98,7 @@ def mixup(
     dtype = check_images("x", x, dtype)
     rows = as_rows(x)
     lam = lam_of_rows(lam, len(x), x.device)
-    targets = None if y is None else class_rows(y, len(x), num_classes, x.device, None)
+    targets = None if y is None else class_rows(y, len(x), num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
