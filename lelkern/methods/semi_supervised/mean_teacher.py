@@ -32,7 +32,7 @@ class MeanTeacherConfig(SemiSupervisedConfig):
         ramp: share of all steps over which it rises as exp(-5 (1 - t)^2).
     """
 
-    weight: float = Field(default=10.0, ge=0)
+    weight: float = Field(default=30.0, ge=0)
     ramp: float = Field(default=0.3, ge=0, le=1)
 
 

@@ -31,7 +31,7 @@ class MixMatchConfig(SemiSupervisedConfig):
     Attributes:
         views: K, augmentations of each unlabelled image.
         temperature: T, by which guesses are sharpened; 1 leaves them as they are.
-        alpha: of MixUp's Beta(alpha, alpha).
+        alpha: of MixUp's Beta(alpha, alpha); 0.75 in the paper, of which short runs bear less.
         mix: what MixUp mixes: ``all`` images with each other, as the method does; ``separate``:
             labelled images with labelled ones, unlabelled with unlabelled ones; ``labelled`` or
             ``unlabelled``: only these, among themselves; or ``none``.
@@ -42,10 +42,10 @@ class MixMatchConfig(SemiSupervisedConfig):
 
     views: int = Field(default=2, ge=1)
     temperature: float = Field(default=0.5, gt=0)
-    alpha: float = Field(default=0.75, gt=0)
+    alpha: float = Field(default=0.25, gt=0)
     mix: Literal["all", "separate", "labelled", "unlabelled", "none"] = "all"
     guesses: Literal["network", "average"] = "network"
-    weight: float = Field(default=25.0, ge=0)
+    weight: float = Field(default=75.0, ge=0)
     ramp: float = Field(default=1.0, ge=0, le=1)
 
 

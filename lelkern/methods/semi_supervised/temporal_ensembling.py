@@ -31,7 +31,7 @@ class TemporalEnsemblingConfig(SemiSupervisedConfig):
     """
 
     alpha: float = Field(default=0.6, ge=0, lt=1)
-    weight: float = Field(default=10.0, ge=0)
+    weight: float = Field(default=3.0, ge=0)
     ramp: float = Field(default=0.3, ge=0, le=1)
 
 

@@ -34,7 +34,7 @@ class VATConfig(SemiSupervisedConfig):
         weight: alpha, of the virtual adversarial loss.
     """
 
-    epsilon: float = Field(default=2.0, ge=0)
+    epsilon: float = Field(default=1.0, ge=0)
     iterations: int = Field(default=1, ge=0)
     xi: float = Field(default=1e-3, gt=0)
     weight: float = Field(default=1.0, ge=0)

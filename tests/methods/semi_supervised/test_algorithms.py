@@ -130,7 +130,7 @@ CASES = {
         mixmatch,
         "MixMatchConfig",
         mixmatch_loss,
-        {"views": 1, "mix": "none", "ramp": 0.2},
+        {"views": 1, "mix": "none", "ramp": 0.2, "weight": 25.0},
     ),
     "mixmatch-3-views-average": (
         mixmatch,
