@@ -8,6 +8,7 @@ from fake_study import ARMS, STUDY, write_study
 
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.study import shipped_studies
 from lelkern.config import ConfigError
 from lelkern.data import DataError
 
@@ -34,6 +35,12 @@ def test_every_arm_has_every_seed_and_the_baselines_run_first(ready):
     assert baselines == [("constant", 0), *(("level 9", seed) for seed in range(3))]
     assert experiment.all_trials == (*experiment.baselines, *experiment.trials)
     assert {t.config.level for t in experiment.baselines[1:]} == {9.0}
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_has_settings_and_metrics_that_its_methods_know(name):
+    full, quick = prepare(name), prepare(name, quick=True)
+    assert 0 < len(quick.all_trials) < len(full.all_trials)
 
 
 @pytest.mark.parametrize(("own", "study", "runs"), [(2, 3, 2), (9, 3, 3), (2, 1, 1)])

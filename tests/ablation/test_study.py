@@ -23,7 +23,12 @@ def load(tmp_path):
 
 def test_the_key_ablations_are_shipped_and_valid():
     simclr = {"temperature", "projection-head", "augmentation", "model-size"}
-    assert simclr | {"momentum", "queue-size"} <= set(shipped_studies())
+    moco = {"momentum", "queue-size"}
+    few_labels = {
+        *("label-efficiency-ssl", "mixmatch-ablation", "mixup-strength", "confidence"),
+        *("consistency", "noisy-student"),
+    }
+    assert simclr | moco | few_labels <= set(shipped_studies())
     for name in shipped_studies():
         study = load_study(name)
         for variant in (study, study.quickened()):
