@@ -9,7 +9,7 @@
 
 #include "mixup/cpu/channel_pattern.h"
 #include "mixup/cpu/cycles.h"
-#include "mixup/cpu/huge_pages.h"
+#include "mixup/cpu/large_results.h"
 #include "mixup/cpu/mixing_kernels.h"
 
 namespace lelkern::mixup {
@@ -85,8 +85,8 @@ class PieceValues {
 
 // Calls f(row, values) for all rows, in an order in which the partner of each is the next.
 template <typename F>
-void for_each_row(const RowCut& cut, const std::vector<int64_t>& partner, const F& f) {
-    const std::vector<int64_t> order = along_cycles(partner);
+void for_each_row(const RowCut& cut, const int64_t* partner, const F& f) {
+    const std::vector<int64_t> order = along_cycles("perm", partner, cut.x.count);
     const int64_t grain = std::max<int64_t>(1, kGrain / cut.x.features);
     torch::stable::parallel_for(0, cut.x.count, grain, [&](int64_t begin, int64_t end) {
         with_arithmetic(cut.computed, [&](auto* type) {
@@ -98,8 +98,21 @@ void for_each_row(const RowCut& cut, const std::vector<int64_t>& partner, const 
 
 std::vector<Box> boxes_of(const RowCut& cut) {
     std::vector<Box> boxes;
+    boxes.reserve(cut.x.count);
     for (int64_t i = 0; i < cut.x.count; ++i) boxes.push_back(box_of(cut, i));
     return boxes;
+}
+
+// Calls f(begin, end) for the parts of one plane of a row that are inside of a box.
+template <typename F>
+void for_each_part_inside(const ImageShape& image, const Box& box, int64_t plane, const F& f) {
+    const bool whole_lines = box.width == image.width;
+    const int64_t lines = whole_lines ? 1 : box.height;
+    const int64_t pixels = whole_lines ? box.height * box.width : box.width;
+    for (int64_t line = box.top; line < box.top + lines; ++line) {
+        const int64_t pixel = (plane * image.height + line) * image.width + box.left;
+        f(pixel * image.inner, (pixel + pixels) * image.inner);
+    }
 }
 
 }  // namespace
@@ -108,27 +121,34 @@ void cut_rows(const RowCut& cut, Tensor& result) {
     const int64_t from = static_cast<int64_t>(cut.x.values.element_size());
     const int64_t to = static_cast<int64_t>(result.element_size());
     const auto* const perm = static_cast<const int64_t*>(cut.perm.const_data_ptr());
-    inverse_of("perm", perm, cut.x.count);  // which raises
     const std::vector<Box> boxes = boxes_of(cut);
     const bool copies = cut.x.dtype == cut.dtype && !cut.channels.scale && !cut.channels.offset;
     const auto kernel = mixing_kernels(cut.x.dtype, cut.dtype).rescale;
     const auto* const rows = static_cast<const char*>(cut.x.values.const_data_ptr());
     auto* const results = static_cast<char*>(result.mutable_data_ptr());
     advise_huge_pages(results, result.numel() * to);
-    for_each_row(cut, {perm, perm + cut.x.count}, [&](int64_t i, const auto& values) {
-        const Box box[] = {boxes[i]};
-        for_each_piece(cut.shape, box, [&](int64_t begin, int64_t end, int inside) {
-            const char* const row = rows + (inside ? perm[i] : i) * cut.x.stride * from;
-            char* const mixed = results + i * cut.x.features * to;
+    for_each_row(cut, perm, [&](int64_t i, const auto& values) {
+        char* const result_row = results + i * cut.x.features * to;
+        const auto write = [&](const char* row, int64_t begin, int64_t end) {
             if (copies) {
-                std::memcpy(mixed + begin * to, row + begin * to, (end - begin) * to);
+                std::memcpy(result_row + begin * to, row + begin * to, (end - begin) * to);
                 return;
             }
             values.for_each_part(begin, end,
                                  [&](int64_t at, int64_t count, const FeatureValues& of_part) {
-                                     kernel(row + at * from, mixed + at * to, count, of_part);
+                                     kernel(row + at * from, result_row + at * to, count, of_part);
                                  });
-        });
+        };
+        // All of a plane, whose box is then written once more: fewer and longer pieces.
+        const char *const own = rows + i * cut.x.stride * from, *const partner =
+                                                                    rows +
+                                                                    perm[i] * cut.x.stride * from;
+        const int64_t plane = cut.shape.height * cut.shape.width * cut.shape.inner;
+        for (int64_t p = 0; p < cut.shape.planes; ++p) {
+            write(own, p * plane, (p + 1) * plane);
+            for_each_part_inside(cut.shape, boxes[i], p,
+                                 [&](int64_t begin, int64_t end) { write(partner, begin, end); });
+        }
     });
 }
 
@@ -141,7 +161,7 @@ void cut_rows_backward(const RowCut& cut, const Tensor& grad, Tensor& of_x) {
     const auto kernel = mixing_kernels(cut.dtype, cut.dtype).add_back;
     const auto* const grads = static_cast<const char*>(grad.const_data_ptr());
     auto* const results = static_cast<char*>(of_x.mutable_data_ptr());
-    for_each_row(cut, other, [&](int64_t j, const auto& values) {
+    for_each_row(cut, other.data(), [&](int64_t j, const auto& values) {
         // Image j stays outside of its box, and is pasted inside of that of other[j].
         const Box both[] = {boxes[j], boxes[other[j]]};
         const char *const own = grads + j * row_bytes, *const pasted = grads + other[j] * row_bytes;

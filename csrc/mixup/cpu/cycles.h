@@ -20,16 +20,22 @@ inline std::vector<int64_t> inverse_of(const char* name, const int64_t* perm, in
 }
 
 // All rows, each followed by its partner: what was read as a partner is the next row, so that each
-// comes from memory once.
-inline std::vector<int64_t> along_cycles(const std::vector<int64_t>& partner) {
+// comes from memory once. Raises if the partners of n rows are no permutation of them: then what
+// begins at some row does not come back to it.
+inline std::vector<int64_t> along_cycles(const char* name, const int64_t* partner, int64_t n) {
     std::vector<int64_t> order;
-    order.reserve(partner.size());
-    std::vector<bool> seen(partner.size());
-    for (std::size_t start = 0; start < partner.size(); ++start) {
-        for (int64_t row = start; !seen[row]; row = partner[row]) {
+    order.reserve(n);
+    std::vector<char> seen(n);
+    for (int64_t start = 0; start < n; ++start) {
+        if (seen[start]) continue;
+        int64_t row = start;
+        do {
             seen[row] = true;
             order.push_back(row);
-        }
+            row = partner[row];
+            STD_TORCH_CHECK(row >= 0 && row < n && (row == start || !seen[row]), name,
+                            " must be a permutation of 0 to ", n - 1, ", got ", row);
+        } while (row != start);
     }
     return order;
 }

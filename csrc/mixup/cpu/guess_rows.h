@@ -96,11 +96,24 @@ class Image {
     // Calls f(i, the means of classes from i on).
     template <typename F>
     void for_each_mean(const F& f) {
-        for (int64_t i = 0; i < width_; i += Lanes<T>::count) {
-            Vec<T> total{};
-            for (int64_t k = 0; k < K_; ++k) total += load<T>(exponentials(k) + i) * weight(k);
-            f(i, total);
+        int64_t i = 0;
+        for (; i + 2 * Lanes<T>::count <= width_; i += 2 * Lanes<T>::count) means<2>(i, f);
+        if (i < width_) means<1>(i, f);
+    }
+
+    // Of so many vectors, for which each weight is loaded once.
+    template <int vectors, typename F>
+    void means(int64_t i, const F& f) {
+        constexpr int lanes = Lanes<T>::count;
+        Vec<T> total[vectors] = {};
+        for (int64_t k = 0; k < K_; ++k) {
+            const T* const from = exponentials(k) + i;
+            const Vec<T> by = broadcast<T>(weight(k));
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; ++v) total[v] += load<T>(from + v * lanes) * by;
         }
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) f(i + v * lanes, total[v]);
     }
 
     // Smaller means may have lost what their augmentations have below the normal numbers.

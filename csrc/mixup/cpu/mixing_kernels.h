@@ -16,12 +16,18 @@ struct FeatureValues {
     bool one;
 };
 
-// Functions over n features side by side, from rows of one type to rows of another. What is read
-// may be what is written. Products and sums are rounded one by one.
+// How mixing uses memory.
+struct Traffic {
+    const void* next;  // of the features that are mixed next, those of the partner: fetched ahead
+    bool past_cache;   // where results go, if they are whole vectors and aligned as these are
+};
+
+// Functions over n features side by side, from rows of one type to rows of another. Products and
+// sums are rounded one by one.
 struct MixingKernels {
     // to = own_weight a + partner_weight b, with a and b scaled and offset first.
     void (*mix)(const void* own, const void* partner, void* to, int64_t n, double own_weight,
-                double partner_weight, const FeatureValues& values);
+                double partner_weight, const FeatureValues& values, const Traffic& traffic);
     // to = own, scaled and offset.
     void (*rescale)(const void* own, void* to, int64_t n, const FeatureValues& values);
     // The sum of grad (a - b), with a and b as above.
@@ -30,7 +36,7 @@ struct MixingKernels {
     // For gradients: to = scale (own_weight a + partner_weight b), and scale (a + b), where a row
     // that is null is 0. Null for rows of whole numbers.
     void (*mix_back)(const void* own, const void* partner, void* to, int64_t n, double own_weight,
-                     double partner_weight, const FeatureValues& values);
+                     double partner_weight, const FeatureValues& values, const Traffic& traffic);
     void (*add_back)(const void* own, const void* partner, void* to, int64_t n,
                      const FeatureValues& values);
 };

@@ -31,6 +31,32 @@ inline Vec<T> read_mixed(const Element* from) {
     }
 }
 
+// Less than a vector of a row, followed by zeros.
+template <typename T, typename Element>
+inline Vec<T> read_some_mixed(const Element* from, int64_t count) {
+    if constexpr (std::is_same_v<Element, uint8_t>) {
+        uint8_t bytes[Lanes<T>::count] = {};
+        std::copy_n(from, count, bytes);
+        return read_mixed<T>(bytes);
+    } else {
+        return read_some<T>(from, count);
+    }
+}
+
+// A vector past the cache, to where it is aligned; elsewhere as any other.
+template <typename T>
+inline void store_past_cache(T* to, const Vec<T>& value) {
+#if defined(LELKERN_HAS_AVX512)
+    _mm512_stream_ps(reinterpret_cast<float*>(to), (__m512)value);
+#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
+    _mm256_stream_ps(reinterpret_cast<float*>(to), (__m256)value);
+#elif defined(__x86_64__)
+    _mm_stream_ps(reinterpret_cast<float*>(to), (__m128)value);
+#else
+    store<T>(to, value);
+#endif
+}
+
 // The rows at hand and what is computed in: double if one of them is of that type.
 template <typename From, typename To>
 using Arithmetic =
@@ -44,14 +70,6 @@ inline void over_vectors(int64_t n, const Step& step, const Last& last) {
     for (; i + lanes <= n; i += lanes) step(i);
     if (i < n) last(i, n - i);
 }
-
-// Less than a vector of a row, followed by zeros.
-template <typename T, typename Element>
-struct Tail {
-    Tail(const Element* from, int64_t count) { std::copy_n(from, count, at); }
-
-    Element at[Lanes<T>::count] = {};
-};
 
 // Scale and offset of features; `Given` says whether there are any.
 template <typename T, bool given>
@@ -95,20 +113,18 @@ inline Vec<T> weighted(Vec<T> a, Vec<T> b, const Vec<T>& own, const Vec<T>& part
     return a + b;
 }
 
-template <typename From, typename To, bool given, bool backward>
-__attribute__((noinline)) void mix_as(const From* own, const From* partner, To* to, int64_t n,
-                                      double own_weight, double partner_weight,
+template <typename From, typename To, bool given, bool backward, bool past_cache>
+__attribute__((noinline)) void mix_as(const From* own, const From* partner, const From* next,
+                                      To* to, int64_t n, double own_weight, double partner_weight,
                                       const FeatureValues& features) {
     using T = Arithmetic<From, To>;
     constexpr int lanes = Lanes<T>::count;
     const Values<T, given> values(features);
     const Vec<T> first = broadcast<T>(static_cast<T>(own_weight));
     const Vec<T> second = broadcast<T>(static_cast<T>(partner_weight));
-    const auto mixed = [&](const From* a, const From* b, int64_t i) {
-        const Vec<T> x = read_mixed<T>(a), y = read_mixed<T>(b);
+    const auto mixed = [&](const Vec<T>& x, const Vec<T>& y, int64_t i) {
         if constexpr (backward) {
-            Vec<T> sum = weighted<T>(x, y, first, second);
-            return values.scaled(sum, i);
+            return values.scaled(weighted<T>(x, y, first, second), i);
         } else {
             return weighted<T>(values.rescaled(x, i), values.rescaled(y, i), first, second);
         }
@@ -116,14 +132,36 @@ __attribute__((noinline)) void mix_as(const From* own, const From* partner, To* 
     over_vectors<T>(
         n,
         [&](int64_t i) {
-            write<T, To, lanes, false>(to + i, mixed(own + i, partner + i, i), nullptr);
+            __builtin_prefetch(next + i);
+            const Vec<T> mix = mixed(read_mixed<T>(own + i), read_mixed<T>(partner + i), i);
+            if constexpr (past_cache) {
+                store_past_cache<T>(to + i, mix);
+            } else {
+                write<T, To, lanes, false>(to + i, mix, nullptr);
+            }
         },
         [&](int64_t i, int64_t count) {
-            const Tail<T, From> a(own + i, count), b(partner + i, count);
-            To results[lanes];
-            write<T, To, lanes, false>(results, mixed(a.at, b.at, i), nullptr);
-            std::copy_n(results, count, to + i);
+            const Vec<T> x = read_some_mixed<T>(own + i, count);
+            const Vec<T> y = read_some_mixed<T>(partner + i, count);
+            write_some<T>(to + i, mixed(x, y, i), count);
         });
+}
+
+// Past the cache if that is asked for and possible.
+template <typename From, typename To, bool given, bool backward>
+void mix_features(const void* own, const void* partner, void* to, int64_t n, double own_weight,
+                  double partner_weight, const FeatureValues& values, const Traffic& traffic) {
+    using T = Arithmetic<From, To>;
+    auto kernel = mix_as<From, To, given, backward, false>;
+    if constexpr (std::is_same_v<To, T>) {
+        const bool aligned = reinterpret_cast<uintptr_t>(to) % sizeof(Vec<T>) == 0;
+        if (traffic.past_cache && aligned && n % Lanes<T>::count == 0) {
+            kernel = mix_as<From, To, given, backward, true>;
+        }
+    }
+    kernel(static_cast<const From*>(own), static_cast<const From*>(partner),
+           static_cast<const From*>(traffic.next), static_cast<To*>(to), n, own_weight,
+           partner_weight, values);
 }
 
 template <typename From, typename To, bool given>
@@ -139,10 +177,7 @@ __attribute__((noinline)) void rescale_as(const From* own, To* to, int64_t n,
             write<T, To, lanes, false>(to + i, x, nullptr);
         },
         [&](int64_t i, int64_t count) {
-            const Tail<T, From> a(own + i, count);
-            To results[lanes];
-            write<T, To, lanes, false>(results, values.rescaled(read_mixed<T>(a.at), i), nullptr);
-            std::copy_n(results, count, to + i);
+            write_some<T>(to + i, values.rescaled(read_some_mixed<T>(own + i, count), i), count);
         });
 }
 
@@ -152,18 +187,20 @@ __attribute__((noinline)) double dot_as(const To* grad, const From* own, const F
     using T = Arithmetic<From, To>;
     const Values<T, given> values(features);
     Vec<T> sum{};
-    const auto add = [&](const To* g, const From* a, const From* b, int64_t i) {
-        const Vec<T> x = values.rescaled(read_mixed<T>(a), i);
-        const Vec<T> y = values.rescaled(read_mixed<T>(b), i);
-        return sum + read_mixed<T>(g) * (x - y);
+    const auto term = [&](const Vec<T>& g, const Vec<T>& x, const Vec<T>& y, int64_t i) {
+        return g * (values.rescaled(x, i) - values.rescaled(y, i));
     };
     over_vectors<T>(
-        n, [&](int64_t i) { sum = add(grad + i, own + i, partner + i, i); },
+        n,
+        [&](int64_t i) {
+            sum += term(read_mixed<T>(grad + i), read_mixed<T>(own + i), read_mixed<T>(partner + i),
+                        i);
+        },
         [&](int64_t i, int64_t count) {
-            const Tail<T, To> g(grad + i, count);
-            const Tail<T, From> a(own + i, count), b(partner + i, count);
-            const Vec<T> all = add(g.at, a.at, b.at, i);
-            for (int64_t k = 0; k < count; ++k) sum[k] = all[k];
+            const Vec<T> g = read_some_mixed<T>(grad + i, count);
+            const Vec<T> x = read_some_mixed<T>(own + i, count);
+            const Vec<T> y = read_some_mixed<T>(partner + i, count);
+            sum += first_lanes<T>(count) ? term(g, x, y, i) : Vec<T>{};
         });
     return static_cast<double>(sum_of_lanes<T>(sum));
 }
@@ -174,23 +211,17 @@ __attribute__((noinline)) void add_as(const Element* own, const Element* partner
     using T = Arithmetic<Element, Element>;
     constexpr int lanes = Lanes<T>::count;
     const Values<T, given> values(features);
-    const auto sum = [&](const Element* a, const Element* b, int64_t i) {
-        const Vec<T> x = a == nullptr ? Vec<T>{} : read_mixed<T>(a);
-        const Vec<T> y = b == nullptr ? Vec<T>{} : read_mixed<T>(b);
-        return values.scaled(x + y, i);
-    };
-    const auto at = [](const Element* row, int64_t i) { return row == nullptr ? row : row + i; };
     over_vectors<T>(
         n,
         [&](int64_t i) {
-            write<T, Element, lanes, false>(to + i, sum(at(own, i), at(partner, i), i), nullptr);
+            const Vec<T> x = own == nullptr ? Vec<T>{} : read_mixed<T>(own + i);
+            const Vec<T> y = partner == nullptr ? Vec<T>{} : read_mixed<T>(partner + i);
+            write<T, Element, lanes, false>(to + i, values.scaled(x + y, i), nullptr);
         },
         [&](int64_t i, int64_t count) {
-            const Tail<T, Element> a(at(own, i), own == nullptr ? 0 : count);
-            const Tail<T, Element> b(at(partner, i), partner == nullptr ? 0 : count);
-            Element results[lanes];
-            write<T, Element, lanes, false>(results, sum(a.at, b.at, i), nullptr);
-            std::copy_n(results, count, to + i);
+            const Vec<T> x = own == nullptr ? Vec<T>{} : read_some_mixed<T>(own + i, count);
+            const Vec<T> y = partner == nullptr ? Vec<T>{} : read_some_mixed<T>(partner + i, count);
+            write_some<T>(to + i, values.scaled(x + y, i), count);
         });
 }
 
@@ -200,11 +231,10 @@ inline bool any(const FeatureValues& values) {
 
 template <typename From, typename To>
 void mix(const void* own, const void* partner, void* to, int64_t n, double own_weight,
-         double partner_weight, const FeatureValues& values) {
+         double partner_weight, const FeatureValues& values, const Traffic& traffic) {
     const auto kernel =
-        any(values) ? mix_as<From, To, true, false> : mix_as<From, To, false, false>;
-    kernel(static_cast<const From*>(own), static_cast<const From*>(partner), static_cast<To*>(to),
-           n, own_weight, partner_weight, values);
+        any(values) ? mix_features<From, To, true, false> : mix_features<From, To, false, false>;
+    kernel(own, partner, to, n, own_weight, partner_weight, values, traffic);
 }
 
 template <typename From, typename To>
@@ -223,11 +253,10 @@ double dot(const void* grad, const void* own, const void* partner, int64_t n,
 
 template <typename Element>
 void mix_back(const void* own, const void* partner, void* to, int64_t n, double own_weight,
-              double partner_weight, const FeatureValues& values) {
-    const auto kernel = values.scale != nullptr ? mix_as<Element, Element, true, true>
-                                                : mix_as<Element, Element, false, true>;
-    kernel(static_cast<const Element*>(own), static_cast<const Element*>(partner),
-           static_cast<Element*>(to), n, own_weight, partner_weight, values);
+              double partner_weight, const FeatureValues& values, const Traffic& traffic) {
+    const auto kernel = values.scale != nullptr ? mix_features<Element, Element, true, true>
+                                                : mix_features<Element, Element, false, true>;
+    kernel(own, partner, to, n, own_weight, partner_weight, values, traffic);
 }
 
 template <typename Element>

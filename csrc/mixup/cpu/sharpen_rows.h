@@ -20,10 +20,8 @@ inline void for_each_vector(const Element* from, int64_t n, T rest, const F& f) 
     int64_t i = 0;
     for (; i + lanes <= n; i += lanes) f(i, read<T, Element, lanes>(from + i));
     if (i == n) return;
-    Element last[lanes];
-    std::fill(last, last + lanes, static_cast<Element>(rest));
-    std::copy(from + i, from + n, last);
-    f(i, read<T, Element, lanes>(last));
+    const Vec<T> last = read_some<T>(from + i, n - i);
+    f(i, first_lanes<T>(n - i) ? last : broadcast<T>(rest));
 }
 
 // to = factor * from, rounded. `from` is padded.
@@ -34,10 +32,7 @@ inline void store_row(const T* from, int64_t n, T factor, Element* to) {
     for (; i + lanes <= n; i += lanes) {
         write<T, Element, lanes, false>(to + i, load<T>(from + i) * factor, nullptr);
     }
-    if (i == n) return;
-    Element last[lanes];
-    write<T, Element, lanes, false>(last, load<T>(from + i) * factor, nullptr);
-    std::copy(last, last + (n - i), to + i);
+    if (i < n) write_some<T>(to + i, load<T>(from + i) * factor, n - i);
 }
 
 // The largest of n numbers; a nan may be left out, and turns up in sums.
@@ -106,6 +101,7 @@ inline T fill_powers(const Element* from, int64_t n, const Kind& kind, double be
     const T scale = finite<T>(beta * Kind::unit);
     Vec<T> sum{};
     for_each_vector<T>(from, n, Kind::rest, [&](int64_t i, const Vec<T>& x) {
+        __builtin_prefetch(from + n + i);  // the row that comes next
         const Vec<T> log = kind.log_ratio(x);
         if (log_ratio != nullptr) store<T>(log_ratio + i, log);
         const Vec<T> power = exp2<T>(log * scale);

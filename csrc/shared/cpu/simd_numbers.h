@@ -1,7 +1,7 @@
 // Vectors of numbers of any floating type, to and from memory, and their rounding to 16 bits.
 //
 // Included after simd.h inside the namespace of an instruction set, by the headers of families;
-// they are compiled after <type_traits> and PyTorch's Half.h and BFloat16.h.
+// they are compiled after <algorithm>, <type_traits> and PyTorch's Half.h and BFloat16.h.
 
 // n numbers of type T, wherever they begin.
 template <typename T, int n>
@@ -203,4 +203,73 @@ inline void write(void* to, const typename Several<T, n>::Type& value, const uin
         }
         store_several<uint16_t, n>(to, converted<uint16_t, n>(half));
     }
+}
+
+template <typename T>
+struct LaneWindow {
+    std::conditional_t<sizeof(T) == 8, int64_t, int32_t> at[2 * Lanes<T>::count] = {};
+
+    constexpr LaneWindow() {
+        for (int k = 0; k < Lanes<T>::count; ++k) at[k] = -1;
+    }
+};
+
+template <typename T>
+constexpr LaneWindow<T> kLaneWindow{};
+
+// -1 in the first `count` lanes, 0 in the others.
+template <typename T>
+inline typename Lanes<T>::Int first_lanes(int64_t count) {
+    return load_codes<T>(kLaneWindow<T>.at + Lanes<T>::count - count);
+}
+
+// Less than a vector of numbers, followed by zeros. (A copy that is loaded as a whole waits until
+// its parts are written.)
+template <typename T, typename Element>
+inline Vec<T> read_some(const Element* from, int64_t count) {
+    constexpr int lanes = Lanes<T>::count;
+#if defined(LELKERN_HAS_AVX512)
+    if constexpr (std::is_same_v<Element, float> && std::is_same_v<T, float>) {
+        return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+    }
+    if constexpr (std::is_same_v<Element, double> && std::is_same_v<T, double>) {
+        return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), from);
+    }
+#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
+    if constexpr (std::is_same_v<Element, float> && std::is_same_v<T, float>) {
+        return (Vec<T>)_mm256_maskload_ps(from, (__m256i)first_lanes<T>(count));
+    }
+    if constexpr (std::is_same_v<Element, double> && std::is_same_v<T, double>) {
+        return (Vec<T>)_mm256_maskload_pd(from, (__m256i)first_lanes<T>(count));
+    }
+#endif
+    Element numbers[lanes] = {};
+    std::copy_n(from, count, numbers);
+    return read<T, Element, lanes>(numbers);
+}
+
+// The first numbers of a vector, less than all, rounded.
+template <typename T, typename Element>
+inline void write_some(Element* to, const Vec<T>& value, int64_t count) {
+    constexpr int lanes = Lanes<T>::count;
+#if defined(LELKERN_HAS_AVX512)
+    if constexpr (std::is_same_v<Element, float> && std::is_same_v<T, float>) {
+        const auto first = static_cast<__mmask16>((1u << count) - 1);
+        return _mm512_mask_storeu_ps(to, first, (__m512)value);
+    }
+    if constexpr (std::is_same_v<Element, double> && std::is_same_v<T, double>) {
+        const auto first = static_cast<__mmask8>((1u << count) - 1);
+        return _mm512_mask_storeu_pd(to, first, (__m512d)value);
+    }
+#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
+    if constexpr (std::is_same_v<Element, float> && std::is_same_v<T, float>) {
+        return _mm256_maskstore_ps(to, (__m256i)first_lanes<T>(count), (__m256)value);
+    }
+    if constexpr (std::is_same_v<Element, double> && std::is_same_v<T, double>) {
+        return _mm256_maskstore_pd(to, (__m256i)first_lanes<T>(count), (__m256d)value);
+    }
+#endif
+    Element numbers[lanes];
+    write<T, Element, lanes, false>(numbers, value, nullptr);
+    std::copy_n(numbers, count, to);
 }
