@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._define import as_tuple, cast_to_float32_under_autocast, define
-from lelkern.ops._transforms import differentiated_by_tracing, in_float32_under_autocast
+from lelkern.ops._transforms import (
+    below_autograd,
+    differentiated_by_tracing,
+    in_float32_under_autocast,
+    only_autograd,
+)
 
 
 class Skippable(NamedTuple):
@@ -111,8 +116,12 @@ class DifferentiableOp:
         self, inputs: tuple[Any, ...], options: tuple[Any, ...] = (), hints: tuple[Any, ...] = ()
     ) -> Any:
         """Return the outputs, the first differentiable in whatever way is asked for."""
-        if not differentiated_by_tracing(*(x for x in inputs if x is not None)):
-            return getattr(torch.ops.lelkern, self.name)(*inputs, *options, *hints)
+        if only_autograd():
+            if not torch.is_grad_enabled() or not any(map(_requires_grad, inputs)):
+                return self.without_gradient(inputs, options, hints)
+            return self._op(*inputs, *options, *hints)
+        if not differentiated_by_tracing(*inputs):
+            return self._op(*inputs, *options, *hints)
 
         def reference(*inputs: Any) -> Any:
             return self._reference(*inputs, *options, *hints)
@@ -120,6 +129,20 @@ class DifferentiableOp:
         if self._float32_under_autocast:
             return in_float32_under_autocast(reference, *inputs)
         return reference(*inputs)
+
+    def without_gradient(
+        self, inputs: tuple[Any, ...], options: tuple[Any, ...] = (), hints: tuple[Any, ...] = ()
+    ) -> Any:
+        """Return the outputs, of which none has a gradient, whatever the inputs have."""
+        if only_autograd():
+            with below_autograd():
+                return self._op(*inputs, *options, *hints)
+        return self(tuple(None if x is None else x.detach() for x in inputs), options, hints)
+
+    @property
+    def _op(self) -> Callable[..., Any]:
+        op: Callable[..., Any] = getattr(torch.ops.lelkern, self.name)
+        return op
 
     def _split(self, arguments: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return inputs and what follows them."""
@@ -212,6 +235,10 @@ class DifferentiableOp:
 
 def _is_floating(x: Tensor | None) -> bool:
     return x is not None and x.is_floating_point()
+
+
+def _requires_grad(x: Tensor | None) -> bool:
+    return x is not None and x.requires_grad
 
 
 def _names(declared: str) -> list[str]:

@@ -37,8 +37,8 @@ class Rows(NamedTuple):
         """Return rows (R, D) as images (R, ...) in the memory format of these."""
         if self.channels_last:
             channels, *places = self.shape
-            return rows.view(len(rows), *places, channels).movedim(-1, 1)
-        return rows.view(len(rows), *self.shape)
+            return rows.view(rows.shape[0], *places, channels).movedim(-1, 1)
+        return rows.view(rows.shape[0], *self.shape)
 
 
 def as_rows(x: Tensor, *, channels_last: bool | None = None) -> Rows:
@@ -47,10 +47,15 @@ def as_rows(x: Tensor, *, channels_last: bool | None = None) -> Rows:
     ``channels_last``: in which order; by default that in which they are.
     """
     if channels_last is None:
-        channels_last = x.dim() > 3 and not _is_dense(x) and _is_dense(x.movedim(1, -1))
-    shape = tuple(x.shape[1:])
+        channels_last = (
+            x.dim() > 3
+            and not x.is_contiguous()
+            and not _is_dense(x)
+            and _is_dense(x.movedim(1, -1))
+        )
+    n, *shape = x.shape
     ordered = x.movedim(1, -1) if channels_last else x
-    return Rows(ordered.reshape(len(x), math.prod(shape)), shape, channels_last)
+    return Rows(ordered.reshape(n, math.prod(shape)), tuple(shape), channels_last)
 
 
 def _is_dense(x: Tensor) -> bool:
@@ -130,10 +135,8 @@ def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
         raise TypeError(f"lam must be floating point, got {lam.dtype}")
     if lam.numel() != 1 and lam.shape != (n,):
         raise ValueError(f"lam must be a number or ({n},), one a sample, got {tuple(lam.shape)}")
-    values = lam.detach()
-    right = (values >= 0) & (values <= 1)
-    if is_known_false(right.all()):
-        raise ValueError(f"lam must be in [0, 1], got {values[~right][0].item()}")
+    if (wrong := known_outside(lam, 0, 1)) is not None:
+        raise ValueError(f"lam must be in [0, 1], got {wrong}")
     return lam.to(device).reshape(-1).expand(n) if lam.numel() == 1 else lam.to(device)
 
 
@@ -153,9 +156,18 @@ def permutation(
         raise TypeError(f"perm must be int64, got {getattr(perm, 'dtype', type(perm).__name__)}")
     if perm.shape != (n,):
         raise ValueError(f"perm must be ({n},), one a sample, got {tuple(perm.shape)}")
-    if is_known_false((perm.sort().values == torch.arange(n, device=perm.device)).all()):
+    if _is_known_no_permutation(perm, n):
         raise ValueError(f"perm must be a permutation of 0 to {n - 1}, got {perm.tolist()}")
     return perm.to(device)
+
+
+def _is_known_no_permutation(perm: Tensor, n: int) -> bool:
+    if not _is_looked_at(perm):
+        return False
+    if known_outside(perm, 0, n - 1) is not None:
+        return True
+    there = torch.zeros_like(perm, dtype=torch.bool).scatter(0, perm, True)
+    return is_known_false(there.all())
 
 
 def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> Tensor:
@@ -175,7 +187,7 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
     if y.is_floating_point():
         if y.dtype not in DTYPES:
             raise TypeError(f"y must be float64, float32, bfloat16 or float16, got {y.dtype}")
-        if y.dim() != 2 or len(y) != n:
+        if y.dim() != 2 or y.shape[0] != n:
             raise ValueError(f"y must be ({n}, C) distributions, got {tuple(y.shape)}")
         if num_classes not in (None, y.shape[1]):
             raise ValueError(f"num_classes must be {y.shape[1]}, as y has it, got {num_classes}")
@@ -189,11 +201,25 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     y = y.to(torch.int64)
-    if is_known_false(((y >= 0) & (y < num_classes)).all()):
-        wrong = y[(y < 0) | (y >= num_classes)][0].item()
+    if (wrong := known_outside(y, 0, num_classes - 1)) is not None:
         raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
     rows = torch.zeros((n, num_classes), device=device, dtype=torch.float32)
     return rows.scatter(1, y.unsqueeze(1), 1.0)
+
+
+def known_outside(values: Tensor, least: float, largest: float) -> float | None:
+    """Return a value that is not in [least, largest], None if there is none as far as is known."""
+    if not _is_looked_at(values) or values.numel() == 0:
+        return None
+    values = values.detach()
+    try:
+        ends = [end.item() for end in values.aminmax()]
+    except RuntimeError:
+        return None
+    if least <= ends[0] and ends[1] <= largest:
+        return None
+    wrong: float = values[~((values >= least) & (values <= largest))][0].item()
+    return wrong
 
 
 def is_known_false(condition: Tensor) -> bool:
@@ -202,9 +228,13 @@ def is_known_false(condition: Tensor) -> bool:
     A tensor on a GPU is not looked at, nor is one whose value is unknown inside ``torch.compile``
     or that has many under vmap.
     """
-    if condition.device.type != "cpu" or torch.compiler.is_compiling():
+    if not _is_looked_at(condition):
         return False
     try:
         return not condition
     except RuntimeError:
         return False
+
+
+def _is_looked_at(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()

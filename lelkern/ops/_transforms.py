@@ -9,7 +9,25 @@ from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import forward_ad
 
 
-def differentiated_by_tracing(*tensors: Tensor) -> bool:
+below_autograd = torch._C._AutoDispatchBelowAutograd
+"""A context in which ops record nothing for gradients.
+
+PyTorch enters it itself where no input of a custom op has one, but only after a way through Python
+that takes as long as a small op.
+"""
+
+
+def only_autograd() -> bool:
+    """Whether nothing but autograd may differentiate what is computed now.
+
+    That is neither a transform of ``torch.func`` nor forward mode, and no ``torch.compile``.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return not get_interpreter_stack() and forward_ad._current_level < 0
+
+
+def differentiated_by_tracing(*tensors: Tensor | None) -> bool:
     """Whether ``torch.func.grad``, ``jvp`` and the like, or forward mode, see these tensors.
 
     An op registered with ``torch.library`` then raises, or is taken for a constant (seen with
@@ -21,7 +39,8 @@ def differentiated_by_tracing(*tensors: Tensor) -> bool:
     if any(level.key() in (TransformType.Grad, TransformType.Jvp) for level in levels):
         return True
     return forward_ad._current_level >= 0 and any(
-        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors
+        tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None
+        for tensor in tensors
     )
 
 

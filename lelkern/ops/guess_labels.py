@@ -58,9 +58,8 @@ def guess_labels(
         )
     # In float64 every number that is one stays one.
     T = temperature_tensor(temperature, logits, dtype=torch.float64)
-    if not gradient:
-        logits, T = logits.detach(), T.detach()
-    guesses: Tensor = _OP((logits.contiguous(), T))
+    compute = _OP if gradient else _OP.without_gradient
+    guesses: Tensor = compute((logits.contiguous(), T))
     return guesses
 
 

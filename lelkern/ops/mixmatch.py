@@ -107,7 +107,7 @@ def mixmatch(
     """
     dtype = check_images("x", x, dtype)
     _check_unlabelled(x, u, logits_u, num_classes)
-    n, (K, B, C) = len(x), logits_u.shape
+    n, (K, B, C) = x.shape[0], logits_u.shape
     total = n + K * B
     guesses = guess_labels(logits_u, temperature)
     classes = class_rows(y, n, C, x.device)
@@ -118,7 +118,8 @@ def mixmatch(
         draws = total if per_sample else 1
         lam = sample_mixup_lambda(
             draws, alpha, generator=generator, device=x.device, dtype=computed
-        ).expand(total)
+        )
+        lam = lam if per_sample else lam.expand(total)
     else:
         lam = lam_of_rows(lam, total, x.device)
     order, labelled = _order(n, total, interleave, x.device)
@@ -138,7 +139,7 @@ def mixmatch(
     )
     targets = mix_rows(
         classes,
-        guesses.to(classes.dtype).repeat(K, 1),
+        torch.cat([guesses.to(classes.dtype)] * K),
         lam.to(classes.dtype),
         perm,
         order=order,

@@ -97,12 +97,12 @@ def mixup(
     """
     dtype = check_images("x", x, dtype)
     rows = as_rows(x)
-    lam = lam_of_rows(lam, len(x), x.device)
-    targets = None if y is None else class_rows(y, len(x), num_classes, x.device)
+    lam = lam_of_rows(lam, x.shape[0], x.device)
+    targets = None if y is None else class_rows(y, x.shape[0], num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
-    perm = permutation(perm, len(x), x.device, generator)
+    perm = permutation(perm, x.shape[0], x.device, generator)
     mixed = mix_rows(
         rows.values,
         None,
