@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -41,12 +40,16 @@ double inverse(const Tensor& temperature, ScalarType dtype) {
     return std::clamp<double>(1 / T, Limits::min(), Limits::max());
 }
 
+struct alignas(64) CacheLine {  // no vector lies in two of them
+    char bytes[64];
+};
+
 // Calls f(first, last, scratch) for parts of the units [0, count), each of so many numbers.
 template <typename F>
 void in_parallel(int64_t count, int64_t numbers, int64_t scratch_bytes, const F& f) {
     const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, numbers));
     torch::stable::parallel_for(0, count, grain, [&](int64_t first, int64_t last) {
-        std::vector<std::max_align_t> scratch(scratch_bytes / sizeof(std::max_align_t) + 1);
+        std::vector<CacheLine> scratch(scratch_bytes / sizeof(CacheLine) + 1);
         f(first, last, static_cast<void*>(scratch.data()));
     });
 }
