@@ -162,7 +162,7 @@ def permutation(
 
 
 def _is_known_no_permutation(perm: Tensor, n: int) -> bool:
-    if not _is_looked_at(perm):
+    if not is_looked_at(perm):
         return False
     if known_outside(perm, 0, n - 1) is not None:
         return True
@@ -209,12 +209,12 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
 
 def known_outside(values: Tensor, least: float, largest: float) -> float | None:
     """Return a value that is not in [least, largest], None if there is none as far as is known."""
-    if not _is_looked_at(values) or values.numel() == 0:
+    if not is_looked_at(values) or values.numel() == 0:
         return None
     values = values.detach()
     try:
         ends = [end.item() for end in values.aminmax()]
-    except RuntimeError:
+    except RuntimeError:  # under vmap these are many
         return None
     if least <= ends[0] and ends[1] <= largest:
         return None
@@ -223,18 +223,19 @@ def known_outside(values: Tensor, least: float, largest: float) -> float | None:
 
 
 def is_known_false(condition: Tensor) -> bool:
-    """Whether a condition does not hold, as far as that can be seen without waiting.
-
-    A tensor on a GPU is not looked at, nor is one whose value is unknown inside ``torch.compile``
-    or that has many under vmap.
-    """
-    if not _is_looked_at(condition):
+    """Whether a condition does not hold, as far as is known."""
+    if not is_looked_at(condition):
         return False
     try:
         return not condition
-    except RuntimeError:
+    except RuntimeError:  # under vmap it has many values
         return False
 
 
-def _is_looked_at(x: Tensor) -> bool:
+def is_looked_at(x: Tensor) -> bool:
+    """Whether the values of a tensor are known without waiting.
+
+    Those of one on a GPU are not, nor those of one inside ``torch.compile``. Under vmap a tensor
+    has many, and PyTorch raises RuntimeError where one is asked for.
+    """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()

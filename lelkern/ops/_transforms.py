@@ -8,7 +8,6 @@ from torch import Tensor
 from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import forward_ad
 
-
 below_autograd = torch._C._AutoDispatchBelowAutograd
 """A context in which ops record nothing for gradients.
 

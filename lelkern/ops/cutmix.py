@@ -13,7 +13,7 @@ from lelkern.ops._mixing import (
     channel_values,
     check_images,
     class_rows,
-    is_known_false,
+    is_looked_at,
     lam_of_rows,
     permutation,
 )
@@ -153,16 +153,16 @@ def sample_cutmix_boxes(
     device = lam.device if isinstance(lam, Tensor) else torch.device("cpu")
     side = (1 - lam_of_rows(lam, n, device).detach().double()).sqrt()
     where = device if generator is None else generator.device
-    spans = []
-    for size in (height, width):
-        centre = torch.randint(size, (n,), generator=generator, device=where).to(device)
-        whole = (size * side).round().to(torch.int64)
-        begin = centre - whole // 2
-        end = (begin + whole).clamp(max=size)
-        begin = begin.clamp(min=0)
-        spans.append((begin, end - begin))
-    (top, tall), (left, wide) = spans
-    return torch.stack((top, left, tall, wide), dim=1)
+    sizes = (height, width)
+    whole = torch.stack([size * side for size in sizes]).round().to(torch.int64)
+    centre = torch.stack(
+        [torch.randint(size, (n,), generator=generator, device=where) for size in sizes]
+    ).to(device)
+    begin = centre - whole // 2  # (2, n), as whole and centre
+    end = (begin + whole).unbind()
+    begin = begin.clamp(min=0)
+    clipped = [last.clamp(max=size) for last, size in zip(end, sizes, strict=True)]
+    return torch.cat((begin, torch.stack(clipped) - begin)).t().contiguous()
 
 
 def _checked_boxes(boxes: Tensor, n: int, height: int, width: int, device: torch.device) -> Tensor:
@@ -171,15 +171,28 @@ def _checked_boxes(boxes: Tensor, n: int, height: int, width: int, device: torch
         raise TypeError(f"boxes must be int64, got {getattr(boxes, 'dtype', type(boxes).__name__)}")
     if boxes.shape not in ((4,), (n, 4)):
         raise ValueError(f"boxes must be (4,) or ({n}, 4), got {tuple(boxes.shape)}")
-    begin, size = boxes[..., :2], boxes[..., 2:]
-    limit = torch.tensor((height, width), device=boxes.device)
-    within = (begin >= 0) & (size >= 0) & (begin + size <= limit)
-    if is_known_false(within.all()):
-        wrong = boxes.reshape(-1, 4)[~within.reshape(-1, 2).all(dim=1)][0].tolist()
+    if (wrong := _known_outside_image(boxes, height, width)) is not None:
         raise ValueError(
             f"boxes must be top, left, height, width within {height} x {width}, got {wrong}"
         )
     return boxes.to(device).expand(n, 4).contiguous()
+
+
+def _known_outside_image(boxes: Tensor, height: int, width: int) -> list[int] | None:
+    """Return a box that reaches out of its image, None if there is none as far as is known."""
+    if not is_looked_at(boxes) or boxes.numel() == 0:
+        return None
+    rows = boxes.reshape(-1, 4)
+    ends = rows[:, :2] + rows[:, 2:]
+    try:
+        first, (bottom, right) = rows.amin().item(), ends.amax(dim=0).tolist()
+    except RuntimeError:  # under vmap these are many
+        return None
+    if first >= 0 and bottom <= height and right <= width:
+        return None
+    outside = (rows < 0).any(dim=1) | (ends[:, 0] > height) | (ends[:, 1] > width)
+    wrong: list[int] = rows[outside][0].tolist()
+    return wrong
 
 
 def _fake(x: Tensor, *others: object) -> Tensor:

@@ -1,5 +1,7 @@
 #include "mixup/common/cut_rows.h"
 
+#include "shared/common/contiguous.h"
+
 namespace lelkern::mixup {
 namespace {
 
@@ -21,7 +23,7 @@ RowCut checked(const Tensor& x, const Tensor& boxes, const Tensor& perm,
                     "boxes must be (", rows.count, ", 4), int64 and on the device of x");
     const int64_t channel = inner == 1 ? height * width : 1;
     return {rows,
-            torch::stable::contiguous(boxes),
+            as_contiguous(boxes),
             checked_vector("perm", perm, ScalarType::Long, rows.count, x),
             channel_values(scale, offset, channel, computed, x),
             {plane > 0 ? rows.features / plane : 0, height, width, inner},

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mixup/common/distributions.h"
+#include "shared/common/contiguous.h"
 
 namespace lelkern::mixup {
 namespace {
@@ -20,7 +21,7 @@ Tensor guess_labels_forward(const Tensor& logits, const Tensor& temperature) {
     check_distributions(logits, temperature);
     Tensor guesses = empty_guesses(logits);
     if (guesses.numel() > 0) {
-        guess_labels(torch::stable::contiguous(logits), temperature, guesses);
+        guess_labels(as_contiguous(logits), temperature, guesses);
     }
     return guesses;
 }
@@ -30,11 +31,11 @@ std::tuple<Tensor, Tensor> guess_labels_gradients(const Tensor& grad, const Tens
                                                   bool temperature_needs_grad) {
     check_distributions(logits, temperature);
     check_gradient(grad, empty_guesses(logits));
-    const Tensor from = torch::stable::contiguous(logits);
+    const Tensor from = as_contiguous(logits);
     Tensor of_logits = torch::stable::empty_like(from);
     Tensor of_temperature = temperature_gradient(temperature, of_logits, temperature_needs_grad);
     if (grad.numel() > 0) {
-        guess_labels_backward(torch::stable::contiguous(grad), from, temperature, of_logits,
+        guess_labels_backward(as_contiguous(grad), from, temperature, of_logits,
                               temperature_needs_grad ? &of_temperature : nullptr);
     }
     return {of_logits, of_temperature};

@@ -1,12 +1,14 @@
 #include "mixup/common/mixing.h"
 
+#include "shared/common/contiguous.h"
+
 namespace lelkern::mixup {
 
 ImageRows image_rows(const char* name, const Tensor& x) {
     STD_TORCH_CHECK(x.dim() == 2, name, " must be (N, D), got ", x.dim(), " dimensions");
     if (is_floating(x.scalar_type())) dispatch_floating(x.scalar_type(), [](auto*) {});
     const bool side_by_side = x.size(1) < 2 || x.stride(1) == 1;
-    Tensor values = side_by_side ? x : torch::stable::contiguous(x);
+    Tensor values = side_by_side ? x : as_contiguous(x);
     const int64_t stride = values.size(0) < 2 ? values.size(1) : values.stride(0);
     return {values, x.size(0), x.size(1), stride, x.scalar_type()};
 }
@@ -25,7 +27,7 @@ Tensor checked_vector(const char* name, const Tensor& vector, ScalarType dtype, 
                     torch::headeronly::toString(dtype), ", got ",
                     torch::headeronly::toString(vector.scalar_type()));
     STD_TORCH_CHECK(vector.device() == like.device(), name, " must be on the device of the rows");
-    return torch::stable::contiguous(vector);
+    return as_contiguous(vector);
 }
 
 ChannelValues channel_values(const std::optional<Tensor>& scale,
@@ -56,7 +58,7 @@ Tensor checked_gradient(const Tensor& grad, ScalarType dtype, int64_t rows, int6
     STD_TORCH_CHECK(grad.dim() == 2 && grad.size(0) == rows && grad.size(1) == features &&
                         grad.scalar_type() == dtype && grad.device() == like.device(),
                     "grad must have the shape, dtype and device of the result");
-    return torch::stable::contiguous(grad);
+    return as_contiguous(grad);
 }
 
 }  // namespace lelkern::mixup

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mixup/common/distributions.h"
+#include "shared/common/contiguous.h"
 
 namespace lelkern::mixup {
 namespace {
@@ -22,7 +23,7 @@ Layout layout_of(const Tensor& x, int64_t dim) {
 Tensor sharpen_forward(const Tensor& x, const Tensor& temperature, int64_t dim, bool logits) {
     check_distributions(x, temperature);
     const Layout layout = layout_of(x, dim);
-    const Tensor from = torch::stable::contiguous(x);
+    const Tensor from = as_contiguous(x);
     Tensor to = torch::stable::empty_like(from);
     if (layout.count() > 0) sharpen(from, temperature, layout, logits, to);
     return to;
@@ -34,11 +35,11 @@ std::tuple<Tensor, Tensor> sharpen_gradients(const Tensor& grad, const Tensor& x
     check_distributions(x, temperature);
     const Layout layout = layout_of(x, dim);
     check_gradient(grad, x);
-    const Tensor from = torch::stable::contiguous(x);
+    const Tensor from = as_contiguous(x);
     Tensor of_x = torch::stable::empty_like(from);
     Tensor of_temperature = temperature_gradient(temperature, of_x, temperature_needs_grad);
     if (layout.count() > 0) {
-        sharpen_backward(torch::stable::contiguous(grad), from, temperature, layout, logits, of_x,
+        sharpen_backward(as_contiguous(grad), from, temperature, layout, logits, of_x,
                          temperature_needs_grad ? &of_temperature : nullptr);
     }
     return {of_x, of_temperature};
