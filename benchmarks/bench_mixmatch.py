@@ -18,7 +18,7 @@ import lelkern
 import timing
 from cases import Provider
 from lelkern.reference import mixmatch as reference
-from mixing import CLASSES, MODE, SHAPE, Case, Mix, images, provider
+from mixing import BYTES, CLASSES, MODE, SHAPE, Case, Mix, bytes_of, images, provider
 
 pytestmark = pytest.mark.benchmark(timer=timing.CLOCK)
 
@@ -46,23 +46,16 @@ def build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, T
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn((K, size, CLASSES), generator=generator).to(device)
     compiled = torch.compile(composed)
-    to = torch.empty_like(rows)
 
     def ours() -> tuple[Tensor, Tensor]:
         batch = lelkern.mixmatch(x, y, u, logits, temperature=TEMPERATURE, alpha=ALPHA)
         return batch.images, batch.targets
 
-    def copied() -> tuple[Tensor, None]:
-        to[:size].copy_(x)
-        to[size:].copy_(u.flatten(0, 1))
-        return to, None
-
     mixes: dict[str, Mix] = {
         "lelkern": ours,
         "pytorch": lambda: composed(x, y, u, logits),
         "pytorch-compiled": lambda: compiled(x, y, u, logits),
-        "bytes": copied,
-        "bytes-allocated": lambda: (torch.cat((x, *u)), None),
+        **bytes_of((x, *u)),
     }
     labels = torch.cat((one_hot(y, CLASSES).double(), *[guessed(logits.double())] * K))
     return mixes, rows, labels
@@ -72,8 +65,7 @@ PROVIDERS = (
     provider("lelkern"),
     provider("pytorch"),
     provider("pytorch-compiled", compiled=True),
-    provider("bytes"),
-    provider("bytes-allocated"),
+    *BYTES,
 )
 CASES = tuple(Case("mixmatch", size, build, PROVIDERS) for size in (256, 1024))
 

@@ -18,7 +18,7 @@ from torch.nn.functional import one_hot
 import lelkern
 import timing
 from cases import Provider
-from mixing import CLASSES, MODE, SHAPE, Case, Mix, images, provider, verify_cut
+from mixing import BYTES, CLASSES, MODE, SHAPE, Case, Mix, bytes_of, images, provider, verify_cut
 
 pytestmark = pytest.mark.benchmark(timer=timing.CLOCK)
 
@@ -43,12 +43,6 @@ def ours(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return lelkern.mixup(x, y, lam, num_classes=CLASSES)
 
 
-def bytes_of(x: Tensor) -> dict[str, Mix]:
-    """Return the bytes alone: each image read once and written once, into memory that is there."""
-    to = torch.empty_like(x)
-    return {"bytes": lambda: (to.copy_(x), None), "bytes-allocated": lambda: (x.clone(), None)}
-
-
 def build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
     x = images(size, device)
     y = torch.arange(size, device=device) % CLASSES
@@ -60,7 +54,7 @@ def build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, T
         "timm": timm(x, y),
         "torchvision": torchvision(x, y),
         "kornia": kornia(x, y),
-        **bytes_of(x),
+        **bytes_of((x,)),
     }
     return mixes, x.clone(), one_hot(y, CLASSES)
 
@@ -113,27 +107,28 @@ def bytes_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Ten
 
 
 def cut_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
-    """CutMix; peers paste one box for the batch, lelkern one an image."""
+    """CutMix; peers paste one box for the batch, lelkern one an image or one for all."""
     x = (torch.arange(size, device=device) / size).reshape(-1, 1, 1, 1).expand(-1, *SHAPE)
     x = x.contiguous()
     y = torch.arange(size, device=device) % CLASSES
     peer = importlib.import_module("torchvision.transforms.v2").CutMix(num_classes=CLASSES)
 
-    def own() -> tuple[Tensor, Tensor]:
-        lam = lelkern.sample_mixup_lambda(size, 1.0, fold=False, device=device)
-        boxes = lelkern.sample_cutmix_boxes(size, 32, 32, lam)
-        return lelkern.cutmix(x, y, boxes, num_classes=CLASSES)
+    def drawn(count: int) -> Tensor:
+        lam = lelkern.sample_mixup_lambda(count, 1.0, fold=False, device=device)
+        return lelkern.sample_cutmix_boxes(count, 32, 32, lam)
 
-    return (
-        {"lelkern": own, "torchvision": lambda: peer(x, y), **bytes_of(x)},
-        x,
-        one_hot(y, CLASSES),
-    )
+    mixes: dict[str, Mix] = {
+        "lelkern": lambda: lelkern.cutmix(x, y, drawn(size), num_classes=CLASSES),
+        "lelkern-one-box": lambda: lelkern.cutmix(x, y, drawn(1)[0], num_classes=CLASSES),
+        "torchvision": lambda: peer(x, y),
+        **bytes_of((x,)),
+    }
+    return mixes, x, one_hot(y, CLASSES)
 
 
 PLAIN = (provider("lelkern"), provider("pytorch"), provider("pytorch-compiled", compiled=True))
+ONE_BOX = provider("lelkern-one-box")
 TORCHVISION = provider("torchvision", peer=("torchvision", "torchvision"))
-BYTES = (provider("bytes"), provider("bytes-allocated"))
 PEERS = (
     provider("timm", peer=("timm", "timm")),
     TORCHVISION,
@@ -143,7 +138,7 @@ CASES = (
     *(Case("mixup", size, build, (*PLAIN, *PEERS, *BYTES)) for size in (256, 1024)),
     Case("mixup uint8", 256, bytes_build, tuple(
         provider(p.name, "float32-of-uint8", compiled=p.compiled) for p in PLAIN)),
-    Case("cutmix", 256, cut_build, (PLAIN[0], TORCHVISION, *BYTES), verify=verify_cut),
+    Case("cutmix", 256, cut_build, (PLAIN[0], ONE_BOX, TORCHVISION, *BYTES), verify=verify_cut),
 )  # fmt: skip
 
 

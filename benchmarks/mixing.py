@@ -1,5 +1,7 @@
 """What benchmarks of mixing share: images that show by themselves how they were mixed."""
 
+import ctypes
+import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +23,38 @@ Mix = Callable[[], tuple[Tensor, Tensor | None]]
 def provider(name: str, dtype: str = "float32", peer: tuple[str, str] | None = None,
              compiled: bool = False) -> Provider:  # fmt: skip
     return Provider(name, lambda *_: torch.empty(0), dtype=dtype, peer=peer, compiled=compiled)
+
+
+BYTES = (provider("bytes"), provider("bytes-new"), provider("bytes-new-2MiB"))
+"""What the bytes alone take: each image read once and written once."""
+
+
+def bytes_of(parts: tuple[Tensor, ...]) -> dict[str, Mix]:
+    """Return copies of images (N, ...), one part after the other.
+
+    ``bytes`` copies into memory that is there, which an op that returns a tensor has not;
+    ``bytes-new`` into a new tensor; ``bytes-new-2MiB`` into one that asks Linux for large pages, as
+    compiled kernels do: the floor of an op that returns a tensor. They differ by what pages cost.
+    """
+    there = torch.cat(parts)
+
+    def copied(to: Tensor) -> Tensor:
+        return torch.cat(parts, out=to)
+
+    return {
+        "bytes": lambda: (copied(there), None),
+        "bytes-new": lambda: (copied(torch.empty_like(there)), None),
+        "bytes-new-2MiB": lambda: (copied(in_huge_pages(torch.empty_like(there))), None),
+    }
+
+
+def in_huge_pages(new: Tensor) -> Tensor:
+    """Ask Linux for pages of 2 MiB where a new tensor on a CPU has none yet, and return it."""
+    if new.device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE"):
+        first = -(-new.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+        size = new.data_ptr() + new.nbytes - first
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), mmap.MADV_HUGEPAGE)
+    return new
 
 
 def images(count: int, device: torch.device) -> Tensor:

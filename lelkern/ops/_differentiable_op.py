@@ -98,6 +98,7 @@ class DifferentiableOp:
             setup_context=self._setup_context,
             backward=self._backward,
         )
+        self._op: Callable[..., Any] = getattr(torch.ops.lelkern, name)
         flag = f"bool {skippable.flag}" if skippable is not None else ""
         results = ", ".join(f"Tensor {output_names[i]}" for i in self._saved)
         gradients = ", ".join(f"Tensor grad_{input_names[i]}" for i in self.differentiable)
@@ -117,9 +118,10 @@ class DifferentiableOp:
     ) -> Any:
         """Return the outputs, the first differentiable in whatever way is asked for."""
         if only_autograd():
-            if not torch.is_grad_enabled() or not any(map(_requires_grad, inputs)):
-                return self.without_gradient(inputs, options, hints)
-            return self._op(*inputs, *options, *hints)
+            if torch.is_grad_enabled() and any(map(_requires_grad, inputs)):
+                return self._op(*inputs, *options, *hints)
+            with below_autograd():
+                return self._op(*inputs, *options, *hints)
         if not differentiated_by_tracing(*inputs):
             return self._op(*inputs, *options, *hints)
 
@@ -138,11 +140,6 @@ class DifferentiableOp:
             with below_autograd():
                 return self._op(*inputs, *options, *hints)
         return self(tuple(None if x is None else x.detach() for x in inputs), options, hints)
-
-    @property
-    def _op(self) -> Callable[..., Any]:
-        op: Callable[..., Any] = getattr(torch.ops.lelkern, self.name)
-        return op
 
     def _split(self, arguments: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Return inputs and what follows them."""
