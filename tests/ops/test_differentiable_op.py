@@ -130,6 +130,27 @@ def test_autocast(device):
     assert given[0].grad.dtype == torch.bfloat16
 
 
+def test_without_gradient(device):
+    given = inputs(True, device=device)
+    y, _ = PICK.without_gradient(given, (True,))
+    assert not y.requires_grad
+    assert torch.equal(y, PICK(given, (True,))[0].detach())
+    x, *others = (t.detach() for t in given)
+    of_x = torch.func.grad(lambda x: PICK.without_gradient((x, *others), (True,))[0].sum())(x)
+    assert (of_x == 0).all()
+    _, of_tangent = torch.func.jvp(
+        lambda x: PICK.without_gradient((x, *others), (True,))[0], (x,), (x,)
+    )
+    assert (of_tangent == 0).all()
+
+
+def test_autocast_where_nothing_has_a_gradient(device):
+    given = tuple(t.detach() for t in inputs(True, torch.bfloat16, device))
+    with torch.autocast(device, torch.bfloat16):
+        for call in (PICK, PICK.without_gradient):
+            assert call(given, (False,))[0].dtype == torch.float32
+
+
 def test_one_output_one_gradient_and_nothing_else(device):
     op = DifferentiableOp(
         "test_double",

@@ -223,6 +223,22 @@ def test_kernels_and_reference_agree_to_the_bit(data):
     assert ((grads[2].double() - exact).abs() <= bound).all()
 
 
+# As large as results must be to go past the cache: rows of whole vectors, and others, of which some
+# do not begin where a vector may.
+@pytest.mark.parametrize("source", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("features", [2**19, 2**19 + 5])
+def test_large_results(source, features):
+    number = torch.float64 if source == torch.float64 else torch.float32
+    rows = -(-(2**23) // (features * source.itemsize))
+    x = images(source, rows, features)
+    arguments = (x, None, lambdas(rows).to(number), permuted(rows), *[None] * 3, 1, source)
+    mix = torch.ops.lelkern.mix_rows(*arguments)
+    assert mix.nbytes >= 2**23
+    assert same_bits(mix, reference.mix_rows(*arguments))
+    got, *_ = torch.ops.lelkern.mix_rows_backward(x, *arguments, False)
+    assert same_bits(got, reference.mix_rows_backward(x, *arguments)[0])
+
+
 # ----- gradients, and PyTorch's ways of calling -----
 
 

@@ -19,7 +19,7 @@ struct FeatureValues {
 // How mixing uses memory.
 struct Traffic {
     const void* next;  // of the features that are mixed next, those of the partner: fetched ahead
-    bool past_cache;   // where results go, if they are whole vectors and aligned as these are
+    bool past_cache;   // where results go, if they are aligned as vectors are
 };
 
 // Functions over n features side by side, from rows of one type to rows of another. Products and

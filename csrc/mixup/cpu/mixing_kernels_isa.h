@@ -155,9 +155,7 @@ void mix_features(const void* own, const void* partner, void* to, int64_t n, dou
     auto kernel = mix_as<From, To, given, backward, false>;
     if constexpr (std::is_same_v<To, T>) {
         const bool aligned = reinterpret_cast<uintptr_t>(to) % sizeof(Vec<T>) == 0;
-        if (traffic.past_cache && aligned && n % Lanes<T>::count == 0) {
-            kernel = mix_as<From, To, given, backward, true>;
-        }
+        if (traffic.past_cache && aligned) kernel = mix_as<From, To, given, backward, true>;
     }
     kernel(static_cast<const From*>(own), static_cast<const From*>(partner),
            static_cast<const From*>(traffic.next), static_cast<To*>(to), n, own_weight,
