@@ -162,12 +162,13 @@ def permutation(
 
 
 def _is_known_no_permutation(perm: Tensor, n: int) -> bool:
-    if not is_looked_at(perm):
+    ends = _known_ends(perm)
+    if ends is None:
         return False
-    if known_outside(perm, 0, n - 1) is not None:
+    if ends != (0, n - 1):
         return True
     there = torch.zeros_like(perm, dtype=torch.bool).scatter(0, perm, True)
-    return is_known_false(there.all())
+    return not there.all()
 
 
 def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> Tensor:
@@ -203,23 +204,27 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
     y = y.to(torch.int64)
     if (wrong := known_outside(y, 0, num_classes - 1)) is not None:
         raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
-    rows = torch.zeros((n, num_classes), device=device, dtype=torch.float32)
-    return rows.scatter(1, y.unsqueeze(1), 1.0)
+    return y.new_zeros((n, num_classes), dtype=torch.float32).scatter(1, y.unsqueeze(1), 1.0)
 
 
 def known_outside(values: Tensor, least: float, largest: float) -> float | None:
     """Return a value that is not in [least, largest], None if there is none as far as is known."""
-    if not is_looked_at(values) or values.numel() == 0:
-        return None
-    values = values.detach()
-    try:
-        ends = [end.item() for end in values.aminmax()]
-    except RuntimeError:  # under vmap these are many
-        return None
-    if least <= ends[0] and ends[1] <= largest:
+    ends = _known_ends(values)
+    if ends is None or (least <= ends[0] and ends[1] <= largest):
         return None
     wrong: float = values[~((values >= least) & (values <= largest))][0].item()
     return wrong
+
+
+def _known_ends(values: Tensor) -> tuple[float, float] | None:
+    """Return the least and the largest value, nan for both if there is any, as far as is known."""
+    if not is_looked_at(values) or values.numel() == 0:
+        return None
+    try:
+        least, largest = (end.item() for end in values.aminmax())
+    except RuntimeError:  # under vmap these are many
+        return None
+    return least, largest
 
 
 def is_known_false(condition: Tensor) -> bool:

@@ -12,7 +12,7 @@
 namespace lelkern::mixup {
 namespace {
 
-constexpr int64_t kGrain = 256;  // draws that are worth waking a thread
+constexpr int64_t kGrain = 128;  // draws that are worth waking a thread
 
 }  // namespace
 
