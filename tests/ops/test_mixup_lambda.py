@@ -131,6 +131,12 @@ def test_any_number_of_draws(n, device):
     assert lam.dtype == torch.float32
 
 
+def test_a_draw_does_not_depend_on_how_many_there_are(device):
+    lam = draws(0.75, 100, device=device)
+    for n in (1, 2, 3, 5, 8, 13, 65):
+        assert torch.equal(draws(0.75, n, device=device), lam[:n])
+
+
 def test_blocks_of_the_reference_join(monkeypatch):
     monkeypatch.setattr(reference, "_BLOCK", 16)
     seed, alpha, n = torch.tensor(5), torch.tensor(0.5), 35

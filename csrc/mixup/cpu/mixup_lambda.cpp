@@ -4,15 +4,18 @@
 
 #include <torch/csrc/stable/ops.h>
 
+#include <algorithm>
+#include <limits>
 #include <type_traits>
 
-#include "mixup/common/beta_draw.h"
+#include "mixup/cpu/beta_draws.h"
 #include "shared/common/dispatch_floating.h"
 
 namespace lelkern::mixup {
 namespace {
 
-constexpr int64_t kGrain = 128;  // draws that are worth waking a thread
+constexpr int64_t kGrain = 512;  // draws that are worth waking a thread
+constexpr int64_t kBlock = 64;   // draws at a time
 
 }  // namespace
 
@@ -21,14 +24,19 @@ void draw_lambda(const Tensor& seed, const Tensor& alpha, bool fold, Tensor& lam
     const double of_alpha = *static_cast<const double*>(alpha.const_data_ptr());
     dispatch_floating(lam.scalar_type(), [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
+        using Number = std::conditional_t<sizeof(T) == 2, float, T>;  // what 16 bits are made of
         T* const to = static_cast<T*>(lam.mutable_data_ptr());
+        if (!(of_alpha > 0)) {
+            std::fill_n(to, lam.numel(), static_cast<T>(std::numeric_limits<Number>::quiet_NaN()));
+            return;
+        }
         torch::stable::parallel_for(0, lam.numel(), kGrain, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                const double draw = beta_draw(key, of_alpha, i, fold);
-                if constexpr (sizeof(T) == 2) {
-                    to[i] = static_cast<T>(static_cast<float>(draw));
-                } else {
-                    to[i] = static_cast<T>(draw);
+            double draws[kBlock];
+            for (int64_t i = begin; i < end; i += kBlock) {
+                const int64_t count = std::min(kBlock, end - i);
+                beta_draws(key, of_alpha, fold, i, count, draws);
+                for (int64_t k = 0; k < count; ++k) {
+                    to[i + k] = static_cast<T>(static_cast<Number>(draws[k]));
                 }
             }
         });

@@ -1,6 +1,8 @@
 // Logarithms of ratios, and powers, on vectors. Included by foreach_isa.h once for each instruction
 // set, inside that set's namespace.
 
+constexpr double kLn2 = 0.6931471805599453, kLog2E = 1.4426950408889634;
+
 template <typename T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
 template <typename T>
@@ -25,6 +27,17 @@ constexpr double kTwoOverLn2 = 2.8853900817779268;
 template <typename T>
 inline Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
     return b < a ? b : a;
+}
+
+// Whole numbers of at most 51 bits as such of T. AVX2 converts none of 64 bits.
+template <typename T>
+inline Vec<T> as_numbers(const typename Lanes<T>::Int& whole) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+        return __builtin_convertvector(whole, Vec<T>);
+    } else {
+        const Vec<T> zero = broadcast<T>(Lanes<T>::round_magic);  // whose low bits count from 0
+        return (Vec<T>)((typename Lanes<T>::Bits)zero + (typename Lanes<T>::Bits)whole) - zero;
+    }
 }
 
 // log2(p / largest) of probabilities up to the largest, to a few units in its last place however
@@ -57,7 +70,7 @@ class RatioToLargest {
             series = series * square + coefficient(k);
         }
         const Vec<T> dropped = tiny ? broadcast<T>(lift_ - T(kLift)) : broadcast<T>(lift_);
-        const Vec<T> result = __builtin_convertvector(whole, Vec<T>) + dropped + s * series;
+        const Vec<T> result = as_numbers<T>(whole) + dropped + s * series;
         return p > 0 ? result : (p == 0 ? broadcast<T>(-kInfinity<T>) : broadcast<T>(kNan<T>));
     }
 

@@ -5,8 +5,6 @@
 
 #include "mixup/cpu/row_powers.h"
 
-constexpr double kLn2 = 0.6931471805599453, kLog2E = 1.4426950408889634;
-
 // As many numbers as whole vectors have.
 template <typename T>
 constexpr int64_t padded(int64_t n) {
