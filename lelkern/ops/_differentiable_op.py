@@ -117,7 +117,7 @@ class DifferentiableOp:
         self, inputs: tuple[Any, ...], options: tuple[Any, ...] = (), hints: tuple[Any, ...] = ()
     ) -> Any:
         """Return the outputs, the first differentiable in whatever way is asked for."""
-        if only_autograd():
+        if only_autograd(inputs):
             if torch.is_grad_enabled() and any(map(_requires_grad, inputs)):
                 return self._op(*inputs, *options, *hints)
             with below_autograd():
@@ -136,7 +136,7 @@ class DifferentiableOp:
         self, inputs: tuple[Any, ...], options: tuple[Any, ...] = (), hints: tuple[Any, ...] = ()
     ) -> Any:
         """Return the outputs, of which none has a gradient, whatever the inputs have."""
-        if only_autograd():
+        if only_autograd(inputs):
             with below_autograd():
                 return self._op(*inputs, *options, *hints)
         return self(tuple(None if x is None else x.detach() for x in inputs), options, hints)

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._dtypes import DTYPES
+from lelkern.ops._known import known_ends
 from lelkern.ops._number import number_or_tensor, tensor_of
 
 
@@ -162,12 +163,12 @@ def permutation(
 
 
 def _is_known_no_permutation(perm: Tensor, n: int) -> bool:
-    ends = _known_ends(perm)
+    ends = known_ends(perm)
     if ends is None:
         return False
     if ends != (0, n - 1):
         return True
-    there = torch.zeros_like(perm, dtype=torch.bool).scatter(0, perm, True)
+    there = torch.zeros_like(perm, dtype=torch.bool).scatter(0, perm, 1)
     return not there.all()
 
 
@@ -209,38 +210,9 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
 
 def known_outside(values: Tensor, least: float, largest: float) -> float | None:
     """Return a value that is not in [least, largest], None if there is none as far as is known."""
-    ends = _known_ends(values)
+    ends = known_ends(values)
     if ends is None or (least <= ends[0] and ends[1] <= largest):
         return None
+    values = values.detach()
     wrong: float = values[~((values >= least) & (values <= largest))][0].item()
     return wrong
-
-
-def _known_ends(values: Tensor) -> tuple[float, float] | None:
-    """Return the least and the largest value, nan for both if there is any, as far as is known."""
-    if not is_looked_at(values) or values.numel() == 0:
-        return None
-    try:
-        least, largest = (end.item() for end in values.aminmax())
-    except RuntimeError:  # under vmap these are many
-        return None
-    return least, largest
-
-
-def is_known_false(condition: Tensor) -> bool:
-    """Whether a condition does not hold, as far as is known."""
-    if not is_looked_at(condition):
-        return False
-    try:
-        return not condition
-    except RuntimeError:  # under vmap it has many values
-        return False
-
-
-def is_looked_at(x: Tensor) -> bool:
-    """Whether the values of a tensor are known without waiting.
-
-    Those of one on a GPU are not, nor those of one inside ``torch.compile``. Under vmap a tensor
-    has many, and PyTorch raises RuntimeError where one is asked for.
-    """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()

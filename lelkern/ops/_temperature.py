@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import DTYPES, computed_in
+from lelkern.ops._known import known_number
 from lelkern.ops._number import number_or_tensor, tensor_of
 
 
@@ -26,13 +27,9 @@ def temperature_tensor(
         raise ValueError(f"temperature must have one element, got {tuple(temperature.shape)}")
     if temperature.dtype not in DTYPES:
         raise TypeError(f"temperature must be floating point, got {temperature.dtype}")
-    if temperature.device.type == "cpu" and not torch.compiler.is_compiling():
-        try:
-            value = temperature.item()
-        except RuntimeError:
-            pass  # under vmap it has many values
-        else:
-            check_temperature(value)
+    value = known_number(temperature)
+    if value is not None:
+        check_temperature(value)
     return temperature.reshape(()).to(like.device)
 
 

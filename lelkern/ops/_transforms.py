@@ -1,27 +1,29 @@
 """Ways of differentiating for which PyTorch has no rule of a custom op, and gives silent zeros."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import forward_ad
+from torch.overrides import has_torch_function
 
-below_autograd = torch._C._AutoDispatchBelowAutograd
+below_autograd = getattr(torch._C, "_AutoDispatchBelowAutograd", torch.no_grad)
 """A context in which ops record nothing for gradients.
 
 PyTorch enters it itself where no input of a custom op has one, but only after a way through Python
-that takes as long as a small op.
+that takes as long as a small op. Without it ``no_grad`` does the same, and goes that way.
 """
 
 
-def only_autograd() -> bool:
-    """Whether nothing but autograd may differentiate what is computed now.
+def only_autograd(inputs: Sequence[Any]) -> bool:
+    """Whether nothing but autograd may differentiate what is computed of these inputs now.
 
-    That is neither a transform of ``torch.func`` nor forward mode, and no ``torch.compile``.
+    That is neither a transform of ``torch.func`` nor forward mode, no ``torch.compile``, and no
+    ``__torch_function__``, which may put other tensors in their place.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or has_torch_function(inputs):
         return False
     return not get_interpreter_stack() and forward_ad._current_level < 0
 

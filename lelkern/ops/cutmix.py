@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._differentiable_op import DifferentiableOp
+from lelkern.ops._known import known_ends
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
     arithmetic_of,
@@ -13,7 +14,6 @@ from lelkern.ops._mixing import (
     channel_values,
     check_images,
     class_rows,
-    is_looked_at,
     lam_of_rows,
     permutation,
 )
@@ -162,7 +162,7 @@ def sample_cutmix_boxes(
     end = (begin + whole).unbind()
     begin = begin.clamp(min=0)
     clipped = [last.clamp(max=size) for last, size in zip(end, sizes, strict=True)]
-    return torch.cat((begin, torch.stack(clipped) - begin)).t().contiguous()
+    return torch.stack((*begin, *(torch.stack(clipped) - begin)), dim=1)
 
 
 def _checked_boxes(boxes: Tensor, n: int, height: int, width: int, device: torch.device) -> Tensor:
@@ -180,17 +180,16 @@ def _checked_boxes(boxes: Tensor, n: int, height: int, width: int, device: torch
 
 def _known_outside_image(boxes: Tensor, height: int, width: int) -> list[int] | None:
     """Return a box that reaches out of its image, None if there is none as far as is known."""
-    if not is_looked_at(boxes) or boxes.numel() == 0:
+    known = known_ends(boxes)
+    if known is None:
         return None
     rows = boxes.reshape(-1, 4)
-    ends = rows[:, :2] + rows[:, 2:]
-    try:
-        first, (bottom, right) = rows.amin().item(), ends.amax(dim=0).tolist()
-    except RuntimeError:  # under vmap these are many
-        return None
-    if first >= 0 and bottom <= height and right <= width:
-        return None
-    outside = (rows < 0).any(dim=1) | (ends[:, 0] > height) | (ends[:, 1] > width)
+    if known[0] >= 0 and known[1] <= max(height, width):  # so that no sum overflows
+        bottom, right = (rows[:, :2] + rows[:, 2:]).amax(dim=0).tolist()
+        if bottom <= height and right <= width:
+            return None
+    limit = rows.new_tensor((height, width))
+    outside = (rows < 0).any(dim=1) | (rows[:, 2:] > limit - rows[:, :2]).any(dim=1)
     wrong: list[int] = rows[outside][0].tolist()
     return wrong
 

@@ -5,7 +5,7 @@ from torch import Generator, Tensor
 
 from lelkern.ops._define import define
 from lelkern.ops._dtypes import DTYPES
-from lelkern.ops._mixing import is_known_false
+from lelkern.ops._known import known_number
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import mixup_lambda as reference
 
@@ -74,8 +74,9 @@ def _alpha(alpha: float | Tensor, device: torch.device) -> Tensor:
     if alpha.dtype not in DTYPES:
         raise TypeError(f"alpha must be floating point, got {alpha.dtype}")
     alpha = alpha.detach().reshape(())
-    if is_known_false(alpha > 0):
-        raise ValueError(f"alpha must be > 0, got {alpha.item()}")
+    value = known_number(alpha)
+    if value is not None and not value > 0:
+        raise ValueError(f"alpha must be > 0, got {value}")
     return alpha.to(device, torch.float64)
 
 

@@ -59,7 +59,7 @@ def mix_rows(
     mixed = weight * rows + (1 - weight) * rows[perm]
     if order is not None:
         mixed = mixed[order]
-    return mixed.to(dtype)
+    return mixed.to(dtype).contiguous()
 
 
 def mix_rows_backward(
@@ -92,7 +92,7 @@ def mix_rows_backward(
     grad_rows = weight * grad + ((1 - weight) * grad)[perm.argsort()]
     if scale is not None:
         grad_rows = grad_rows * of_features(scale, rows.shape[1], inner)
-    grad_rows = grad_rows.to(first.dtype)
+    grad_rows = grad_rows.to(first.dtype).contiguous()
     if second is None:
         return grad_rows, None, grad_lam
     # Of their own memory each, as an op must return them.

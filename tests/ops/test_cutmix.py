@@ -165,6 +165,21 @@ def test_compile_vmap_and_autocast(device):
         assert cut(x.float())[0].dtype == torch.float32
 
 
+def test_sizes_whose_product_overflows_are_refused(device):
+    x = torch.zeros(2, 60, device=device)
+    height = 2**62 + 15  # times 4 it is 60
+    box = torch.tensor([[2**40, 0, 1, 1]] * 2, device=device)
+    perm = torch.tensor([1, 0], device=device)
+    with pytest.raises(RuntimeError):
+        torch.ops.lelkern.cut_rows(x, box, perm, None, None, height, 4, 1, torch.float32)
+
+
+@pytest.mark.parametrize("box", [(2**62, 0, 2**62, 1), (2**63 - 1, 0, 1, 1), (0, 1, 1, 2**63 - 1)])
+def test_boxes_whose_ends_overflow_are_refused(box):
+    with pytest.raises(ValueError, match=rf"within 4 x 5, got \[{box[0]}, {box[1]}"):
+        lelkern.cutmix(torch.zeros(1, 1, 4, 5), None, torch.tensor([box]), torch.tensor([0]))
+
+
 def test_empty_batches(device):
     boxes = torch.zeros(0, 4, dtype=torch.int64, device=device)
     x, y = torch.zeros(0, 3, 4, 4, device=device), torch.zeros(0, dtype=torch.int64, device=device)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.overrides import TorchFunctionMode
 
 from lelkern.ops._differentiable_op import DifferentiableOp, Skippable
 
@@ -149,6 +150,21 @@ def test_autocast_where_nothing_has_a_gradient(device):
     with torch.autocast(device, torch.bfloat16):
         for call in (PICK, PICK.without_gradient):
             assert call(given, (False,))[0].dtype == torch.float32
+
+
+def test_a_tensor_put_in_place_of_another_gets_its_gradient(device):
+    """What ``__torch_function__`` does to an input is not known before the op is called."""
+
+    class Swap(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            swapped = tuple(leaf if arg is first else arg for arg in args)
+            return function(*swapped, **(kwargs or {}))
+
+    first, *others = (t.detach() for t in inputs(True, torch.float64, device))
+    leaf = first.clone().requires_grad_()
+    with Swap():
+        y = PICK((first, *others), (False,))[0]
+    assert torch.autograd.grad(y.sum(), leaf)[0].abs().sum() > 0
 
 
 def test_one_output_one_gradient_and_nothing_else(device):

@@ -19,6 +19,7 @@ from mixing_samples import (
     same_bits,
 )
 from torch.autograd import gradcheck, gradgradcheck
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import lelkern
 from lelkern.reference import mixup as reference
@@ -369,6 +370,28 @@ def test_the_permutation_is_drawn_under_compile(device):
     got = compiled(x)
     assert torch.equal(got.sum(0), torch.ones(9, device=device))
     assert torch.equal(got.sum(1), torch.ones(9, device=device))
+
+
+@pytest.mark.parametrize("mode", ["fake", "symbolic"])
+def test_values_that_a_tracer_does_not_know_are_not_asked_for(mode):
+    def mix(x, y, lam, perm, boxes):
+        mixed = lelkern.mixup(x, y, lam, perm, num_classes=3)
+        return *mixed, *lelkern.cutmix(x, y, boxes, perm, num_classes=3)
+
+    boxes = torch.tensor([[0, 1, 2, 1]]).expand(4, 4)
+    given = (normals(4, 2, 3, 3), torch.tensor([0, 2, 1, 1]), lambdas(4), permuted(4), boxes)
+    traced = make_fx(mix, tracing_mode=mode)(*given)
+    assert all(map(torch.equal, traced(*given), mix(*given)))
+
+
+def test_a_check_keeps_nothing_for_gradients():
+    x, lam = torch.ones(4, 6), torch.full((4,), 0.5, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda z: kept.append(z.shape) or z, lambda z: z):
+        lelkern.mixup(x, None, lam, permuted(4))
+        assert sorted(kept) == [(4,), (4,), (4, 6)]  # lam, perm, x: what the op needs
+        with pytest.raises(ValueError, match=r"lam must be in \[0, 1\], got 1.5"):
+            lelkern.mixup(x, None, 3 * lam, permuted(4))
 
 
 def test_vmap(device):

@@ -13,15 +13,18 @@ RowCut checked(const Tensor& x, const Tensor& boxes, const Tensor& perm,
     check_dtypes(x.scalar_type(), dtype);
     const ScalarType computed = arithmetic_of(x.scalar_type(), dtype);
     const ImageRows rows = image_rows("x", x);
-    const int64_t plane = height * width * inner;
-    const bool whole = height >= 0 && width >= 0 && inner >= 0 &&
-                       (plane > 0 ? rows.features % plane == 0 : rows.features == 0);
+    // By divisions, which do not overflow.
+    const bool whole =
+        rows.features == 0 ||
+        (height > 0 && width > 0 && inner > 0 && rows.features % inner == 0 &&
+         rows.features / inner % width == 0 && rows.features / inner / width % height == 0);
     STD_TORCH_CHECK(whole, "x must have whole images of ", height, " x ", width, " pixels, got ",
                     rows.features, " features");
     STD_TORCH_CHECK(boxes.dim() == 2 && boxes.size(0) == rows.count && boxes.size(1) == 4 &&
                         boxes.scalar_type() == ScalarType::Long && boxes.device() == x.device(),
                     "boxes must be (", rows.count, ", 4), int64 and on the device of x");
-    const int64_t channel = inner == 1 ? height * width : 1;
+    const int64_t plane = rows.features > 0 ? height * width * inner : 0;
+    const int64_t channel = inner == 1 && plane > 0 ? height * width : 1;
     return {rows,
             as_contiguous(boxes),
             checked_vector("perm", perm, ScalarType::Long, rows.count, x),

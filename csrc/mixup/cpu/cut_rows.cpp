@@ -120,14 +120,14 @@ void for_each_part_inside(const ImageShape& image, const Box& box, int64_t plane
 void cut_rows(const RowCut& cut, Tensor& result) {
     const int64_t from = static_cast<int64_t>(cut.x.values.element_size());
     const int64_t to = static_cast<int64_t>(result.element_size());
-    const auto* const perm = static_cast<const int64_t*>(cut.perm.const_data_ptr());
+    const std::vector<int64_t> perm = numbers_of(cut.perm);
     const std::vector<Box> boxes = boxes_of(cut);
     const bool copies = cut.x.dtype == cut.dtype && !cut.channels.scale && !cut.channels.offset;
     const auto kernel = mixing_kernels(cut.x.dtype, cut.dtype).rescale;
     const auto* const rows = static_cast<const char*>(cut.x.values.const_data_ptr());
     auto* const results = static_cast<char*>(result.mutable_data_ptr());
     advise_huge_pages(results, result.numel() * to);
-    for_each_row(cut, perm, [&](int64_t i, const auto& values) {
+    for_each_row(cut, perm.data(), [&](int64_t i, const auto& values) {
         char* const result_row = results + i * cut.x.features * to;
         const auto write = [&](const char* row, int64_t begin, int64_t end) {
             if (copies) {
@@ -140,9 +140,8 @@ void cut_rows(const RowCut& cut, Tensor& result) {
                                  });
         };
         // All of a plane, whose box is then written once more: fewer and longer pieces.
-        const char *const own = rows + i * cut.x.stride * from, *const partner =
-                                                                    rows +
-                                                                    perm[i] * cut.x.stride * from;
+        const char* const own = rows + i * cut.x.stride * from;
+        const char* const partner = rows + perm[i] * cut.x.stride * from;
         const int64_t plane = cut.shape.height * cut.shape.width * cut.shape.inner;
         for (int64_t p = 0; p < cut.shape.planes; ++p) {
             write(own, p * plane, (p + 1) * plane);
@@ -155,8 +154,7 @@ void cut_rows(const RowCut& cut, Tensor& result) {
 void cut_rows_backward(const RowCut& cut, const Tensor& grad, Tensor& of_x) {
     const int64_t bytes = static_cast<int64_t>(grad.element_size());
     const int64_t row_bytes = cut.x.features * bytes;
-    const auto* const perm = static_cast<const int64_t*>(cut.perm.const_data_ptr());
-    const std::vector<int64_t> other = inverse_of("perm", perm, cut.x.count);
+    const std::vector<int64_t> other = inverse_of("perm", numbers_of(cut.perm).data(), cut.x.count);
     const std::vector<Box> boxes = boxes_of(cut);
     const auto kernel = mixing_kernels(cut.dtype, cut.dtype).add_back;
     const auto* const grads = static_cast<const char*>(grad.const_data_ptr());

@@ -6,7 +6,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "mixup/common/mixing.h"
+
 namespace lelkern::mixup {
+
+// A copy of the numbers of a vector: one who changes them meanwhile does not change what was
+// checked.
+inline std::vector<int64_t> numbers_of(const Tensor& vector) {
+    const auto* const first = static_cast<const int64_t*>(vector.const_data_ptr());
+    return {first, first + vector.numel()};
+}
 
 // The inverse of a permutation of n numbers. Raises for anything else.
 inline std::vector<int64_t> inverse_of(const char* name, const int64_t* perm, int64_t n) {

@@ -46,10 +46,6 @@ class Rows {
     int64_t first_stride_, second_stride_;
 };
 
-const int64_t* numbers(const Tensor& vector) {
-    return static_cast<const int64_t*>(vector.const_data_ptr());
-}
-
 // lam and 1 - lam, rounded as what is computed in.
 class Weights {
   public:
@@ -73,7 +69,7 @@ class Weights {
 class Places {
   public:
     explicit Places(const RowMix& mix) {
-        if (mix.order) places_ = inverse_of("order", numbers(*mix.order), mix.rows());
+        if (mix.order) places_ = inverse_of("order", numbers_of(*mix.order).data(), mix.rows());
     }
 
     int64_t operator[](int64_t i) const { return places_.empty() ? i : places_[i]; }
@@ -112,8 +108,8 @@ void for_each_chunk(const RowMix& mix, const std::vector<int64_t>& order, const 
 }  // namespace
 
 void mix_rows(const RowMix& mix, Tensor& mixed) {
-    const int64_t* const perm = numbers(mix.perm);
-    const auto order = along_cycles("perm", perm, mix.rows());
+    const std::vector<int64_t> perm = numbers_of(mix.perm);
+    const auto order = along_cycles("perm", perm.data(), mix.rows());
     const Rows rows(mix);
     const Weights weights(mix);
     const Places places(mix);
@@ -135,7 +131,7 @@ void mix_rows(const RowMix& mix, Tensor& mixed) {
 void mix_rows_backward(const RowMix& mix, const Tensor& grad, Tensor& of_first, Tensor* of_second) {
     const int64_t bytes = static_cast<int64_t>(grad.element_size());
     const int64_t row_bytes = mix.first.features * bytes;
-    const std::vector<int64_t> other = inverse_of("perm", numbers(mix.perm), mix.rows());
+    const std::vector<int64_t> other = inverse_of("perm", numbers_of(mix.perm).data(), mix.rows());
     const auto order = along_cycles("perm", other.data(), mix.rows());
     const Weights weights(mix);
     const Places places(mix);
@@ -161,8 +157,8 @@ void mix_rows_backward(const RowMix& mix, const Tensor& grad, Tensor& of_first, 
 }
 
 void lam_backward(const RowMix& mix, const Tensor& grad, Tensor& of_lam) {
-    const int64_t* const perm = numbers(mix.perm);
-    const auto order = along_cycles("perm", perm, mix.rows());
+    const std::vector<int64_t> perm = numbers_of(mix.perm);
+    const auto order = along_cycles("perm", perm.data(), mix.rows());
     const Rows rows(mix);
     const Places places(mix);
     const int64_t of_grad = static_cast<int64_t>(grad.element_size());

@@ -40,9 +40,9 @@ inline Vec<T> as_numbers(const typename Lanes<T>::Int& whole) {
     }
 }
 
-// log2(p / largest) of probabilities up to the largest, to a few units in its last place however
-// near it is to 0; -inf for 0; nan for what is negative or nan, or beside a largest that is no
-// probability.
+// log2(p / largest) of positive numbers, such as probabilities up to the largest, to a few units in
+// its last place however near it is to 0; -inf for 0; nan for what is negative or nan, or beside a
+// largest that is no probability.
 template <typename T>
 class RatioToLargest {
   public:

@@ -118,17 +118,17 @@ inline dim3 grid_of(int64_t rows, int64_t chunks) {
 
 // Calls launch(width, grid, chunks of a row) with the widest vectors that all rows of a mix or a
 // cut are made of, as a constant.
-template <typename From, typename To, typename Rows, typename F>
-cudaError_t in_widest_vectors(const Rows& rows, const F& launch) {
+template <typename From, typename To, typename Work, typename F>
+cudaError_t in_widest_vectors(const Work& work, const F& launch) {
     const auto with = [&](auto width) {
         constexpr int64_t chunk = chunk_of_block<width()>;
-        const int64_t chunks = (rows.features + chunk - 1) / chunk;
-        return launch(width, grid_of(rows.rows, chunks), static_cast<unsigned>(chunks));
+        const int64_t chunks = (work.features + chunk - 1) / chunk;
+        return launch(width, grid_of(work.rows, chunks), static_cast<unsigned>(chunks));
     };
     constexpr int width = vector_width<From, To>();
-    const bool vectors = rows.features % width == 0 &&
-                         aligned(rows.from, sizeof(From), width * sizeof(From)) &&
-                         aligned(rows.to, sizeof(To), width * sizeof(To));
+    const bool vectors = work.features % width == 0 &&
+                         aligned(work.from, sizeof(From), width * sizeof(From)) &&
+                         aligned(work.to, sizeof(To), width * sizeof(To));
     return vectors ? with(std::integral_constant<int, width>())
                    : with(std::integral_constant<int, 1>());
 }
