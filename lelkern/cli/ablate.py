@@ -176,7 +176,8 @@ def _show(report: Report) -> None:
     study, metrics = report.experiment.study, report.experiment.metrics
     columns = (study.metric, *study.metrics)
     table = Table(title=escape(study.title), caption="mean ± 95 % interval over n seeds")
-    table.add_column(escape(", ".join(axis.label for axis in study.axes())))
+    # Arms may differ in their last letter only, so that none is cut off.
+    table.add_column(escape(", ".join(axis.label for axis in study.axes())), overflow="fold")
     for name in columns:
         table.add_column(escape(metrics[name].axis_label), justify="right")
     table.add_column("n", justify="right")

@@ -102,6 +102,15 @@ def test_out_names_the_folder(folder, call):
     assert not (folder / "runs").exists()
 
 
+def test_a_long_name_of_an_arm_is_not_cut_off(folder, call):
+    name = "_".join(["long"] * 19)  # 94 characters without a space, for a table of 80
+    text = (folder / "fake.toml").read_text().replace("level 9", name)
+    (folder / "fake.toml").write_text(text)
+    _, out, _ = call("ablate", "fake.toml", "--seeds", "1")
+    first_cells = [line.split("│")[1].strip() for line in out.splitlines() if line[:1] == "│"]
+    assert name in "".join(first_cells)
+
+
 def test_a_metric_that_a_baseline_lacks(folder, call):
     text = (folder / "fake.toml").read_text().replace('metric = "accuracy"', 'metric = "cost"')
     (folder / "fake.toml").write_text(text)
