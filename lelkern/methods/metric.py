@@ -13,16 +13,18 @@ class Metric:
         better: which way is better; ``neither`` where that depends on the question.
         unit: written after the number; a fraction, whose unit is ``%``, is shown in percent.
         digits: decimals of the number as shown.
+        signed: whether it is a difference, such as that of two shares, which lies in [-1, 1].
     """
 
     label: str
     better: Literal["higher", "lower", "neither"] = "neither"
     unit: str = ""
     digits: int = 3
+    signed: bool = False
 
     @property
     def is_fraction(self) -> bool:
-        """Whether values lie in [0, 1] and are shown in percent."""
+        """Whether values lie in [0, 1], or [-1, 1] if signed, and are shown in percent."""
         return self.unit == "%"
 
     @property

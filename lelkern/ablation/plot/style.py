@@ -25,7 +25,15 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
 )
 # In greyscale the marks and line styles tell series apart.
 SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, SKY), "o^Dv*", strict=True))
-BASELINE_STYLES = ("--", ":", "-.")
+# Dashes, dots, both; then long dashes, two dots a dash, and dots far apart.
+BASELINE_STYLES: tuple[Any, ...] = (
+    "--",
+    ":",
+    "-.",
+    (0, (10, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+    (0, (1, 5)),
+)
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
@@ -160,7 +168,7 @@ def bound_fraction(axes: Axes, metric: Metric) -> None:
     """Keep a percentage's axis to what is possible, however wide an interval of two seeds is."""
     if metric.is_fraction:
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low, -2), min(high, 102))
+        axes.set_ylim(max(low, -102 if metric.signed else -2), min(high, 102))
 
 
 def count_text(value: float) -> str:

@@ -22,7 +22,7 @@ METRICS: Mapping[str, Metric] = {
     "accuracy_average": percentage("accuracy of the average"),
     "validation_accuracy": percentage("validation accuracy"),
     "calibration_error": Metric("calibration error", better="lower", unit="%", digits=1),
-    "overconfidence": Metric("confidence - accuracy", unit="%", digits=1),
+    "overconfidence": Metric("confidence - accuracy", unit="%", digits=1, signed=True),
     "negative_log_likelihood": Metric("negative log-likelihood", better="lower", unit="nats"),
     "entropy": Metric("entropy of predictions", unit="nats"),
     "temperature": Metric("temperature that calibrates", digits=2),

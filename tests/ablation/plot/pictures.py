@@ -13,6 +13,7 @@ METRICS = {
     "linear_probe": percentage("linear probe"),
     "knn": percentage("k-NN"),
     "parameters": Metric("encoder parameters", digits=0),
+    "bias": Metric("bias", unit="%", digits=1, signed=True),
 }
 CURVES = {
     "loss": Curve(Metric("steps", digits=0), Metric("training loss", better="lower")),

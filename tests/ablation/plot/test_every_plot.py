@@ -155,6 +155,14 @@ def test_percent_axes_end_at_what_is_possible():
     assert low == -2
 
 
+def test_a_signed_percentage_may_be_below_0():
+    study = changed(LINE, plot={"y": "bias"})
+    rows = [Row(row.arm, row.seed, {"bias": -0.3 - 0.1 * row.seed}) for row in rows_of(LINE)]
+    low, high = panels(draw(study, rows))[0].get_ylim()
+    assert -102 <= low < -40
+    assert high <= 102
+
+
 def test_another_metric_can_be_drawn():
     figure = draw(changed(SEVERAL, plot={"y": "parameters"}))
     assert panels(figure)[0].get_ylabel() == "encoder parameters"
