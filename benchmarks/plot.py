@@ -1,14 +1,16 @@
-"""Draw docs/performance.*, docs/ema.* and the same of a GPU (PNG and SVG) from the CSV files alone.
+"""Draw docs/performance.*, ema.*, mixup.* and the same of a GPU (PNG and SVG) from CSV files alone.
 
     python benchmarks/plot.py [folder]
 
-reads contrastive.csv and ema.csv of benchmarks/results by default.
+reads contrastive.csv, ema.csv and mixup.csv, of benchmarks/results by default.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from matplotlib import style
@@ -17,7 +19,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+import bars
 import plot_ema
+import plot_mixup
 import results
 from cases import BOTH
 from lelkern.ablation.plot.style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
@@ -112,7 +116,8 @@ def main() -> None:
     with style.context(STYLE):
         for name, file, draw_rows in (
             ("performance", "contrastive.csv", draw),
-            ("ema", "ema.csv", plot_ema.draw),
+            ("ema", "ema.csv", _bars(plot_ema)),
+            ("mixup", "mixup.csv", _bars(plot_mixup)),
         ):
             rows = results.read(folder / file)
             for stem, of_device in (
@@ -121,6 +126,10 @@ def main() -> None:
             ):
                 if of_device:
                     _save(draw_rows(of_device), DOCS / stem)
+
+
+def _bars(of: ModuleType) -> Callable[[Sequence[results.Row]], Figure]:
+    return partial(bars.draw, title=of.TITLE, panels=of.PANELS, labels=of.LABELS)
 
 
 def _save(figure: Figure, stem: Path) -> None:

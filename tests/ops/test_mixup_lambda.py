@@ -38,7 +38,7 @@ def test_draws_are_of_the_beta_distribution(alpha, device):
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_the_fold_is_the_larger_of_lambda_and_its_rest(alpha, device):
-    lam, folded = draws(alpha, 5000), draws(alpha, 5000, fold=True, device=device).cpu()
+    lam, folded = (draws(alpha, 5000, fold=fold, device=device).cpu() for fold in (False, True))
     assert (folded >= 0.5).all()
     # 1 - lam and 1 / (1 + exp(-|x|)) are rounded a few times each, at a size of at most 1.
     torch.testing.assert_close(folded, torch.maximum(lam, 1 - lam), rtol=0, atol=2**-51)
