@@ -2,6 +2,7 @@
 
 #include <torch/csrc/stable/ops.h>
 
+#include <limits>
 #include <tuple>
 
 #include "shared/common/contiguous.h"
@@ -18,26 +19,27 @@ std::tuple<Tensor, Tensor> forward(const Tensor& x, const Tensor& radius) {
     check_problems(x);
     const Tensor from = as_contiguous(x), sum = checked_numbers("radius", radius, x.size(0), x);
     Tensor y = torch::stable::empty_like(from);
-    Tensor theta = torch::stable::new_empty(sum, {x.size(0)});
+    Tensor level = torch::stable::new_empty(sum, {x.size(0), x.size(1)});
     if (from.numel() > 0) {
-        project_l1inf(from, sum, y, theta);
+        project_l1inf(from, sum, y, level);
     } else {
-        torch::stable::zero_(theta);
+        torch::stable::fill_(level, std::numeric_limits<double>::infinity());
     }
-    return {y, theta};
+    return {y, level};
 }
 
 std::tuple<Tensor, Tensor> backward(const Tensor& grad, const Tensor& x, const Tensor& radius,
-                                    const Tensor& theta) {
+                                    const Tensor& level) {
     check_problems(x);
     const Tensor from = as_contiguous(x), sum = checked_numbers("radius", radius, x.size(0), x);
     const Tensor of_y = checked_like("grad", grad, x);
-    STD_TORCH_CHECK(theta.dim() == 1, "theta must be (P,)");
-    const Tensor level = checked_numbers("theta", theta, x.size(0), x);
+    STD_TORCH_CHECK(level.dim() == 2 && level.size(0) == x.size(0) && level.size(1) == x.size(1),
+                    "level must be (P, G)");
+    const Tensor cut = checked("level", level, computed_in(x.scalar_type()), x);
     Tensor of_x = torch::stable::empty_like(from);
     Tensor of_radius = torch::stable::empty_like(sum);
     if (from.numel() > 0) {
-        project_l1inf_backward(of_y, from, sum, level, of_x, of_radius);
+        project_l1inf_backward(of_y, from, cut, of_x, of_radius);
     } else {
         torch::stable::zero_(of_radius);
     }

@@ -10,15 +10,17 @@
 
 namespace lelkern::prox {
 
-// In each problem p of x (P, G, n), |y_g| = min(|x_g|, mu_g) with sum_i (|x_gi| - mu_g)+ = theta,
-// or mu_g = 0 where |x_g| sums to less, and the mu_g sum to the radius; theta is 0, and y = x,
-// where the largest |x_g| sum to less. `radius`: without dimensions, or (P,), and theta (P,), in
-// the dtype that is computed in. No dimension is 0.
-void project_l1inf(const Tensor& x, const Tensor& radius, Tensor& y, Tensor& theta);
+// In each problem p of x (P, G, n), |y_g| = min(|x_g|, level_g), where sum_i (|x_gi| - level_g)+ is
+// the same for all g, but those whose |x_g| sum to less, which have level 0; and levels sum to the
+// radius. Where the largest |x_g| do not sum to more, y = x, and levels are infinite. `radius`:
+// without dimensions, or (P,), and level (P, G), in the dtype that is computed in. No dimension is
+// 0.
+void project_l1inf(const Tensor& x, const Tensor& radius, Tensor& y, Tensor& level);
 
-// The gradients, given that of y; `of_radius` is like `radius`.
-void project_l1inf_backward(const Tensor& grad, const Tensor& x, const Tensor& radius,
-                            const Tensor& theta, Tensor& of_x, Tensor& of_radius);
+// The gradients, given that of y; `of_radius`: of no dimensions, the sum over problems, which no
+// order of threads decides, or (P,).
+void project_l1inf_backward(const Tensor& grad, const Tensor& x, const Tensor& level, Tensor& of_x,
+                            Tensor& of_radius);
 
 // Their arguments and results are on the stack, in the order of the schema.
 void boxed_project_l1inf(StableIValue* stack, uint64_t inputs, uint64_t outputs);

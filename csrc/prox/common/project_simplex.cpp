@@ -28,16 +28,16 @@ std::tuple<Tensor, Tensor> forward(const Tensor& x, const Tensor& radius, bool l
 }
 
 std::tuple<Tensor, Tensor> backward(const Tensor& grad, const Tensor& x, const Tensor& radius,
-                                    bool l1, const Tensor& theta) {
+                                    bool l1, const Tensor& y, const Tensor& theta) {
     check_rows(x);
-    const Tensor from = as_contiguous(x), sum = checked_numbers("radius", radius, x.size(0), x);
-    const Tensor of_y = checked_like("grad", grad, x);
+    const Tensor sum = checked_numbers("radius", radius, x.size(0), x);
+    const Tensor of_y = checked_like("grad", grad, x), result = checked_like("y", y, x);
     STD_TORCH_CHECK(theta.dim() == 1, "theta must be (R,)");
     const Tensor level = checked_numbers("theta", theta, x.size(0), x);
-    Tensor of_x = torch::stable::empty_like(from);
+    Tensor of_x = torch::stable::empty_like(result);
     Tensor of_radius = torch::stable::empty_like(sum);
-    if (from.numel() > 0) {
-        project_simplex_backward(of_y, from, sum, l1, level, of_x, of_radius);
+    if (result.numel() > 0) {
+        project_simplex_backward(of_y, l1, result, level, of_x, of_radius);
     } else {
         torch::stable::zero_(of_radius);
     }

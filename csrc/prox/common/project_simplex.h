@@ -15,9 +15,10 @@ namespace lelkern::prox {
 // dimensions, or (R,), and theta (R,), in the dtype that is computed in. n > 0, R > 0.
 void project_simplex(const Tensor& x, const Tensor& radius, bool l1, Tensor& y, Tensor& theta);
 
-// The gradients, given that of y; `of_radius` is like `radius`.
-void project_simplex_backward(const Tensor& grad, const Tensor& x, const Tensor& radius, bool l1,
-                              const Tensor& theta, Tensor& of_x, Tensor& of_radius);
+// The gradients, given that of y, from what forward returned; `of_radius`: of no dimensions, the
+// sum over rows, which no order of threads decides, or (R,).
+void project_simplex_backward(const Tensor& grad, bool l1, const Tensor& y, const Tensor& theta,
+                              Tensor& of_x, Tensor& of_radius);
 
 // Their arguments and results are on the stack, in the order of the schema.
 void boxed_project_simplex(StableIValue* stack, uint64_t inputs, uint64_t outputs);

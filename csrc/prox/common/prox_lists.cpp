@@ -36,7 +36,7 @@ void add_entries(const TensorList (&given)[lists], ProxLists& to) {
 // The groups of a tensor; 0 and 0: the next of those that are listed.
 Groups groups_of(const Tensor& w, int64_t size, int64_t inner, const GroupLists& groups,
                  std::size_t& listed, ProxLists& to) {
-    if (size == 0 && inner == 0 && w.numel() > 0) {
+    if (size == 0 && inner == 0) {
         STD_TORCH_CHECK(listed < groups.ptr.size(),
                         "group_ptr must have one for each 0, 0 in sizes");
         Tensor ptr = groups.ptr[listed], indices = groups.indices[listed];
@@ -54,7 +54,7 @@ Groups groups_of(const Tensor& w, int64_t size, int64_t inner, const GroupLists&
 
 Thresholds thresholds_of(const char* name, const TensorVector& all, std::size_t i,
                          const Groups& groups, const Tensor& w, ProxLists& to) {
-    if (all.empty() || w.numel() == 0) return {nullptr, false};
+    if (all.empty() || (!groups.listed() && w.numel() == 0)) return {nullptr, false};
     const Tensor numbers = checked_numbers(name, all[i], groups.count, w);
     to.kept.push_back(numbers);
     return {numbers.const_data_ptr(), numbers.dim() == 1};

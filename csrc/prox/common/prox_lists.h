@@ -9,6 +9,7 @@
 
 #include "prox/common/checks.h"
 #include "prox/common/groups.h"
+#include "prox/common/sgd_step.h"
 
 namespace lelkern::prox {
 
@@ -29,17 +30,6 @@ struct ProxLists {
     double q, scale;
     OptionalTensor scale_tensor;  // float64 without dimensions, instead of `scale`
     std::vector<Tensor> kept;     // holds memory that the entries point to
-};
-
-// Of torch.optim.SGD, with d = grad + weight_decay w: buffer = momentum buffer + (1 - dampening) d,
-// or d if it is the first, and w -= rate (d + momentum buffer if nesterov, else buffer).
-struct SgdStep {
-    double rate, momentum, dampening, weight_decay;
-    bool nesterov, first;
-
-    // What thresholds are multiplied by, so that steps of a gradient g and the prox rest where
-    // those of gradient descent do: a constant gradient moves w by this times g in the end.
-    double effective_rate() const;
 };
 
 // The kernels of a device. `step`: null for the prox alone.
