@@ -13,19 +13,10 @@ namespace lelkern::ema::cuda {
 
 constexpr int kThreads = 256;
 
-// An average is computed in double if it is stored so, and in float otherwise.
-template <typename Ema>
-using NumberOf = std::conditional_t<std::is_same_v<Ema, double>, double, float>;
-
 // How many numbers a thread moves at once: 16 bytes of the wider type.
 __host__ __device__ constexpr int vector_width(int ema_bytes, int param_bytes) {
     return kVectorBytes / (ema_bytes > param_bytes ? ema_bytes : param_bytes);
 }
-
-template <typename T, int width>
-struct alignas(width * sizeof(T)) Vector {
-    T at[width];
-};
 
 // Calls f with a null pointer to the type.
 template <typename F>
@@ -128,7 +119,7 @@ __device__ void update_vectors(Ema* ema, const Param* param, int64_t e, int coun
             for (int n = 0; n < width; ++n) {
                 Ema& average = averages[k].at[n];
                 const Number x =
-                    mean(converted<Number>(average), converted<Number>(parameters[k].at[n]));
+                    mean(as_number<Number>(average), as_number<Number>(parameters[k].at[n]));
                 if constexpr (noisy) {
                     store_stochastic(average, x, noise.bits(first + n));
                 } else {

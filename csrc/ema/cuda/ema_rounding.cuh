@@ -7,23 +7,6 @@
 
 namespace lelkern::ema::cuda {
 
-template <typename Number>
-__device__ Number converted(double x) {
-    return static_cast<Number>(x);
-}
-template <typename Number>
-__device__ Number converted(float x) {
-    return static_cast<Number>(x);
-}
-template <typename Number>
-__device__ Number converted(__half x) {
-    return static_cast<Number>(__half2float(x));
-}
-template <typename Number>
-__device__ Number converted(__nv_bfloat16 x) {
-    return static_cast<Number>(__bfloat162float(x));
-}
-
 __device__ inline void store_nearest(double& to, double x) { to = x; }
 __device__ inline void store_nearest(float& to, float x) { to = x; }
 __device__ inline void store_nearest(__half& to, float x) { to = __float2half_rn(x); }

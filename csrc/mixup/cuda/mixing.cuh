@@ -5,17 +5,13 @@
 
 #include "mixup/cuda/mixing.h"
 #include "shared/cuda/device.cuh"
+#include "shared/cuda/number.cuh"
 
 namespace lelkern::mixup::cuda {
 
 constexpr int kMixThreads = 256;
 constexpr int kSweeps = 4;        // vectors that a thread takes
 constexpr int kVectorBytes = 16;  // of the wider type
-
-template <typename T, int width>
-struct alignas(width * sizeof(T)) Vector {
-    T at[width];
-};
 
 // How many numbers a thread moves at once, if all of them are aligned.
 template <typename From, typename To>
@@ -25,32 +21,6 @@ __host__ __device__ constexpr int vector_width() {
 
 template <int width>
 constexpr int64_t chunk_of_block = int64_t{kMixThreads} * kSweeps * width;
-
-// What is computed in.
-template <typename To>
-using NumberOf = std::conditional_t<std::is_same_v<To, double>, double, float>;
-
-template <typename Number, typename T>
-__device__ Number as_number(T x) {
-    if constexpr (std::is_same_v<T, __half>) {
-        return __half2float(x);
-    } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-        return __bfloat162float(x);
-    } else {
-        return static_cast<Number>(x);
-    }
-}
-
-template <typename To, typename Number>
-__device__ To rounded_to(Number x) {
-    if constexpr (std::is_same_v<To, __half>) {
-        return __float2half_rn(x);
-    } else if constexpr (std::is_same_v<To, __nv_bfloat16>) {
-        return __float2bfloat16_rn(x);
-    } else {
-        return x;
-    }
-}
 
 // Products and sums that are not fused: every implementation rounds both.
 __device__ inline float product(float x, float y) { return __fmul_rn(x, y); }

@@ -14,33 +14,6 @@ namespace lelkern::mixup::cuda {
 
 constexpr double kLn2 = 0.6931471805599453, kLog2E = 1.4426950408889634;
 
-// Number i, whose type is known when the kernel runs, of those that are computed in T.
-template <typename T>
-__device__ T load_number(const void* from, Element element, int64_t i) {
-    if constexpr (std::is_same_v<T, double>) {
-        return static_cast<const double*>(from)[i];
-    } else if (element == Element::float32) {
-        return static_cast<const float*>(from)[i];
-    } else if (element == Element::float16) {
-        return __half2float(static_cast<const __half*>(from)[i]);
-    } else {
-        return __bfloat162float(static_cast<const __nv_bfloat16*>(from)[i]);
-    }
-}
-
-template <typename T>
-__device__ void store_number(void* to, Element element, int64_t i, T x) {
-    if constexpr (std::is_same_v<T, double>) {
-        static_cast<double*>(to)[i] = x;
-    } else if (element == Element::float32) {
-        static_cast<float*>(to)[i] = x;
-    } else if (element == Element::float16) {
-        static_cast<__half*>(to)[i] = __float2half_rn(x);
-    } else {
-        static_cast<__nv_bfloat16*>(to)[i] = __float2bfloat16_rn(x);
-    }
-}
-
 __device__ inline int32_t bits_of(float x) { return __float_as_int(x); }
 __device__ inline int64_t bits_of(double x) { return __double_as_longlong(x); }
 __device__ inline float number_of(int32_t bits) { return __int_as_float(bits); }
