@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lelkern.ops import prox_group_lasso_, prox_l1_, prox_nuclear, prox_sparse_group_lasso_
-from lelkern.ops._dtypes import check_floating
+from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._groups import CSRGroups
 from lelkern.ops._known import known_ends
 from lelkern.ops._number import number_or_tensor
@@ -84,7 +84,7 @@ class Penalty:
         """Replace a parameter by its prox of the penalty times size in a diagonal metric."""
         # In the sparse group lasso the soft threshold comes first, as without a metric: what
         # follows leaves signs as they are, and with them the subgradients of the l1 norm.
-        x = parameter
+        x = parameter.to(computed_in(parameter))  # rounded once, in the end
         if self.prox in ("l1", "sparse_group_lasso"):
             x = prox_l1_metric(x, metric, size * (self.lam if self.prox == "l1" else self.lam1))
         if self.is_grouped:
