@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lelkern.reference.grouping import Grouping, grouping
 from lelkern.reference.prox_l1 import nan_if_negative, soft_threshold
-from lelkern.reference.safeguarded_newton import all_known
 
 
 def prox_l1_metric(w: Tensor, metric: Tensor, lam: Tensor) -> Tensor:
@@ -85,7 +84,7 @@ def _norm(groups: Grouping, size: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         step = square * (square.sqrt() - 1) / groups.sum(squares / distance)
         rising = alive & (step > 0) & (r + step > r)
         r = torch.where(rising, r + step, r)
-        if _is_looked_at(size) and all_known(~rising):
+        if _is_looked_at(size) and not rising.any():
             break
     return r, alive
 

@@ -299,6 +299,7 @@ def test_steps_that_a_grad_scaler_skips_leave_everything_alone():
         torch.testing.assert_close(w.detach(), torch.tensor(expected))
 
 
+@pytest.mark.slow
 def test_step_runs_under_torch_compile():
     ours, theirs = parameters(torch.float32)[:3], parameters(torch.float32)[:3]
     settings: dict[str, Any] = {
