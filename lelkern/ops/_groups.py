@@ -133,9 +133,17 @@ def dense_layout(name: str, w: Tensor, dim: Dims | None, block: tuple[int, ...] 
         ValueError: dim has something that is no dimension of w, or twice one that is; block does
             not divide w.
     """
+    if dim is not None and not (isinstance(dim, int) or _is_ints(dim)):
+        raise TypeError(f"dim must be an int or a tuple of ints, got {dim!r}")
+    if block is not None and not _is_ints(block):
+        raise TypeError(f"groups must be CSRGroups or a tuple of ints, got {block!r}")
     if torch.compiler.is_compiling():
         return _dense_layout(name, tuple(w.shape), w.stride(), dim, block)
     return _remembered_layout(name, tuple(w.shape), w.stride(), dim, block)
+
+
+def _is_ints(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(n, int) for n in value)
 
 
 def _dense_layout(
@@ -169,7 +177,13 @@ def elementwise_layout(w: Tensor) -> Layout:
 
 def _by_step(steps: tuple[int, ...]) -> tuple[int, ...]:
     """Return the dimensions in the order of memory, the innermost last."""
-    return tuple(sorted(range(len(steps)), key=lambda i: -steps[i]))
+    order: list[int] = []
+    for i in range(len(steps)):
+        place = len(order)
+        while place and steps[order[place - 1]] < steps[i]:  # torch.compile sorts no symbols
+            place -= 1
+        order.insert(place, i)
+    return tuple(order)
 
 
 def _order(
@@ -196,7 +210,7 @@ def _order(
 
 
 def _product(split: tuple[int, ...], dims: Sequence[int]) -> int:
-    return math.prod(split[i] for i in dims)
+    return math.prod([split[i] for i in dims])
 
 
 def _is_dense(sizes: tuple[int, ...], steps: tuple[int, ...], order: tuple[int, ...]) -> bool:
@@ -210,9 +224,7 @@ def _is_dense(sizes: tuple[int, ...], steps: tuple[int, ...], order: tuple[int, 
 
 
 def _dimensions(name: str, shape: tuple[int, ...], dim: Dims | None) -> tuple[int, ...]:
-    dims = (dim,) if isinstance(dim, int) else dim
-    if not isinstance(dims, tuple) or not all(isinstance(d, int) for d in dims):
-        raise TypeError(f"dim must be an int or a tuple of ints, got {dim!r}")
+    dims = (dim,) if isinstance(dim, int) else dim or ()
     n = len(shape)
     for d in dims:
         if not -n <= d < n:
@@ -231,8 +243,6 @@ def _blocks(
     name: str, shape: tuple[int, ...], block: tuple[int, ...]
 ) -> tuple[list[int], list[int]]:
     """Return how many blocks there are along each dimension, and how long they are."""
-    if not isinstance(block, tuple) or not all(isinstance(n, int) for n in block):
-        raise TypeError(f"groups must be CSRGroups or a tuple of ints, got {block!r}")
     if len(block) != len(shape) or any(
         b != -1 and (b < 1 or n % b) for n, b in zip(shape, block, strict=True)
     ):

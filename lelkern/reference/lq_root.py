@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lelkern.reference.grouping import Grouping
-from lelkern.reference.safeguarded_newton import all_known, decreasing_root
+from lelkern.reference.safeguarded_newton import decreasing_root, is_enough
 
 
 class Direction(NamedTuple):
@@ -95,7 +95,7 @@ class _Equation:
             return self._outer(log_s, c)
 
         # What improves them afterwards squares what is left.
-        c = decreasing_root(newton, low, torch.maximum(norm, low), 1e-12 * (norm + self.t))
+        c = decreasing_root(newton, low, torch.maximum(norm, low), 1e-9 * (norm + self.t))
         return self._inner(log_s, c), c
 
     def _upper(self, c: Tensor) -> Tensor:
@@ -107,11 +107,11 @@ class _Equation:
         """Return log s given c, from a start; the root is approached from above."""
         upper = self._upper(c)
         log_s = torch.minimum(log_s, upper)
-        for _ in range(50):
+        for i in range(50):
             first, second, _ = self.parts(log_s, c)
             missing = self.v - first - second
             log_s = torch.minimum(log_s + missing / (first + self.e * second), upper)
-            if all_known(missing.abs() <= 1e-13 * self.v):
+            if is_enough(missing.abs() <= 1e-13 * self.v, i + 1, 12):
                 break
         return log_s
 

@@ -74,7 +74,9 @@ def prox_group_backward(
         return groups.put(grad, grad_u.to(w.dtype)), None, grad_lam
     members, threshold = groups.members(w).to(grad_u.dtype), _unfolded(lam1, grad_u, groups)
     grad_w, grad_members = soft_threshold_backward(grad_u, members, groups.spread(threshold))
-    grad_lam1 = _like(lam1, groups.fold(groups.sum(grad_members)))
+    grad_w = grad_w.masked_fill(groups.spread(problem.undefined), math.nan)
+    of_lam1 = groups.sum(grad_members).masked_fill(problem.undefined, math.nan)
+    grad_lam1 = _like(lam1, groups.fold(of_lam1))
     return groups.put(grad, grad_w.to(w.dtype)), grad_lam1, grad_lam
 
 

@@ -5,9 +5,8 @@
 #include <mutex>
 #include <new>
 #include <vector>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+
+#include "shared/cpu/large_results.h"
 
 namespace lelkern::contrastive {
 namespace {
@@ -29,19 +28,6 @@ struct Pool {
 Pool& pool() {
     static Pool& only = *new Pool;
     return only;
-}
-
-// Asks for large pages in [at, at + bytes): memory that is fresh from the system costs a page fault
-// every 4 KiB otherwise, which for a matrix takes longer than to fill it.
-void advise_huge_pages(void* at, std::size_t bytes) {
-#if defined(__linux__)
-    const auto begin = reinterpret_cast<std::uintptr_t>(at), end = begin + bytes;
-    const auto first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-    const auto last = end / kHugePage * kHugePage;
-    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#else
-    (void)at, (void)bytes;
-#endif
 }
 
 }  // namespace

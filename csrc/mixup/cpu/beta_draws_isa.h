@@ -1,7 +1,7 @@
 // Draws of MixUp's lambda for one instruction set: what common/beta_draw.h says, for as many draws
 // at a time as a vector has doubles. Included by foreach_isa.h once for each, inside its namespace.
 
-#include "mixup/cpu/row_powers.h"
+#include "shared/cpu/simd_powers.h"
 
 using Doubles = Vec<double>;
 using Words64 = Lanes<double>::Bits;  // words of 32 bits, in the low halves

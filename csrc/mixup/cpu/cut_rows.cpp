@@ -9,7 +9,7 @@
 
 #include "mixup/cpu/channel_pattern.h"
 #include "mixup/cpu/cycles.h"
-#include "mixup/cpu/large_results.h"
+#include "shared/cpu/large_results.h"
 #include "mixup/cpu/mixing_kernels.h"
 
 namespace lelkern::mixup {

@@ -3,7 +3,7 @@
 
 #include "shared/cpu/simd_numbers.h"
 
-#include "mixup/cpu/row_powers.h"
+#include "shared/cpu/simd_powers.h"
 
 // As many numbers as whole vectors have.
 template <typename T>

@@ -273,3 +273,17 @@ inline void write_some(Element* to, const Vec<T>& value, int64_t count) {
     write<T, Element, lanes, false>(numbers, value, nullptr);
     std::copy_n(numbers, count, to);
 }
+
+// A vector past the cache, to where it is aligned; elsewhere as any other.
+template <typename T>
+inline void store_past_cache(T* to, const Vec<T>& value) {
+#if defined(LELKERN_HAS_AVX512)
+    _mm512_stream_ps(reinterpret_cast<float*>(to), (__m512)value);
+#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
+    _mm256_stream_ps(reinterpret_cast<float*>(to), (__m256)value);
+#elif defined(__x86_64__)
+    _mm_stream_ps(reinterpret_cast<float*>(to), (__m128)value);
+#else
+    store<T>(to, value);
+#endif
+}

@@ -1,5 +1,5 @@
-// Logarithms of ratios, and powers, on vectors. Included by foreach_isa.h once for each instruction
-// set, inside that set's namespace.
+// Logarithms of ratios, and powers, on vectors. Included after simd.h inside the namespace of an
+// instruction set, by the headers of families.
 
 constexpr double kLn2 = 0.6931471805599453, kLog2E = 1.4426950408889634;
 

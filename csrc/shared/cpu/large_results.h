@@ -1,4 +1,4 @@
-// How memory for large results is written.
+// Large pages for memory that is new, and how large results are written to it.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include <xmmintrin.h>
 #endif
 
-namespace lelkern::mixup {
+namespace lelkern {
 
 // Asks Linux for pages of 2 MiB, where memory is new: a page takes about as long as what is written
 // to it if it is one of 4 KiB (Zen 3 in a virtual machine: 9 MB in 7.5 ms, and in 3.2 ms with large
@@ -41,4 +41,4 @@ inline void finish_past_cache() {
 #endif
 }
 
-}  // namespace lelkern::mixup
+}  // namespace lelkern

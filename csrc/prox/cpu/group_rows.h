@@ -1,0 +1,236 @@
+// The prox of the norm of one group whose numbers lie side by side. Included by foreach_isa.h once
+// for each instruction set, inside that set's namespace.
+
+// What is known of |u|, numbers after the soft threshold.
+struct Magnitudes {
+    double sum, largest;  // nan if a number is
+};
+
+template <typename T, typename From, typename Soft>
+inline Magnitudes magnitudes_of(const From* from, int64_t n, const Soft& soft) {
+    Vec<T> largest{};
+    const auto total = sums_of<T, 1>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[1]) {
+        const Vec<T> size = magnitude<T>(soft(w));
+        largest = larger<T>(largest, size);
+        parts[0] += size;
+    });
+    const double sum = total.of[0];
+    return {sum, sum == sum ? static_cast<double>(max_of_lanes<T>(largest)) : sum};
+}
+
+// ||u|| as a number times 2^exponent, whatever its size; nan or infinite where a number is.
+struct ExactNorm {
+    double value;
+    int exponent;
+};
+
+template <typename From, typename Soft>
+__attribute__((noinline)) ExactNorm exact_norm(const From* from, int64_t n, const Soft& soft) {
+    const double largest = magnitudes_of<double>(from, n, soft).largest;
+    if (!(largest > 0 && largest < kInfinity<double>)) return {largest, 0};
+    const PowerOfTwo<double> scale(largest);
+    const auto total =
+        sums_of<double, 1>(from, n, [&](int64_t, const Vec<double>& w, Vec<double>(&parts)[1]) {
+            const Vec<double> u = scale.raised(soft(w));
+            parts[0] += u * u;
+        });
+    return {std::sqrt(total.of[0]), scale.exponent};
+}
+
+// ||u|| as a number times 2^exponent.
+template <typename From>
+inline ExactNorm norm_of(const From* from, int64_t n, double lam1) {
+    return with_soft<double>(lam1, [&](const auto& soft) -> ExactNorm {
+        const auto add = [&](int64_t, const Vec<double>& w, Vec<double>(&parts)[1]) {
+            const Vec<double> u = soft(w);
+            parts[0] += u * u;
+        };
+        const double sum = sums_of<double, 1>(from, n, add).of[0];
+        constexpr auto dtype =
+            std::is_same_v<From, double> ? ScalarType::Double : ScalarType::Float;
+        if (are_in_range(sum, n, dtype)) return {std::sqrt(sum), 0};
+        return exact_norm(from, n, soft);
+    });
+}
+
+// Where sum (f(x) - level)+ = t, from a level near it and at least `lowest`: by Newton's method,
+// which takes finitely many steps as the sum is convex and made of lines, and after the first one
+// all upwards. Zeros that fill up the last vector must become at most `lowest`.
+template <typename T, typename From, typename F>
+inline Cut water_level(const From* from, int64_t n, double t, double start, double lowest,
+                       const F& f) {
+    T level = static_cast<T>(std::max(start, lowest));
+    double before = -1;
+    for (;;) {
+        const Vec<T> at = broadcast<T>(level);
+        const auto [of] =
+            sums_of<T, 2>(from, n, [&](int64_t i, const Vec<T>& x, Vec<T>(&parts)[2]) {
+                const Vec<T> above = f(x, i) - at, zero{};
+                parts[0] += above > zero ? above : zero;
+                parts[1] += above > zero ? zero + T(1) : zero;
+            });
+        const double count = of[1];
+        if (count == 0) return {level, before < 0 ? 1 : before};  // the largest, but for rounding
+        const T next = static_cast<T>(std::max(level + (of[0] - t) / count, lowest));
+        const bool settled = next == level || (before >= 0 && (next < level || count == before));
+        if (before < 0 || next > level) level = next;
+        if (settled) return {level, count};
+        before = count;
+    }
+}
+
+template <typename T, typename To, typename From, typename Soft>
+inline void write_soft(const From* from, int64_t n, const Results& results, const Soft& soft) {
+    transform<T, To>(from, n, results, [&](int64_t, const Vec<T>& w) { return soft(w); });
+}
+
+// q = 2.
+template <typename T, typename To, typename From, typename Soft>
+inline double prox_l2(const From* from, const GroupRow& row, const Soft& soft,
+                      const Results& results) {
+    const auto [norm, exponent] = norm_of(from, row.n, row.lam1);
+    const double root = std::ldexp(norm, exponent), t = std::ldexp(row.lam, -exponent);
+    if (row.lam == 0) {
+        write_soft<T, To>(from, row.n, results, soft);
+        return root;
+    }
+    if (norm <= t) {
+        fill<T, To>(0, row.n, results);
+        return root;
+    }
+    const T factor = static_cast<T>(1 - t / norm);
+    transform<T, To>(from, row.n, results,
+                     [&](int64_t, const Vec<T>& w) { return soft(w) * factor; });
+    return root;
+}
+
+// Writes the result and returns the root where neither depends on the norm; nan: it does.
+template <typename T, typename To, typename From, typename Soft>
+inline bool is_decided(const From* from, const GroupRow& row, const Soft& soft,
+                       const Magnitudes& known, const Results& results, double& root) {
+    const double t = row.lam;
+    if (t != 0 && (known.sum != known.sum || t != t)) {
+        root = kNan<double>;
+        fill<T, To>(kNan<T>, row.n, results);
+    } else if (t != 0 && (t == kInfinity<double> || known.largest == 0)) {
+        root = 0;
+        fill<T, To>(0, row.n, results);
+    } else if (t == 0 || known.largest == kInfinity<double>) {
+        root = known.largest;
+        write_soft<T, To>(from, row.n, results, soft);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// q = infinity.
+template <typename T, typename To, typename From, typename Soft>
+inline double prox_linf(const From* from, const GroupRow& row, const Soft& soft,
+                        const Results& results) {
+    const Magnitudes known = magnitudes_of<T>(from, row.n, soft);
+    double root = 0;
+    if (is_decided<T, To>(from, row, soft, known, results, root)) return root;
+    if (known.sum <= row.lam) {
+        fill<T, To>(0, row.n, results);
+        return 0;
+    }
+    if (known.sum < kInfinity<double>) {
+        const double mean = (known.sum - row.lam) / static_cast<double>(row.n);
+        root = water_level<T>(from, row.n, row.lam, std::max(mean, known.largest - row.lam), 0,
+                              [&](const Vec<T>& w, int64_t) { return magnitude<T>(soft(w)); })
+                   .level;
+    } else {  // finite numbers whose sum is not
+        const PowerOfTwo<T> scale(static_cast<double>(row.n) * 4);
+        const double t = std::ldexp(row.lam, -scale.exponent);
+        const double least = std::ldexp(known.largest - row.lam, -scale.exponent);
+        const auto smaller_by = [&](const Vec<T>& w, int64_t) {
+            return scale.raised(magnitude<T>(soft(w)));
+        };
+        const double level = water_level<T>(from, row.n, t, least, 0, smaller_by).level;
+        root = std::ldexp(level, scale.exponent);
+    }
+    const Vec<T> level = broadcast<T>(static_cast<T>(root));
+    transform<T, To>(from, row.n, results, [&](int64_t, const Vec<T>& w) {
+        const Vec<T> u = soft(w);
+        return with_sign_of<T>(smaller<T>(magnitude<T>(u), level), u);
+    });
+    return root;
+}
+
+template <typename T, typename From, typename Soft, typename Roots>
+inline PowerNorms norms_of(const From* from, int64_t n, double q, const Soft& soft,
+                           const PowerOfTwo<T>& scale, const Roots& roots) {
+    const auto total = sums_of<T, 2>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[2]) {
+        const DualPowers<T> powers = roots.powers(scale.raised(magnitude<T>(soft(w))));
+        parts[0] += powers.q;
+        parts[1] += powers.conjugate;
+    });
+    return {std::pow(total.of[0], 1 / q), std::pow(total.of[1], (q - 1) / q)};
+}
+
+// Any other q, by what finds the roots of one.
+template <typename To, typename Roots, typename From, typename Soft>
+inline double prox_power(const From* from, const GroupRow& row, const Soft& soft, Roots roots,
+                         const Results& results) {
+    using T = typename Roots::T;
+    const double q = row.q;
+    const Magnitudes known = magnitudes_of<T>(from, row.n, soft);
+    double root = 0;
+    const bool decided = is_decided<T, To>(from, row, soft, known, results, root);
+    const bool needs_norm = decided && root > 0 && root < kInfinity<double>;
+    if (decided && !needs_norm) return root;
+    const PowerOfTwo<T> scale(known.largest);
+    const PowerNorms norms = norms_of<T>(from, row.n, q, soft, scale, roots);
+    if (decided) return std::ldexp(norms.q, scale.exponent);
+    const double t = std::ldexp(row.lam, -scale.exponent);
+    if (norms.conjugate <= t) {
+        fill<T, To>(0, row.n, results);
+        return 0;
+    }
+    constexpr double enough = std::is_same_v<T, double> ? 1e-8 : 1e-4;  // what is left: its square
+    const double c = norm_of_minimiser(t, norms, enough, [&](double at) {
+        roots.set(at, t);
+        const auto [of] =
+            sums_of<T, 2>(from, row.n, [&](int64_t i, const Vec<T>& w, Vec<T>(&parts)[2]) {
+                const PowerRoots<T> found = roots(i, scale.raised(magnitude<T>(soft(w))));
+                parts[0] += found.y * found.gradient;
+                parts[1] += found.gradient * found.fall;
+            });
+        return PowerStep{of[0] * std::expm1(std::log(of[0]) / q) / of[1], of[0]};
+    });
+    roots.set(c, t);
+    const T by = static_cast<T>(c);
+    transform<T, To>(from, row.n, results, [&](int64_t i, const Vec<T>& w) {
+        const Vec<T> u = soft(w);
+        const Vec<T> y = roots(i, scale.raised(magnitude<T>(u))).y;
+        return with_sign_of<T>(scale.lowered(y * by), u);
+    });
+    return std::ldexp(c, scale.exponent);
+}
+
+template <typename To, typename From>
+__attribute__((noinline)) double prox_group_as(const GroupRow& row, const Results& results) {
+    using T = Computed<To>;
+    const From* from = static_cast<const From*>(row.from);
+    const auto by_norm = [&](const auto& soft) {
+        if (row.q == 2) return prox_l2<T, To>(from, row, soft, results);
+        if (row.q == kInfinity<double>) return prox_linf<T, To>(from, row, soft, results);
+        if (row.q == 3) return prox_power<To>(from, row, soft, Cubes<T>(), results);
+        return prox_power<To>(from, row, soft, ThreeHalves<T>(), results);
+    };
+    const bool closed = row.q == 2 || row.q == 3 || row.q == 1.5 || row.q == kInfinity<double>;
+    if (closed) return with_soft<T>(row.lam1, by_norm);
+    double* const scratch = static_cast<double*>(row.scratch);
+    std::fill_n(scratch, row.n + Lanes<double>::count, 0.0);
+    return with_soft<double>(row.lam1, [&](const auto& soft) {
+        return prox_power<To>(from, row, soft, AnyPower(row.q, scratch), results);
+    });
+}
+
+template <typename Element>
+double prox_group_row(const GroupRow& row, const Results& results) {
+    using T = Computed<Element>;
+    return row.widened ? prox_group_as<Element, T>(row, results)
+                       : prox_group_as<Element, Element>(row, results);
+}
