@@ -391,6 +391,8 @@ def test_every_barrier_is_needed() -> None:
     def run() -> None:
         for case in cases:
             emulated.prox_group(*case.arguments)
+        # One reduction of a kind right after the other.
+        emulated.project_l1inf(draw(1, 20, 4).float(), torch.tensor(1.0))
 
     barriers = emulation.barriers_of(run)
     assert barriers
