@@ -60,3 +60,14 @@ def test_averages_are_loaded_16_bytes_at_a_time(kernels: list[Kernel]) -> None:
     averages = [k for k in kernels if k.kernel.startswith("ema_update<")]
     assert averages
     assert [k for k in averages if k.wide_global_loads != wanted] == []
+
+
+def test_groups_are_loaded_16_bytes_at_a_time(kernels: list[Kernel]) -> None:
+    # Of each type of the numbers that are computed in T, each tensor that a packet is of.
+    tensors = {"NoStep": 1, "SgdStep": 3}
+    groups = [k for k in kernels if k.kernel.startswith("shrink_groups_kernel<")]
+    assert groups
+    for kernel in groups:
+        step = next(step for step in tensors if step in kernel.kernel)
+        types = 1 if "<double" in kernel.kernel else 3
+        assert kernel.wide_global_loads >= types * tensors[step], kernel

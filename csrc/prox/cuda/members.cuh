@@ -146,7 +146,7 @@ class Members {
     template <typename E, int width>
     __device__ void fetch_packets() const {
         using Packet = typename Source::template Packet<E, width>;
-        constexpr int batch = 4 / Source::tensors > 0 ? 4 / Source::tensors : 1;
+        constexpr int batch = 4 / Source::tensors;
         const int count = static_cast<int>(packets_);
         for (int begin = 0; begin < count; begin += batch) {
             Packet packets[batch];

@@ -206,6 +206,7 @@ struct NormQ {
             along_ = whole > 0 ? static_cast<T>(along / whole) : 0;
         }
 
+        __device__ bool undefined() const { return of_.undefined(); }
         __device__ T of_threshold() const { return of_.of_threshold(along_); }
 
         __device__ T operator()(T u, T g) const {

@@ -70,6 +70,7 @@ struct NormTwo {
             along_ = static_cast<T>(team.sum(along));
         }
 
+        __device__ bool undefined() const { return of_.undefined(); }
         __device__ T of_threshold() const { return of_.of_threshold(along_); }
 
         __device__ T operator()(T u, T g) const {

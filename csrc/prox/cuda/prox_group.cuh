@@ -10,12 +10,8 @@
 
 namespace lelkern::prox::cuda {
 
-// Blocks of a multiprocessor at least, which leaves 80 registers, or 128 where there is more to do.
-template <typename Norm, typename Step>
-constexpr int kBlocks = std::is_same_v<Norm, NormQ> || std::is_same_v<Step, SgdStep> ? 2 : 3;
-
 template <typename T, typename Norm, typename Step, int capacity>
-__global__ void __launch_bounds__(kThreads, kBlocks<Norm, Step>)
+__global__ void __launch_bounds__(kThreads, 2)
     shrink_groups_kernel(const __grid_constant__ GroupTable<capacity> table, const Scale scale,
                          const __grid_constant__ Step step, const Norm norm) {
     __shared__ T keep[kKept<T>];

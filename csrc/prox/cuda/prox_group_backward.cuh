@@ -71,8 +71,10 @@ __global__ void __launch_bounds__(kThreads, 2)
     members.fetch();
     const typename Norm::template Gradient<T> gradient(team, members, lam, root, norm);
     double along_lam1 = 0;
+    if (gradient.undefined()) along_lam1 = Numbers<T>::nan();
     members.put([&](const Member<T>& member) -> T {
         const T u = member.u, of_u = gradient(u, member.g);
+        if (gradient.undefined()) return of_u;
         if (u > 0) along_lam1 -= of_u;
         if (u < 0) along_lam1 += of_u;
         if (lam1 == 0) return of_u;

@@ -15,6 +15,9 @@ class Solved {
           infinite_(alive_ && root == Numbers<T>::infinity),
           same_(t == 0 || infinite_) {}
 
+    // Whether everything is nan.
+    __device__ bool undefined() const { return undefined_; }
+
     // Whether the numbers say more.
     __device__ bool solved() const { return alive_ && !infinite_; }
 
