@@ -20,7 +20,11 @@ FOLDER = Path(__file__).parent / "results"
 PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
 """Provider and dtype that others are compared with."""
 
-FAMILIES = {"ema": ("ema",), "mixup": ("mix", "cutmix", "guess_labels", "sharpen")}
+FAMILIES = {
+    "ema": ("ema",),
+    "mixup": ("mix", "cutmix", "guess_labels", "sharpen"),
+    "prox": ("prox",),
+}
 """By file, with what the names of its ops begin; all others are losses."""
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
@@ -45,8 +49,10 @@ class Row(NamedTuple):
 
     Attributes:
         size: rows of the loss: 2N for NT-Xent, N queries, M for SupCon; of an average, elements;
-            of MixUp, images, and of MixMatch those of each of its batches; guesses.
-        features: of a row or an image; of an average, its tensors; of a guess, its classes.
+            of MixUp, images, and of MixMatch those of each of its batches; guesses; of a proximal
+            operator, numbers.
+        features: of a row or an image; of an average or a proximal operator, its tensors; of a
+            guess, its classes.
         dtype: of the embeddings, averages or images; ``float32-medium`` is
             ``torch.set_float32_matmul_precision("medium")``, ``float32-high`` likewise,
             ``float32-of-bfloat16`` a float32 average of bfloat16 parameters, ``float32-of-uint8``

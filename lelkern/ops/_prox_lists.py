@@ -56,8 +56,15 @@ def change_(
         ValueError: something shares memory. Nothing has been changed then.
     """
     compiling = torch.compiler.is_compiling()
+    copied = [
+        (w, layout, values)
+        for w, layout, values in zip(lists.tensors, lists.layouts, lists.values, strict=True)
+        if not is_view(w, layout)
+    ]
     if not compiling:
         forget_casts(lists.tensors)
+        if copied:  # of which the op does not see the memory
+            check_memory(changed, read)
     with torch.no_grad():
         try:
             update()
@@ -66,9 +73,8 @@ def change_(
                 # Looked for only now: looking at every tensor costs as much as the update.
                 check_memory(changed, read)
             raise
-    for w, layout, values in zip(lists.tensors, lists.layouts, lists.values, strict=True):
-        if not is_view(w, layout):
-            write_back(w, layout, values)
+    for given in copied:
+        write_back(*given)
     if compiling:
         forget_casts(lists.tensors)
     else:

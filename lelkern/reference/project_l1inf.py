@@ -100,5 +100,6 @@ def _levels(size: Tensor, radius: Tensor) -> Tensor:
     count = cut.sum(2, keepdim=True).clamp(min=1)
     own = alive.to(size.dtype) / count
     sums = size.masked_fill(~cut, 0).sum(2, keepdim=True)
-    theta = ((sums * own).sum(1, keepdim=True) - radius) / own.sum(1, keepdim=True)
+    shares = own.sum(1, keepdim=True)
+    theta = ((sums * own).sum(1, keepdim=True) - radius) / shares.masked_fill(shares == 0, 1)
     return (sums * own - theta * own).clamp(min=0)

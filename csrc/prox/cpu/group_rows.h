@@ -104,7 +104,7 @@ inline double prox_l2(const From* from, const GroupRow& row, const Soft& soft,
     return root;
 }
 
-// Writes the result and returns the root where neither depends on the norm; nan: it does.
+// Writes the result where it does not depend on the norm, and the root; returns whether that is so.
 template <typename T, typename To, typename From, typename Soft>
 inline bool is_decided(const From* from, const GroupRow& row, const Soft& soft,
                        const Magnitudes& known, const Results& results, double& root) {
@@ -158,15 +158,30 @@ inline double prox_linf(const From* from, const GroupRow& row, const Soft& soft,
     return root;
 }
 
-template <typename T, typename From, typename Soft, typename Roots>
-inline PowerNorms norms_of(const From* from, int64_t n, double q, const Soft& soft,
-                           const PowerOfTwo<T>& scale, const Roots& roots) {
-    const auto total = sums_of<T, 2>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[2]) {
-        const DualPowers<T> powers = roots.powers(scale.raised(magnitude<T>(soft(w))));
-        parts[0] += powers.q;
-        parts[1] += powers.conjugate;
+// ||x||_q of the minimiser for numbers that are divided as `scale` says, as t is; 0 where it is 0.
+template <typename From, typename Soft, typename Roots>
+inline double minimiser_norm(const From* from, int64_t n, double q, double t, const Soft& soft,
+                             const PowerOfTwo<typename Roots::T>& scale, Roots& roots) {
+    using T = typename Roots::T;
+    const auto [powers] = sums_of<T, 2>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[2]) {
+        const DualPowers<T> of = roots.powers(scale.raised(magnitude<T>(soft(w))));
+        parts[0] += of.q;
+        parts[1] += of.conjugate;
     });
-    return {std::pow(total.of[0], 1 / q), std::pow(total.of[1], (q - 1) / q)};
+    const PowerNorms norms{std::pow(powers[0], 1 / q), std::pow(powers[1], (q - 1) / q)};
+    if (t == 0) return norms.q;
+    if (norms.conjugate <= t) return 0;
+    constexpr double enough = std::is_same_v<T, double> ? 1e-8 : 1e-4;  // what is left: its square
+    return norm_of_minimiser(t, norms, enough, [&](double c) {
+        roots.set(c, t);
+        const auto add = [&](int64_t i, const Vec<T>& w, Vec<T>(&parts)[2]) {
+            const PowerRoots<T> found = roots(i, scale.raised(magnitude<T>(soft(w))));
+            parts[0] += found.y * found.gradient;
+            parts[1] += found.gradient * found.fall;
+        };
+        const auto [sums] = sums_of<T, 2>(from, n, add);
+        return PowerStep{sums[0] * std::expm1(std::log(sums[0]) / q) / sums[1], sums[0]};
+    });
 }
 
 // Any other q, by what finds the roots of one.
@@ -174,38 +189,23 @@ template <typename To, typename Roots, typename From, typename Soft>
 inline double prox_power(const From* from, const GroupRow& row, const Soft& soft, Roots roots,
                          const Results& results) {
     using T = typename Roots::T;
-    const double q = row.q;
     const Magnitudes known = magnitudes_of<T>(from, row.n, soft);
     double root = 0;
     const bool decided = is_decided<T, To>(from, row, soft, known, results, root);
-    const bool needs_norm = decided && root > 0 && root < kInfinity<double>;
-    if (decided && !needs_norm) return root;
+    if (decided && !(root > 0 && root < kInfinity<double>)) return root;
     const PowerOfTwo<T> scale(known.largest);
-    const PowerNorms norms = norms_of<T>(from, row.n, q, soft, scale, roots);
-    if (decided) return std::ldexp(norms.q, scale.exponent);
     const double t = std::ldexp(row.lam, -scale.exponent);
-    if (norms.conjugate <= t) {
-        fill<T, To>(0, row.n, results);
-        return 0;
+    const double c = minimiser_norm(from, row.n, row.q, t, soft, scale, roots);
+    if (!decided && c == 0) fill<T, To>(0, row.n, results);
+    if (!decided && c > 0) {
+        roots.set(c, t);
+        const T by = static_cast<T>(c);
+        transform<T, To>(from, row.n, results, [&](int64_t i, const Vec<T>& w) {
+            const Vec<T> u = soft(w), most = scale.raised(magnitude<T>(u));
+            const Vec<T> size = smaller<T>(roots(i, most).y * by, most);  // but for rounding it is
+            return with_sign_of<T>(scale.lowered(size), u);
+        });
     }
-    constexpr double enough = std::is_same_v<T, double> ? 1e-8 : 1e-4;  // what is left: its square
-    const double c = norm_of_minimiser(t, norms, enough, [&](double at) {
-        roots.set(at, t);
-        const auto [of] =
-            sums_of<T, 2>(from, row.n, [&](int64_t i, const Vec<T>& w, Vec<T>(&parts)[2]) {
-                const PowerRoots<T> found = roots(i, scale.raised(magnitude<T>(soft(w))));
-                parts[0] += found.y * found.gradient;
-                parts[1] += found.gradient * found.fall;
-            });
-        return PowerStep{of[0] * std::expm1(std::log(of[0]) / q) / of[1], of[0]};
-    });
-    roots.set(c, t);
-    const T by = static_cast<T>(c);
-    transform<T, To>(from, row.n, results, [&](int64_t i, const Vec<T>& w) {
-        const Vec<T> u = soft(w);
-        const Vec<T> y = roots(i, scale.raised(magnitude<T>(u))).y;
-        return with_sign_of<T>(scale.lowered(y * by), u);
-    });
     return std::ldexp(c, scale.exponent);
 }
 

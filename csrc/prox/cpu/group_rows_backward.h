@@ -9,6 +9,7 @@ inline double write_gradient(const GroupRowGradient& row, const Results& results
     const auto* grad = static_cast<const Element*>(row.grad);
     const bool softened = row.lam1 != 0;
     const Vec<T> lam1 = broadcast<T>(static_cast<T>(row.lam1)), zero{};
+    const Vec<T> unknown = broadcast<T>(softened ? kNan<T> : T(0));
     Vec<T> part{};
     double of_lam1 = 0;
     int64_t summed = 0;
@@ -22,12 +23,12 @@ inline double write_gradient(const GroupRowGradient& row, const Results& results
         const Vec<T> g =
             whole ? read<T, Element, lanes>(grad + i) : read_some<T>(grad + i, row.n - i);
         const Vec<T> of_u = f(i, x, g);
-        const auto dead = magnitude<T>(x) <= lam1;
-        part += dead ? zero : times_sign_of<T>(of_u, x);
+        const Vec<T> size = magnitude<T>(x);
+        const Vec<T> moves = size > lam1 ? of_u : size <= lam1 ? zero : unknown;
+        part += times_sign_of<T>(moves, x);
         summed += lanes;
         if (summed >= kSummed) flush();
-        if (!softened) return of_u;
-        return dead ? zero : of_u;
+        return softened ? moves : of_u;
     });
     flush();
     return of_lam1;
@@ -81,8 +82,7 @@ inline OfThresholds l2_backward(const GroupRowGradient& row, const Soft& soft,
     if (norm.value == 0 || norm.value == kInfinity<double>) {
         return same_gradients<T, Element>(row, results, 0);
     }
-    // Of the same length as what is divided by, so that neither is out of range.
-    PowerOfTwo<T> scale(std::ldexp(norm.value, norm.exponent));
+    const PowerOfTwo<T> scale(norm.value, norm.exponent);
     const T inverse = static_cast<T>(1 / std::ldexp(norm.value, norm.exponent - scale.exponent));
     const auto direction = [&](const Vec<T>& w) { return scale.raised(soft(w)) * inverse; };
     const auto total =
@@ -127,9 +127,15 @@ inline OfThresholds power_backward(const GroupRowGradient& row, const Soft& soft
                                    const Results& results) {
     using T = typename Roots::T;
     const auto* w = static_cast<const Element*>(row.w);
-    const PowerOfTwo<T> scale(magnitudes_of<T>(w, row.n, soft).largest);
-    const double c = std::ldexp(row.root, -scale.exponent);
-    const double t = std::ldexp(row.lam, -scale.exponent), k = t * (row.q - 1) / c;
+    const double largest = magnitudes_of<T>(w, row.n, soft).largest;
+    if (largest == kInfinity<double>) return same_gradients<T, Element>(row, results, 0);
+    const PowerOfTwo<T> scale(largest);
+    const double t = std::ldexp(row.lam, -scale.exponent);
+    // An infinite root of finite numbers does not say what it is.
+    const double c = row.root < kInfinity<double>
+                         ? std::ldexp(row.root, -scale.exponent)
+                         : minimiser_norm(w, row.n, row.q, t, soft, scale, roots);
+    const double k = t * (row.q - 1) / c;
     const Vec<T> limit = broadcast<T>(row.q > 2 ? T(1) : T(0));
     roots.set(c, t);
     struct Parts {
@@ -163,7 +169,7 @@ __attribute__((noinline)) OfThresholds group_row_backward(const GroupRowGradient
                                                           const Results& results) {
     using T = Computed<Element>;
     const double t = row.lam, root = row.root;
-    if (t != t || row.lam1 != row.lam1 || (t != 0 && root != root)) {
+    if (t != t || (t != 0 && root != root)) {
         return undefined_gradients<T, Element>(row, results);
     }
     if (row.q == 2) {
@@ -173,9 +179,8 @@ __attribute__((noinline)) OfThresholds group_row_backward(const GroupRowGradient
         });
     }
     if (root == 0 && t != 0) return no_gradients<T, Element>(row, results);
-    if (!(root > 0 && root < kInfinity<double>)) {
-        return same_gradients<T, Element>(row, results, 0);
-    }
+    const bool decided = row.q == kInfinity<double> && root == kInfinity<double>;
+    if (decided || !(root > 0)) return same_gradients<T, Element>(row, results, 0);
     const auto by_norm = [&](const auto& soft) {
         if (row.q == kInfinity<double>) return linf_backward<T, Element>(row, soft, results);
         if (row.q == 3) return power_backward<Element>(row, soft, Cubes<T>(), results);

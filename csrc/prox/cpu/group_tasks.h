@@ -103,7 +103,8 @@ class GroupTasks {
         }
         for (int64_t b = 0; b < width; ++b) {
             const void* at[inputs];
-            for (int i = 0; i < inputs; ++i) at[i] = place(NumbersFrom{rows.input[i], from[i].bytes}, b * row);
+            for (int i = 0; i < inputs; ++i)
+                at[i] = place(NumbersFrom{rows.input[i], from[i].bytes}, b * row);
             f(a * inner + first + b, n, at, place(NumbersTo{rows.output, to.bytes}, b * row));
         }
         with_words(to.bytes, [&](auto* type) {

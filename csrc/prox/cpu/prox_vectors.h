@@ -183,8 +183,10 @@ inline void fill(T value, int64_t n, const Results& results) {
 // steps, for the smallest numbers there are.
 template <typename T>
 struct PowerOfTwo {
-    explicit PowerOfTwo(double largest) {
+    // The largest is a number times 2^extra.
+    explicit PowerOfTwo(double largest, int extra = 0) {
         std::frexp(largest, &exponent);
+        exponent += extra;
         constexpr int most = std::numeric_limits<T>::max_exponent - 2;
         exponent = std::min(exponent, most);
         const int first = std::min(-exponent, most);
