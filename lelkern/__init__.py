@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lelkern import nn
     from lelkern.ops import (
         ContrastiveStats,
+        CSRGroups,
         MixMatchBatch,
         cutmix,
         ema_update_,
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
         mixmatch,
         mixup,
         nt_xent,
+        project_l1_ball,
+        project_l1inf_ball,
+        project_simplex,
+        prox_group_lasso,
+        prox_group_lasso_,
+        prox_l1,
+        prox_l1_,
+        prox_sparse_group_lasso,
+        prox_sparse_group_lasso_,
         sample_cutmix_boxes,
         sample_mixup_lambda,
         sharpen,
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CSRGroups",
     "ContrastiveStats",
     "MixMatchBatch",
     "__version__",
@@ -40,6 +51,15 @@ __all__ = [
     "mixup",
     "nn",
     "nt_xent",
+    "project_l1_ball",
+    "project_l1inf_ball",
+    "project_simplex",
+    "prox_group_lasso",
+    "prox_group_lasso_",
+    "prox_l1",
+    "prox_l1_",
+    "prox_sparse_group_lasso",
+    "prox_sparse_group_lasso_",
     "sample_cutmix_boxes",
     "sample_mixup_lambda",
     "sharpen",
