@@ -20,6 +20,7 @@ from lelkern.ops.prox_group import (
     prox_sparse_group_lasso_,
 )
 from lelkern.ops.prox_l1 import prox_l1, prox_l1_
+from lelkern.ops.prox_nuclear import prox_nuclear
 from lelkern.ops.prox_sgd import prox_sgd_
 from lelkern.ops.sharpen import sharpen, sharpen_logits
 from lelkern.ops.sup_con import sup_con
@@ -46,6 +47,7 @@ __all__ = [
     "prox_group_lasso_",
     "prox_l1",
     "prox_l1_",
+    "prox_nuclear",
     "prox_sgd_",
     "prox_sparse_group_lasso",
     "prox_sparse_group_lasso_",
