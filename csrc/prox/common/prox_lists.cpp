@@ -1,0 +1,150 @@
+#include "prox/common/prox_lists.h"
+
+#include <torch/csrc/stable/ops.h>
+
+#include <algorithm>
+
+#include "prox/common/prox_group.h"
+#include "shared/common/contiguous.h"
+#include "shared/common/unpack_lists.h"
+
+namespace lelkern::prox {
+namespace {
+
+void check_contiguous(const char* name, const TensorVector& tensors) {
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        STD_TORCH_CHECK(tensors[i].is_contiguous(), name, "[", i, "] must be contiguous");
+    }
+}
+
+template <int lists>
+void add_entries(const TensorList (&given)[lists], ProxLists& to) {
+    for (const ListEntry<lists>& entry : unpack_lists<lists>(given).entries) {
+        ListedProx& prox = to.entries.emplace_back();
+        prox.w = entry.of[0].data;
+        prox.dtype = entry.of[0].dtype;
+        prox.numbers = entry.count;
+        for (int list = 1; list < lists; ++list) {
+            STD_TORCH_CHECK(entry.of[list].dtype == prox.dtype, given[list].name, "[",
+                            to.entries.size() - 1, "] must have the dtype of ", given[0].name);
+        }
+        if constexpr (lists > 1) prox.grad = entry.of[1].data;
+        if constexpr (lists > 2) prox.buffer = entry.of[2].data;
+    }
+}
+
+// The groups of a tensor; 0 and 0: the next of those that are listed.
+Groups groups_of(const Tensor& w, int64_t size, int64_t inner, const GroupLists& groups,
+                 std::size_t& listed, ProxLists& to) {
+    if (size == 0 && inner == 0) {
+        STD_TORCH_CHECK(listed < groups.ptr.size(),
+                        "group_ptr must have one for each 0, 0 in sizes");
+        Tensor ptr = groups.ptr[listed], indices = groups.indices[listed];
+        ++listed;
+        const Groups found = listed_groups(ptr, indices, w);
+        to.kept.push_back(ptr);
+        to.kept.push_back(indices);
+        return found;
+    }
+    if (w.numel() == 0) return {0, 0, 0, nullptr, nullptr, 0, 0};
+    STD_TORCH_CHECK(size > 0 && inner > 0, "sizes must be positive, or 0 and 0, got ", size,
+                    " and ", inner);
+    return interleaved_groups(w.numel(), w.numel() / inner / size, size, inner);
+}
+
+Thresholds thresholds_of(const char* name, const TensorVector& all, std::size_t i,
+                         const Groups& groups, const Tensor& w, ProxLists& to) {
+    if (all.empty() || (!groups.listed() && w.numel() == 0)) return {nullptr, false};
+    const Tensor numbers = checked_numbers(name, all[i], groups.count, w);
+    to.kept.push_back(numbers);
+    return {numbers.const_data_ptr(), numbers.dim() == 1};
+}
+
+void prox_group_in_place(const TensorVector& w, const TensorVector& lam1, const TensorVector& lam,
+                         const TensorVector& ptr, const TensorVector& indices,
+                         const std::vector<int64_t>& sizes, double q, double scale,
+                         OptionalTensor scale_tensor) {
+    const GroupLists groups{lam1, lam, ptr, indices, sizes};
+    const ProxLists lists = unpack_prox("w", w, nullptr, nullptr, groups, q, scale, scale_tensor);
+    if (!lists.entries.empty()) prox_lists(lists, nullptr);
+}
+
+void prox_sgd(const TensorVector& params, const TensorVector& grads, const TensorVector& buffers,
+              const TensorVector& lam1, const TensorVector& lam, const TensorVector& ptr,
+              const TensorVector& indices, const std::vector<int64_t>& sizes, double q, double lr,
+              double momentum, double dampening, double weight_decay, bool nesterov, bool first) {
+    STD_TORCH_CHECK(momentum == 0 || buffers.size() == params.size(),
+                    "buffers must be one for each of params, got ", buffers.size());
+    const SgdStep step{lr, momentum, dampening, weight_decay, nesterov, first};
+    const GroupLists groups{lam1, lam, ptr, indices, sizes};
+    const ProxLists lists =
+        unpack_prox("params", params, &grads, momentum == 0 ? nullptr : &buffers, groups, q,
+                    step.effective_rate(), std::nullopt);
+    if (!lists.entries.empty()) prox_lists(lists, &step);
+}
+
+}  // namespace
+
+double SgdStep::effective_rate() const {
+    if (momentum == 0) return rate;
+    const double moved = (1 - dampening) / (1 - momentum);
+    return rate * (nesterov ? 1 + momentum * moved : moved);
+}
+
+ProxLists unpack_prox(const char* name, const TensorVector& w, const TensorVector* grads,
+                      const TensorVector* buffers, const GroupLists& groups, double q, double scale,
+                      const OptionalTensor& scale_tensor) {
+    check_norm(q);
+    STD_TORCH_CHECK(groups.sizes.size() == 2 * w.size(), "sizes must be two for each of ", name,
+                    ", got ", groups.sizes.size());
+    STD_TORCH_CHECK(groups.lam.size() == w.size(), "lam must be one for each of ", name, ", got ",
+                    groups.lam.size());
+    STD_TORCH_CHECK(groups.lam1.empty() || groups.lam1.size() == w.size(),
+                    "lam1 must be none, or one for each of ", name, ", got ", groups.lam1.size());
+    STD_TORCH_CHECK(groups.ptr.size() == groups.indices.size(),
+                    "group_ptr and group_indices must have the same length, got ",
+                    groups.ptr.size(), " and ", groups.indices.size());
+    ProxLists lists{{}, q, scale, scale_tensor, {}};
+    if (scale_tensor && !w.empty()) {
+        STD_TORCH_CHECK(scale_tensor->dim() == 0, "scale must have no dimensions");
+        lists.scale_tensor = checked("scale", *scale_tensor, ScalarType::Double, w[0]);
+    }
+    check_contiguous(name, w);
+    if (grads == nullptr) {
+        add_entries<1>({{name, w, true}}, lists);
+    } else {
+        TensorVector side_by_side;
+        side_by_side.reserve(grads->size());
+        for (const Tensor& grad : *grads) side_by_side.push_back(as_contiguous(grad));
+        lists.kept = side_by_side;
+        if (buffers == nullptr) {
+            add_entries<2>({{name, w, true}, {"grads", side_by_side, false}}, lists);
+        } else {
+            check_contiguous("buffers", *buffers);
+            add_entries<3>(
+                {{name, w, true}, {"grads", side_by_side, false}, {"buffers", *buffers, true}},
+                lists);
+        }
+    }
+    std::size_t listed = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+        ListedProx& prox = lists.entries[i];
+        prox.groups =
+            groups_of(w[i], groups.sizes[2 * i], groups.sizes[2 * i + 1], groups, listed, lists);
+        prox.lam1 = thresholds_of("lam1", groups.lam1, i, prox.groups, w[i], lists);
+        prox.lam = thresholds_of("lam", groups.lam, i, prox.groups, w[i], lists);
+    }
+    return lists;
+}
+
+void boxed_prox_group_in_place(StableIValue* stack, uint64_t inputs, uint64_t outputs) {
+    constexpr auto call = TORCH_BOX(&prox_group_in_place);
+    call(stack, inputs, outputs);
+}
+
+void boxed_prox_sgd(StableIValue* stack, uint64_t inputs, uint64_t outputs) {
+    constexpr auto call = TORCH_BOX(&prox_sgd);
+    call(stack, inputs, outputs);
+}
+
+}  // namespace lelkern::prox
