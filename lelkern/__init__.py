@@ -8,7 +8,7 @@ that calls ``torch.ops.lelkern``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lelkern import nn
+    from lelkern import nn, optim
     from lelkern.ops import (
         ContrastiveStats,
         CSRGroups,
@@ -52,6 +52,7 @@ __all__ = [
     "mixup",
     "nn",
     "nt_xent",
+    "optim",
     "project_l1_ball",
     "project_l1inf_ball",
     "project_simplex",
@@ -79,8 +80,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("lelkern")
-    elif name == "nn":
-        value = import_module("lelkern.nn")
+    elif name in ("nn", "optim"):
+        value = import_module(f"lelkern.{name}")
     else:
         value = getattr(import_module("lelkern.ops"), name)
     globals()[name] = value

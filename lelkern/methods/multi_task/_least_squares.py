@@ -129,10 +129,10 @@ class LeastSquares:
         squares = self.gram @ columns if features <= samples else self.x.mT @ (self.x @ columns)
         return (squares[0] if shared else squares[:, :, 0].T) - self.moments
 
-    def value(self, w: Tensor, gradient: Tensor) -> float:
-        """Return L(W) for coefficients (D, T) and its gradient there."""
+    def value(self, w: Tensor, gradient: Tensor) -> Tensor:
+        """Return L(W), a number, for coefficients (D, T) and its gradient there."""
         # 1/2 w'X'X w - w'X'y + 1/2 y'y, where X'X w is the gradient plus X'y.
-        return 0.5 * float((w * (gradient - self.moments)).sum()) + self.at_zero
+        return 0.5 * (w * (gradient - self.moments)).sum() + self.at_zero
 
     def intercepts(self, w: Tensor) -> Tensor:
         """Return the intercepts, (T,), that are best for coefficients (D, T)."""

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from lelkern.methods.multi_task._least_squares import LeastSquares
 from lelkern.methods.multi_task._penalties import Penalty
-
-_BETWEEN_CHECKS = 10  # iterations; a gap costs as much as one
+from lelkern.optim import fista
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,7 @@ def minimise(
     tolerance: float = 1e-6,
     max_iterations: int = 10_000,
 ) -> Solution:
-    """Minimise L(W) + strength * penalty(W) by FISTA with restarts.
-
-    Source: Beck & Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse
-    Problems", SIAM Journal on Imaging Sciences 2009, Section 4; the restarts are those by gradient
-    of O'Donoghue & Candes, "Adaptive Restart for Accelerated Gradient Schemes", Foundations of
-    Computational Mathematics 2015, Section 3.2.
+    """Minimise L(W) + strength * penalty(W) by :func:`lelkern.optim.fista`.
 
     Args:
         problem: L.
@@ -64,31 +58,29 @@ def minimise(
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
     w = torch.zeros_like(problem.moments) if start is None else start
-    wanted = tolerance * problem.at_zero
-    curvature = problem.curvature
-    if curvature == 0:  # no feature varies
+    if problem.curvature == 0:  # no feature varies
         return Solution(torch.zeros_like(w), 0.0, 1, True)
-    point, momentum = w, 1.0
-    gap = math.inf
-    for iteration in range(1, max_iterations + 1):
-        step = point - problem.gradient(point) / curvature
-        new = penalty.prox(step, strength / curvature)
-        if float(((point - new) * (new - w)).sum()) > 0:
-            momentum = 1.0
-        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        point = new + ((momentum - 1) / following) * (new - w)
-        w, momentum = new, following
-        if iteration % _BETWEEN_CHECKS == 0 or iteration in (1, max_iterations):
-            gap = duality_gap(problem, penalty, strength, w)
-            if gap <= wanted:
-                return Solution(w, gap, iteration, True)
-    return Solution(w, gap, max_iterations, False)
+
+    def smooth(w: Tensor) -> tuple[Tensor, Tensor]:
+        gradient = problem.gradient(w)
+        return problem.value(w, gradient), gradient
+
+    found = fista(
+        smooth,
+        lambda w, step: penalty.prox(w, strength * step),
+        w,
+        lipschitz=problem.curvature,
+        gap=lambda w: duality_gap(problem, penalty, strength, w),
+        tol=tolerance * problem.at_zero,
+        max_iter=max_iterations,
+    )
+    return Solution(found.x, found.gap, found.n_iter, found.converged)
 
 
 def duality_gap(problem: LeastSquares, penalty: Penalty, strength: float, w: Tensor) -> float:
     """Return an upper bound of how far the objective at W (D, T) is above its smallest value."""
     gradient = problem.gradient(w)
-    loss = problem.value(w, gradient)
+    loss = float(problem.value(w, gradient))
     inner = 2 * problem.at_zero - float((problem.moments * w).sum())
     dual = penalty.dual(loss, inner, -gradient, strength)
     return loss + strength * penalty.value(w) - dual

@@ -66,7 +66,7 @@ NORMS = [name for name, (penalty, _) in PENALTIES.items() if not isinstance(pena
 
 
 def objective(found, penalty, strength, w):
-    return found.value(w, found.gradient(w)) + strength * penalty.value(w)
+    return float(found.value(w, found.gradient(w))) + strength * penalty.value(w)
 
 
 # --- against a convex solver ----------------------------------------------------------------
@@ -161,7 +161,7 @@ def in_turns(found, clusters, eta, strength, turns):
 @pytest.mark.parametrize(("clusters", "eta"), [(1, 0.3), (2, 0.5), (3, 1.0)])
 def test_turns_of_w_and_m_end_where_the_proximal_steps_do(clusters, eta):
     found, penalty, strength = problem(), SpectralBox(clusters, eta), 0.8
-    solution = minimise(found, penalty, strength, tolerance=1e-13)
+    solution = minimise(found, penalty, strength, tolerance=1e-12)
     values = [
         objective(found, penalty, strength, w)
         for w in in_turns(found, clusters, eta, strength, 150)
@@ -206,7 +206,7 @@ def test_the_gap_bounds_the_distance_from_the_minimum(name):
     penalty, _ = PENALTIES[name]
     found = problem()
     strength = 0.1 * penalty.strongest(found)
-    best = minimise(found, penalty, strength, tolerance=1e-13)
+    best = minimise(found, penalty, strength, tolerance=1e-12)
     lowest = objective(found, penalty, strength, best.coefficients)
     generator = torch.Generator().manual_seed(1)
     for scale in (0.0, 1e-3, 0.1, 1.0):
@@ -215,7 +215,7 @@ def test_the_gap_bounds_the_distance_from_the_minimum(name):
         above = objective(found, penalty, strength, w) - lowest
         gap = duality_gap(found, penalty, strength, w)
         assert gap >= above - 1e-12 * found.at_zero
-    assert best.gap <= 1e-13 * found.at_zero
+    assert best.gap <= 1e-12 * found.at_zero
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -223,7 +223,7 @@ def test_all_is_zero_from_the_strongest_on_and_not_before(name):
     penalty, _ = PENALTIES[name]
     found = problem()
     strongest = penalty.strongest(found)
-    at = minimise(found, penalty, strongest * (1 + 1e-9), tolerance=1e-13)
+    at = minimise(found, penalty, strongest * (1 + 1e-9), tolerance=1e-12)
     assert not at.coefficients.any()
     below = minimise(found, penalty, strongest * 0.99, tolerance=1e-10)
     assert below.coefficients.any()
@@ -250,9 +250,9 @@ def test_a_path_has_the_solution_of_every_strength():
     found, penalty = problem(), RowNorm(2.0)
     along = strengths(penalty.strongest(found), 0.01, 6)
     assert along[-1] == pytest.approx(0.01 * along[0])
-    warm = list(path(found, penalty, along, tolerance=1e-13))
+    warm = list(path(found, penalty, along, tolerance=1e-12))
     for strength, solution in zip(along, warm, strict=True):
-        cold = minimise(found, penalty, strength, tolerance=1e-13)
+        cold = minimise(found, penalty, strength, tolerance=1e-12)
         np.testing.assert_allclose(solution.coefficients, cold.coefficients, atol=1e-5)
     used = [int(s.coefficients.any(dim=1).sum()) for s in warm]
     assert (used[0], used[-1]) == (0, FEATURES)
@@ -299,7 +299,7 @@ def test_where_nothing_varies_all_is_zero():
 def test_what_takes_too_long_says_so():
     found, penalty = problem(), RowNorm(2.0)
     solution = minimise(
-        found, penalty, 1e-3 * penalty.strongest(found), tolerance=1e-13, max_iterations=3
+        found, penalty, 1e-3 * penalty.strongest(found), tolerance=1e-12, max_iterations=3
     )
     assert (solution.converged, solution.iterations) == (False, 3)
     assert solution.gap > 1e-13 * found.at_zero
