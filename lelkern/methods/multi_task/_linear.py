@@ -146,8 +146,13 @@ def penalised(penalty: Penalty, config: IterativeConfig) -> Learner:
     return Learner(lambda samples: penalty.strongest(samples.loss()), fits)
 
 
-def equations(solve: Callable[[LeastSquares, float], Tensor]) -> Learner:
-    """Return the learner that solves linear equations for W, given the loss and a strength."""
+def equations(solve: Callable[[LeastSquares, float], Tensor], stiffness: float = 10.0) -> Learner:
+    """Return the learner that solves linear equations for W, given the loss and a strength.
+
+    Args:
+        solve: from the loss and a strength to W (D, T).
+        stiffness: the strongest penalty, in multiples of the largest curvature of the loss.
+    """
 
     def fits(samples: Samples, along: Sequence[float]) -> Iterator[Fit]:
         problem = samples.loss()
@@ -155,8 +160,7 @@ def equations(solve: Callable[[LeastSquares, float], Tensor]) -> Learner:
             w = solve(problem, strength)
             yield Fit(w, problem.intercepts(w))
 
-    # Ten times the stiffest direction of the loss: what is penalised nearly vanishes.
-    return Learner(lambda samples: 10 * samples.loss().curvature, fits)
+    return Learner(lambda samples: stiffness * samples.loss().curvature, fits)
 
 
 def learn(

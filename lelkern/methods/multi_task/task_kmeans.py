@@ -45,8 +45,8 @@ class TaskKMeansConfig(LinearTasksConfig):
 
     clusters: int = Field(default=3, ge=1)
     rounds: int = Field(default=20, ge=1)
-    weakest: float = Field(default=1e-5, gt=0, lt=1)
-    centre: float = Field(default=0.01, gt=0)
+    weakest: float = Field(default=1e-6, gt=0, lt=1)
+    centre: float = Field(default=1e-4, gt=0)
 
 
 def alternate(
@@ -97,7 +97,7 @@ def run(
             w = turns[-1][0]
             yield Fit(w, problem.intercepts(w), iterations=len(turns))
 
-    learner = Learner(equations(ridge).strongest, fits)
+    learner = Learner(equations(ridge, stiffness=1000).strongest, fits)
     return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
 
 
