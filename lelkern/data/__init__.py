@@ -19,6 +19,9 @@ and comes from a name in :data:`DATA_SETS` or from a path:
                                Fashion-MNIST
 ``iris`` ...                   scikit-learn's tables: iris, wine, breast-cancer, digits, diabetes,
                                linnerud
+``planted-rows`` ...           linear tasks with something in common, drawn: planted-rows,
+                               planted-rank, planted-clusters
+``school``                     examination scores of 139 schools; a file
 ``sine-waves``                 the functions of MAML
 a folder                       one folder of images per class
 a ``.csv``, ``.npz``, ``.mat`` a table, or regression tasks

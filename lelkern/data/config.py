@@ -9,6 +9,9 @@ from lelkern.config import Config
 BUDGET = frozenset({"labels_per_class", "labels"})
 """The keys that say which labels a method sees, and nothing about the data itself."""
 
+VARIED = BUDGET | {"samples_per_task", "noise", "overlap"}
+"""The keys in which the arms of a study may differ."""
+
 
 class DataConfig(Config):
     """Which data a trial learns from and is tested on, and how many of its labels it may see.
@@ -26,6 +29,15 @@ class DataConfig(Config):
             (0, 1]; the same number of each class as far as that goes; by default all.
         target: the column of a ``.csv`` file, or the array of an ``.npz`` or ``.mat`` file, that is
             to be predicted; by default the last column, or the array ``y``.
+        samples_per_task: number of samples of each task that may be learned from, the validation
+            samples among them; the same number of every task that has as many, and by default all.
+            They are drawn with ``seed``, and a smaller number is a part of a larger one.
+        noise: standard deviation of the noise in generated targets; by default that of the data
+            set.
+        overlap: share of the features that a generated task uses which all tasks use; by default
+            that of the data set.
+        redraw: whether every seed of a study has data of its own: ``seed`` plus the trial's seed
+            then decides what is drawn.
     """
 
     name: str = "color-digits"
@@ -36,6 +48,10 @@ class DataConfig(Config):
     labels_per_class: int | None = Field(default=None, ge=1)
     labels: int | float | None = None
     target: str | None = None
+    samples_per_task: int | None = Field(default=None, ge=1)
+    noise: float | None = Field(default=None, ge=0)
+    overlap: float | None = Field(default=None, ge=0, le=1)
+    redraw: bool = False
 
     @model_validator(mode="after")
     def _check_budget(self) -> Self:
@@ -56,4 +72,14 @@ class DataConfig(Config):
 
     def reading_options(self) -> dict[str, Any]:
         """Return the options that may decide the data itself, which leaves out the label budget."""
-        return self.model_dump(exclude={"name", *BUDGET})
+        return self.model_dump(exclude={"name", "redraw", *BUDGET})
+
+    def of_trial(self, seed: int) -> Self:
+        """Return the configuration of the data of one trial of a study.
+
+        Args:
+            seed: of the trial.
+        """
+        if not self.redraw:
+            return self
+        return self.model_copy(update={"seed": self.seed + seed, "redraw": False})

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from lelkern.data.kind import Data
 
-OPTIONS = frozenset({"image_size", "seed", "test_fraction", "target"})
+OPTIONS = frozenset({"image_size", "seed", "test_fraction", "target", "noise", "overlap"})
 """The keys of a data configuration that a reader may take."""
 
 PLACES = frozenset({"root", "download"})
@@ -84,7 +84,8 @@ class DataSet:
             options: as for :meth:`load`.
             root: as for :meth:`load`.
         """
-        deciding = self.options | ({"seed"} if options["val_fraction"] else set())
+        drawn = options["val_fraction"] or options["samples_per_task"]
+        deciding = self.options | ({"seed"} if drawn else set())
         decisive = {name: value for name, value in options.items() if name in deciding}
         whole = [self.name, self.version, decisive, list(self.content(root))]
         text = json.dumps(whole, sort_keys=True)

@@ -74,8 +74,9 @@ class DataSource:
     @cached_property
     def _found(self) -> DataSet:
         config, found = self.config, find(self.config.name, self.config.target)
-        # A seed is never wrong: where nothing is drawn, every seed gives the same data.
-        for key in sorted(DataConfig.model_fields.keys() - found.options - {"name", "seed"}):
+        # Seeds are never wrong: where nothing is drawn, every seed gives the same data.
+        fine = found.options | {"name", "seed", "redraw"}
+        for key in sorted(DataConfig.model_fields.keys() - fine):
             value = getattr(config, key)
             if value != DataConfig.model_fields[key].default:
                 usable = ", ".join(sorted(found.options | {"seed"}))

@@ -65,17 +65,24 @@ class TaskData:
         name: what the tasks together are called in results and plots.
         tasks: at least one.
         features: names of the D columns where all tasks have the same features, else None.
+        coefficients: (D, T) float64, those of the linear functions that the targets of generated
+            tasks are made of: to judge by, not to learn from.
+        clusters: (T,) int64, which cluster each of the generated tasks belongs to, from 0; to judge
+            by as well.
 
     Raises:
-        DataError: there is no task, or one has not as many columns as there are features.
+        DataError: there is no task, one has not as many columns as there are features, or
+            coefficients or clusters don't fit the tasks.
     """
 
     name: str
     tasks: tuple[Task, ...]
     features: tuple[str, ...] | None
+    coefficients: NDArray[np.float64] | None = None
+    clusters: NDArray[np.int64] | None = None
 
     kind: ClassVar[str] = "tasks"
-    options: ClassVar[frozenset[str]] = frozenset({"val_fraction"})
+    options: ClassVar[frozenset[str]] = frozenset({"val_fraction", "samples_per_task"})
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -86,6 +93,12 @@ class TaskData:
                     f"{self.name}: task '{task.name}' has {task.train_x.shape[1]} columns, "
                     f"but there are {len(self.features)} features"
                 )
+        columns = {task.train_x.shape[1] for task in self.tasks}
+        number = len(self.tasks)
+        for name, wanted in (("coefficients", (*columns, number)), ("clusters", (number,))):
+            values = getattr(self, name)
+            if values is not None and values.shape != wanted:
+                raise DataError(f"{self.name}: {name} must be {wanted}, got {values.shape}")
 
     @classmethod
     def from_arrays(
@@ -186,11 +199,31 @@ class TaskData:
         raise DataError(f"{self.name}: has targets rather than classes, so no labels to hide")
 
     def prepare(self, config: DataConfig) -> Self:
-        """Return the tasks with ``config.val_fraction`` of their training samples set aside.
+        """Return the tasks with ``config.samples_per_task`` of their training samples.
+
+        Of these ``config.val_fraction`` are set aside.
 
         Raises:
             DataError: a task has one training sample, or validation samples already.
         """
+        return self._first(config)._with_validation(config)
+
+    def _first(self, config: DataConfig) -> Self:
+        """Return the tasks with no more training samples than ``config.samples_per_task``."""
+        if config.samples_per_task is None:
+            return self
+        # The orders of all tasks, so that a number of samples is the start of every larger one.
+        generator = stream("samples per task", config.seed)
+        shared, order = self.shared_inputs, None
+        tasks = []
+        for task in self.tasks:
+            if order is None or not shared:
+                order = torch.randperm(len(task.train_x), generator=generator)
+            rows = order[: config.samples_per_task].sort().values.numpy()
+            tasks.append(replace(task, train_x=task.train_x[rows], train_y=task.train_y[rows]))
+        return replace(self, tasks=tuple(tasks))
+
+    def _with_validation(self, config: DataConfig) -> Self:
         if config.val_fraction == 0:
             return self
         if any(task.val_x is not None for task in self.tasks):
@@ -210,7 +243,8 @@ class TaskData:
         tasks = [
             {field.name: getattr(task, field.name) for field in fields(task)} for task in self.tasks
         ]
-        save_content(self, path, {"name": self.name, "tasks": tasks, "features": self.features})
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        save_content(self, path, {**content, "tasks": tasks})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

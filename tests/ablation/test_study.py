@@ -28,7 +28,8 @@ def test_the_key_ablations_are_shipped_and_valid():
         *("label-efficiency-ssl", "mixmatch-ablation", "mixup-strength", "confidence"),
         *("consistency", "noisy-student"),
     }
-    assert simclr | moco | few_labels <= set(shipped_studies())
+    linear_tasks = {"joint-sparsity", "low-rank", "clustered", "school"}
+    assert simclr | moco | few_labels | linear_tasks <= set(shipped_studies())
     for name in shipped_studies():
         study = load_study(name)
         for variant in (study, study.quickened()):

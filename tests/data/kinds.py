@@ -1,6 +1,7 @@
 """One small data set of every kind, as the tests of what all kinds can do use them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -50,6 +51,12 @@ def shared_tasks() -> TaskData:
     return TaskData.from_arrays("toy", x, [x[:, 0], x[:, 1]], test_fraction=0.3, seed=0)
 
 
+def planted_tasks() -> Data:
+    data = DataSource(DataConfig(name="planted-clusters", samples_per_task=5)).load()
+    assert isinstance(data, TaskData)
+    return replace(data, name="toy")
+
+
 def functions() -> Data:
     return DataSource(DataConfig(name="sine-waves")).load()
 
@@ -60,5 +67,6 @@ KINDS: dict[str, Callable[[], Data]] = {
     "regression": regression,
     "tasks": tasks,
     "shared tasks": shared_tasks,
+    "planted tasks": planted_tasks,
     "functions": functions,
 }

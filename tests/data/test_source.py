@@ -54,7 +54,22 @@ BUILT_IN = {
     "linnerud": (
         TaskData,
         "3 tasks, 48 training and 12 test samples, 3 features",
-        {"seed", "test_fraction", "val_fraction"},
+        {"seed", "test_fraction", "val_fraction", "samples_per_task"},
+    ),
+    "planted-rows": (
+        TaskData,
+        "2 tasks, 480 training and 400 test samples, 128 features",
+        {"seed", "val_fraction", "samples_per_task", "noise", "overlap"},
+    ),
+    "planted-rank": (
+        TaskData,
+        "20 tasks, 4,800 training and 4,000 test samples, 40 features",
+        {"seed", "val_fraction", "samples_per_task", "noise"},
+    ),
+    "planted-clusters": (
+        TaskData,
+        "24 tasks, 5,760 training and 4,800 test samples, 20 features",
+        {"seed", "val_fraction", "samples_per_task", "noise"},
     ),
     "sine-waves": (
         FunctionFamily,
@@ -68,6 +83,9 @@ OTHER = {
     "test_fraction": 0.3,
     "val_fraction": 0.1,
     "target": "y",
+    "samples_per_task": 5,
+    "noise": 0.3,
+    "overlap": 0.5,
 }
 
 
@@ -81,7 +99,7 @@ def same(a, b, tmp_path):
 
 
 def test_all_that_is_built_in_is_here():
-    files = {"cifar10", "cifar100", "stl10", "svhn", "mnist", "fashion-mnist"}
+    files = {"cifar10", "cifar100", "stl10", "svhn", "mnist", "fashion-mnist", "school"}
     assert set(BUILT_IN) == set(DATA_SETS) - files
     assert all(found.summary for found in DATA_SETS.values())
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lelkern.data import ImageData, TableData
+from lelkern.data import ImageData, TableData, Task, TaskData
 
 CLASSES = ("a", "b", "c")
 
@@ -36,6 +36,25 @@ def tiny_table(train=30, test=60, features=4):
     return TableData("tiny", *samples(train), *samples(test), CLASSES, names)
 
 
+def tiny_tasks(train=30, test=20, features=6, tasks=3, validation=0, noise=0.3):
+    """Linear tasks that all use the first two features, and of these one a bit less each time."""
+    generator = np.random.default_rng(0)
+    coefficients = np.zeros((features, tasks))
+    coefficients[:2] = [np.ones(tasks), np.linspace(1, 0.5, tasks)][:features]
+
+    def samples(n, w):
+        x = generator.normal(size=(n, features))
+        return x, x @ w + noise * generator.normal(size=n)
+
+    names = tuple(f"x{i}" for i in range(features))
+    parts = [train, test, *[validation] * bool(validation)]
+    every = [
+        Task(str(i), *(array for n in parts for array in samples(n, w)))
+        for i, w in enumerate(coefficients.T)
+    ]
+    return TaskData("tiny", tuple(every), names, coefficients, np.arange(tasks) % 2)
+
+
 def hidden(data, visible=0.6):
     """The data with the labels of the last samples hidden."""
     labels = data.labels().clone()
@@ -64,7 +83,14 @@ def labelled(data, labels):
     return data.with_labels(torch.tensor(labels + [-1] * (len(data.labels()) - len(labels))))
 
 
-TINY = {ImageData: tiny_images, TableData: tiny_table}
+def changed_tasks(change, **fields):
+    """The tasks, each changed by a function of its number and itself, and other fields replaced."""
+    data = tiny_tasks()
+    tasks = tuple(change(i, task) for i, task in enumerate(data.tasks))
+    return replace(data, tasks=tasks, **fields)
+
+
+TINY = {ImageData: tiny_images, TableData: tiny_table, TaskData: tiny_tasks}
 
 AWKWARD = {
     ImageData: {
@@ -91,6 +117,50 @@ AWKWARD = {
         "one label in each of two classes": lambda: labelled(tiny_table(), [1, 0]),
         "targets": lambda: replace(
             tiny_table(), train_y=np.arange(30.0), test_y=np.arange(60.0), classes=()
+        ),
+    },
+    TaskData: {
+        "one training sample": lambda: tiny_tasks(train=1),
+        "one training sample and validation samples": lambda: tiny_tasks(train=1, validation=2),
+        "two training samples": lambda: tiny_tasks(train=2),
+        "one test sample": lambda: tiny_tasks(test=1),
+        "validation samples": lambda: tiny_tasks(validation=5),
+        "one task": lambda: tiny_tasks(tasks=1),
+        "one column": lambda: tiny_tasks(features=1),
+        "three columns": lambda: tiny_tasks(features=3),
+        "more columns than samples": lambda: tiny_tasks(train=5, features=12),
+        "no noise": lambda: tiny_tasks(noise=0.0),
+        "no truth": lambda: replace(tiny_tasks(), coefficients=None, clusters=None),
+        "truth of zeros": lambda: replace(tiny_tasks(), coefficients=np.zeros((6, 3))),
+        "the same task twice": lambda: changed_tasks(lambda i, task: tiny_tasks().tasks[0]),
+        "constant features": lambda: changed_tasks(
+            lambda i, task: replace(task, train_x=np.ones_like(task.train_x))
+        ),
+        "constant targets": lambda: changed_tasks(
+            lambda i, task: replace(
+                task, train_y=np.ones_like(task.train_y), test_y=np.ones_like(task.test_y)
+            )
+        ),
+        "targets of zeros": lambda: changed_tasks(
+            lambda i, task: replace(task, train_y=np.zeros_like(task.train_y))
+        ),
+        "tasks of different sizes": lambda: changed_tasks(
+            lambda i, task: replace(
+                task, train_x=task.train_x[: 3 + i], train_y=task.train_y[: 3 + i]
+            )
+        ),
+        "tasks over the same samples": lambda: changed_tasks(
+            lambda i, task: replace(task, train_x=tiny_tasks().tasks[0].train_x)
+        ),
+        "tasks with different features": lambda: changed_tasks(
+            lambda i, task: replace(
+                task, train_x=task.train_x[:, : 6 - i], test_x=task.test_x[:, : 6 - i]
+            ),
+            features=None,
+            coefficients=None,
+        ),
+        "validation samples of one task": lambda: changed_tasks(
+            lambda i, task: task if i else replace(task, val_x=task.test_x, val_y=task.test_y)
         ),
     },
 }

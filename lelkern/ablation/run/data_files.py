@@ -6,7 +6,7 @@ So the labels that a budget hides are not in the process that trains.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ class DataFiles:
 
     Attributes:
         folder: created when something is first written.
-        source: where the data come from.
+        source: where the data come from; what a trial's own are is in the trial.
     """
 
     folder: Path
@@ -40,11 +40,17 @@ class DataFiles:
             DataError: the data are unknown, missing or unusable.
             ConfigError: there are fewer labels than a trial's budget wants.
         """
+        for fingerprint in dict.fromkeys(trial.fingerprint for trial in trials):
+            self._prepare([trial for trial in trials if trial.fingerprint == fingerprint])
+
+    def _prepare(self, trials: Sequence[Trial]) -> None:
+        """Write what is missing for trials that have the same data."""
+        some = trials[0]
         try:
-            data = self._with_labels(self._labels_file(None))
+            data = self._with_labels(some, budget=False)
         except DataError:
-            data = self.source.load()
-            self._write(data)
+            data = replace(self.source, config=some.data).load()
+            self._write(some, data)
         for config in dict.fromkeys(trial.data for trial in trials):
             check_budget(data, config)
         labels = data.labels()
@@ -59,38 +65,38 @@ class DataFiles:
         Raises:
             DataError: a file is missing or damaged.
         """
-        return self._with_labels(self._labels_file(trial))
+        return self._with_labels(trial, budget=True)
 
-    def _write(self, data: Data) -> None:
+    def _write(self, trial: Trial, data: Data) -> None:
         labels = data.labels()
         if labels is None:
-            data.save(self._file)
+            data.save(self._file(trial))
             return
-        data.with_labels(labels.new_full(labels.shape, -1)).save(self._file)
-        _save(self._labels_file(None), labels)
+        data.with_labels(labels.new_full(labels.shape, -1)).save(self._file(trial))
+        _save(self._labels_file(trial, budget=False), labels)
 
-    def _with_labels(self, path: Path) -> Data:
-        data = self.source.kind.load(self._file)
+    def _with_labels(self, trial: Trial, *, budget: bool) -> Data:
+        data = self.source.kind.load(self._file(trial))
         if data.labels() is None:
             return data
+        path = self._labels_file(trial, budget=budget)
         try:
             labels = torch.from_numpy(np.load(path, allow_pickle=False))
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path}: no such file, or damaged: {error}") from None
         return data.with_labels(labels)
 
-    @property
-    def _file(self) -> Path:
-        return self.folder / f"{self.source.fingerprint}.data"
+    def _file(self, trial: Trial) -> Path:
+        return self.folder / f"{trial.fingerprint}.data"
 
-    def _labels_file(self, trial: Trial | None) -> Path:
-        """Return the file of the labels a trial may see, or of all."""
-        budget = trial.data.budget() if trial else {}
+    def _labels_file(self, trial: Trial, *, budget: bool = True) -> Path:
+        """Return the file of the labels a trial may see, or without a budget of all."""
+        hidden = trial.data.budget() if budget else {}
         name = "labels"
-        if trial and budget:
-            content = json.dumps(budget, sort_keys=True).encode()
+        if hidden:
+            content = json.dumps(hidden, sort_keys=True).encode()
             name += f"-{hashlib.sha256(content).hexdigest()[:8]}-seed-{trial.seed}"
-        return self.folder / f"{self.source.fingerprint}-{name}.npy"
+        return self.folder / f"{trial.fingerprint}-{name}.npy"
 
 
 def _save(path: Path, labels: Tensor) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
 from lelkern.ablation.study import Study, load_study, method_name, shipped_studies, study_path
 from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
-from lelkern.data.config import DataConfig
+from lelkern.data.config import BUDGET, DataConfig
 from lelkern.data.source import DataSource
 from lelkern.methods import get
 from lelkern.methods.method import Method
@@ -33,7 +33,7 @@ class Experiment:
     Attributes:
         name: of the study: its file's stem.
         study: as it will run, ``--quick`` and ``--seeds`` applied.
-        source: the data.
+        source: the data, as all trials share them.
         trials: every arm with every seed, seeds varying slowest: an interrupted study has
             complete comparisons rather than complete arms.
         baselines: the trials of what the arms are compared with.
@@ -137,11 +137,12 @@ def prepare(
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
     _check_names(study, metrics, curves, path)
 
-    fingerprint = source.fingerprint
+    fingerprints = _Fingerprints(source)
 
     def trial(label: str, recipe: "_Recipe", seed: int) -> Trial:
+        data = recipe.data.of_trial(seed)
         return Trial(
-            label, recipe.method, recipe.settings, recipe.runtime, recipe.data, fingerprint, seed
+            label, recipe.method, recipe.settings, recipe.runtime, data, fingerprints[data], seed
         )
 
     namesake = path.stem in shipped_studies() and name_or_file != path.stem
@@ -173,6 +174,23 @@ class _Recipe:
     settings: str
     data: DataConfig
     runtime: RuntimeConfig
+
+
+class _Fingerprints(dict[DataConfig, str]):
+    """The fingerprints of data by configuration, each of which reads files at most once."""
+
+    def __init__(self, source: DataSource) -> None:
+        super().__init__()
+        self._source = source
+
+    def __missing__(self, config: DataConfig) -> str:
+        # Without the label budget, which does not change the data.
+        plain = config.model_copy(update=dict.fromkeys(BUDGET))
+        if plain == config:
+            self[config] = replace(self._source, config=config).fingerprint
+        else:
+            self[config] = self[plain]
+        return self[config]
 
 
 class _Shared(Config):

@@ -16,7 +16,8 @@ class Factor(Config):
 
     Attributes:
         key: dotted key of the method's configuration, such as ``encoder.width``; ``method``; or
-            a label budget, ``data.labels_per_class`` or ``data.labels``.
+            of the data what arms may differ in, such as ``data.labels_per_class``
+            (:data:`lelkern.data.config.VARIED`).
         label: how plots and tables name it, with its unit.
         values: the values, in the order in which they are shown.
         pairs_of: instead of ``values``: parts (names, or tables with a ``name``) of which each

@@ -16,9 +16,10 @@ from lelkern.ablation.judge.claims import AnyClaim
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
 from lelkern.config import Config, dotted_keys, merge, nearest, nest, overlap
+from lelkern.data.config import VARIED
 
-BUDGET_KEYS = ("data.labels_per_class", "data.labels")
-"""What of the data arms may differ in: which labels they see."""
+VARIED_KEYS = frozenset(f"data.{key}" for key in VARIED)
+"""What of the data arms may differ in: which labels they see, and how data are generated."""
 
 
 class NamedArm(Config):
@@ -240,7 +241,7 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
 def _refuse_shared(who: str, keys: Iterable[str]) -> None:
     for key in keys:
         group = key.split(".")[0]
-        if group == "runtime" or (group == "data" and key not in BUDGET_KEYS):
+        if group == "runtime" or (group == "data" and key not in VARIED_KEYS):
             raise ValueError(f"{who} {key!r}: all arms share data and runtime")
 
 
