@@ -7,7 +7,13 @@ from typing import Any
 from lelkern.config import nearest
 
 # Imported for what they register.
-from lelkern.data import color_digits, sine_waves, sklearn_sets, torchvision_sets  # noqa: F401
+from lelkern.data import (  # noqa: F401
+    color_digit_tasks,
+    color_digits,
+    sine_waves,
+    sklearn_sets,
+    torchvision_sets,
+)
 from lelkern.data.config import DataConfig
 from lelkern.data.csv_file import open_csv
 from lelkern.data.errors import DataError
