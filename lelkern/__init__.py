@@ -8,9 +8,10 @@ that calls ``torch.ops.lelkern``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lelkern import nn
+    from lelkern import nn, optim
     from lelkern.ops import (
         ContrastiveStats,
+        CSRGroups,
         MixMatchBatch,
         cutmix,
         ema_update_,
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
         mixmatch,
         mixup,
         nt_xent,
+        project_l1_ball,
+        project_l1inf_ball,
+        project_simplex,
+        prox_group_lasso,
+        prox_group_lasso_,
+        prox_l1,
+        prox_l1_,
+        prox_nuclear,
+        prox_sparse_group_lasso,
+        prox_sparse_group_lasso_,
         sample_cutmix_boxes,
         sample_mixup_lambda,
         sharpen,
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CSRGroups",
     "ContrastiveStats",
     "MixMatchBatch",
     "__version__",
@@ -40,6 +52,17 @@ __all__ = [
     "mixup",
     "nn",
     "nt_xent",
+    "optim",
+    "project_l1_ball",
+    "project_l1inf_ball",
+    "project_simplex",
+    "prox_group_lasso",
+    "prox_group_lasso_",
+    "prox_l1",
+    "prox_l1_",
+    "prox_nuclear",
+    "prox_sparse_group_lasso",
+    "prox_sparse_group_lasso_",
     "sample_cutmix_boxes",
     "sample_mixup_lambda",
     "sharpen",
@@ -57,8 +80,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("lelkern")
-    elif name == "nn":
-        value = import_module("lelkern.nn")
+    elif name in ("nn", "optim"):
+        value = import_module(f"lelkern.{name}")
     else:
         value = getattr(import_module("lelkern.ops"), name)
     globals()[name] = value

@@ -18,7 +18,7 @@ import json, sys
 before = set(sys.modules)
 import lelkern
 alone = set(sys.modules)
-lelkern.nt_xent, lelkern.nn
+lelkern.nt_xent, lelkern.nn, lelkern.optim.ProximalSGD
 print(json.dumps([sorted(alone - before), sorted(set(sys.modules) - before)]))
 """
 
@@ -35,7 +35,8 @@ def test_import_takes_pytorch_for_an_op_and_nothing_at_all_before():
     assert "torch" in used
     assert not HEAVY & (used | packages_of(used))
     own = {module.split(".")[1] for module in used if module.startswith("lelkern.")}
-    assert own == {"nn", "ops", "reference"}
+    assert own == {"nn", "ops", "optim", "reference"}
+    assert "lelkern.optim.optimisation" not in used
 
 
 def test_every_name_is_there():

@@ -2,6 +2,7 @@
 
 from lelkern.ops._backend import Implementation, build_info, implementations, library_path
 from lelkern.ops._contrastive import ContrastiveStats
+from lelkern.ops._groups import CSRGroups
 from lelkern.ops.cutmix import cutmix, sample_cutmix_boxes
 from lelkern.ops.ema import ema_update_
 from lelkern.ops.guess_labels import guess_labels
@@ -10,10 +11,22 @@ from lelkern.ops.mixmatch import MixMatchBatch, mixmatch
 from lelkern.ops.mixup import mixup
 from lelkern.ops.mixup_lambda import sample_mixup_lambda
 from lelkern.ops.nt_xent import nt_xent
+from lelkern.ops.project_l1inf import project_l1inf_ball
+from lelkern.ops.project_simplex import project_l1_ball, project_simplex
+from lelkern.ops.prox_group import (
+    prox_group_lasso,
+    prox_group_lasso_,
+    prox_sparse_group_lasso,
+    prox_sparse_group_lasso_,
+)
+from lelkern.ops.prox_l1 import prox_l1, prox_l1_
+from lelkern.ops.prox_nuclear import prox_nuclear
+from lelkern.ops.prox_sgd import prox_sgd_
 from lelkern.ops.sharpen import sharpen, sharpen_logits
 from lelkern.ops.sup_con import sup_con
 
 __all__ = [
+    "CSRGroups",
     "ContrastiveStats",
     "Implementation",
     "MixMatchBatch",
@@ -27,6 +40,17 @@ __all__ = [
     "mixmatch",
     "mixup",
     "nt_xent",
+    "project_l1_ball",
+    "project_l1inf_ball",
+    "project_simplex",
+    "prox_group_lasso",
+    "prox_group_lasso_",
+    "prox_l1",
+    "prox_l1_",
+    "prox_nuclear",
+    "prox_sgd_",
+    "prox_sparse_group_lasso",
+    "prox_sparse_group_lasso_",
     "sample_cutmix_boxes",
     "sample_mixup_lambda",
     "sharpen",

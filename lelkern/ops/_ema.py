@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating
-from lelkern.reference.ema import places
 
 
 def check_lists(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
@@ -70,69 +69,3 @@ def _local(x: Any) -> Tensor:
 def _placement(x: Any) -> tuple[Any, Any] | None:
     """Return mesh and placements of a DTensor, None of another tensor."""
     return (x.device_mesh, x.placements) if hasattr(x, "placements") else None
-
-
-def check_memory(ema: Sequence[Tensor], params: Sequence[Tensor]) -> None:
-    """Raise ValueError if an element of an average is also one of anything else.
-
-    Tensors may share storage as long as no two of their elements do.
-    """
-    for i, average in enumerate(ema):
-        if not _is_dense(average) and len(places(average).unique()) < average.numel():
-            raise ValueError(
-                f"ema[{i}] must have an element of its own in every place, "
-                f"got {tuple(average.shape)} with strides {average.stride()}"
-            )
-    spans = [_Span(*_extent(x), True, f"ema[{i}]", x) for i, x in enumerate(ema)]
-    spans += [_Span(*_extent(x), False, f"params[{i}]", x) for i, x in enumerate(params)]
-    reaching: list[_Span] = []  # into what comes next
-    for span in sorted(span for span in spans if span.begin < span.end):
-        reaching = [earlier for earlier in reaching if earlier.end > span.begin]
-        for earlier in reaching:
-            first, other = (earlier, span) if earlier.is_average else (span, earlier)
-            if first.is_average and _share_elements(first.tensor, other.tensor):
-                raise ValueError(f"{first.name} must not share memory with {other.name}")
-        reaching.append(span)
-
-
-class _Span(NamedTuple):
-    """The addresses from the first byte of a tensor to after its last."""
-
-    begin: int
-    end: int
-    is_average: bool
-    name: str
-    tensor: Tensor
-
-
-def _extent(x: Tensor) -> tuple[int, int]:
-    if x.numel() == 0:
-        return 0, 0
-    last = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
-    return x.data_ptr(), x.data_ptr() + (last + 1) * x.itemsize
-
-
-def _is_dense(x: Tensor) -> bool:
-    """Whether the elements lie side by side, in whatever order."""
-    steps = sorted(
-        (stride, size) for size, stride in zip(x.shape, x.stride(), strict=True) if size != 1
-    )
-    expected = 1
-    for stride, size in steps:
-        if stride != expected:
-            return x.numel() == 0
-        expected *= size
-    return True
-
-
-def _share_elements(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors, whose extents overlap, have a byte in common."""
-    if _is_dense(a) and _is_dense(b):
-        return True
-    return bool(torch.isin(_bytes(a), _bytes(b)).any())
-
-
-def _bytes(x: Tensor) -> Tensor:
-    """Return the addresses of all bytes of x."""
-    first = (x.data_ptr() + places(x) * x.itemsize).reshape(-1, 1)
-    return (first + torch.arange(x.itemsize, device=x.device)).flatten()

@@ -8,7 +8,8 @@ from torch import Generator, Tensor
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._define import define
 from lelkern.ops._dtypes import DTYPES
-from lelkern.ops._ema import check_decay, check_lists, check_memory, local_shards
+from lelkern.ops._ema import check_decay, check_lists, local_shards
+from lelkern.ops._memory import check_memory
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import ema as reference
 
@@ -95,7 +96,7 @@ def ema_update_(
         # What is wrong is looked for only now: looking at every tensor costs as much as the update.
         shards, parameter_shards = local_shards(averages, parameters)
         check_lists(shards, parameter_shards)
-        check_memory(shards, parameter_shards)
+        check_memory({"ema": shards}, {"params": parameter_shards})
         if shards is averages:
             raise
         _update(shards, parameter_shards, number, tensor, seed)
@@ -138,7 +139,7 @@ def _reference(
     seed: Tensor | None,
 ) -> None:
     check_lists(ema, params)
-    check_memory(ema, params)
+    check_memory({"ema": ema}, {"params": params})
     if decay_tensor is None:
         decay_tensor = torch.tensor(decay, dtype=torch.float64)
     reference.ema_update_(ema, params, decay_tensor, seed)

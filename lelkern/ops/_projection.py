@@ -1,0 +1,42 @@
+"""Radii of balls, as the projections onto them take them."""
+
+import math
+
+from torch import Tensor
+
+from lelkern.ops._dtypes import DTYPES, computed_in
+from lelkern.ops._known import known_ends
+from lelkern.ops._number import number_or_tensor, tensor_of
+
+
+def radius_tensor(
+    radius: float | Tensor, like: Tensor, shape: tuple[int, ...], *, finite: bool
+) -> Tensor:
+    """Return a radius as an op takes it: without dimensions, or one after the other.
+
+    Raises:
+        TypeError: it is neither a number nor a floating-point tensor.
+        ValueError: it has another shape, is known to be negative, or to be infinite where
+            ``finite``.
+    """
+    radius = number_or_tensor("radius", radius)
+    if not isinstance(radius, Tensor):
+        _check(radius, finite)
+        return tensor_of(radius, dtype=computed_in(like), device=like.device)
+    if radius.dtype not in DTYPES:
+        raise TypeError(f"radius must be floating point, got {radius.dtype}")
+    if radius.numel() != 1 and radius.shape != shape:
+        raise ValueError(
+            f"radius must have one element, or one for each of {shape}, got {tuple(radius.shape)}"
+        )
+    for end in known_ends(radius) or ():
+        _check(end, finite)
+    radius = radius.reshape(()) if radius.shape != shape else radius.reshape(-1)
+    return radius.to(like.device, computed_in(like))
+
+
+def _check(radius: float, finite: bool) -> None:
+    if radius < 0:
+        raise ValueError(f"radius must be >= 0, got {radius}")
+    if finite and radius == math.inf:
+        raise ValueError(f"radius must be finite, got {radius}")

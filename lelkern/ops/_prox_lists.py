@@ -1,0 +1,101 @@
+"""The op that applies proximal operators to a list of tensors in place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lelkern.ops._casts import forget_casts
+from lelkern.ops._define import define
+from lelkern.ops._memory import check_memory
+from lelkern.ops._prox import Lists, is_view, write_back
+from lelkern.reference import prox_sgd as reference
+
+
+def prox_lists_(
+    name: str, lists: Lists, q: float, scale: float = 1.0, scale_tensor: Tensor | None = None
+) -> None:
+    """Apply proximal operators with thresholds times ``scale``, in one launch.
+
+    Args:
+        name: what errors call the tensors.
+        lists: tensors and penalties.
+        q: of the norms of all groups.
+        scale: a number >= 0.
+        scale_tensor: (), float64 and on the device, in its place.
+
+    Raises:
+        ValueError: tensors share memory. Nothing has been changed then.
+    """
+    if not lists.tensors:
+        return
+
+    def update() -> None:
+        op = torch.ops.lelkern.prox_group_
+        op(lists.values, *lists.groups, q, scale, scale_tensor)
+
+    change_(lists, update, {name: lists.tensors}, {})
+
+
+def change_(
+    lists: Lists,
+    update: Any,
+    changed: dict[str, Sequence[Tensor]],
+    read: dict[str, Sequence[Tensor]],
+) -> None:
+    """Run an op that changes the values of lists, and do what PyTorch has to know of it.
+
+    Args:
+        lists: whose values change.
+        update: calls the op.
+        changed: what changes, by the names that errors call it.
+        read: what must not share memory with it.
+
+    Raises:
+        ValueError: something shares memory. Nothing has been changed then.
+    """
+    compiling = torch.compiler.is_compiling()
+    if not compiling:
+        forget_casts(lists.tensors)
+    with torch.no_grad():
+        try:
+            update()
+        except RuntimeError:
+            if not compiling:
+                # Looked for only now: looking at every tensor costs as much as the update.
+                check_memory(changed, read)
+            raise
+    for w, layout, values in zip(lists.tensors, lists.layouts, lists.values, strict=True):
+        if not is_view(w, layout):
+            write_back(w, layout, values)
+    if compiling:
+        forget_casts(lists.tensors)
+    else:
+        torch.autograd.graph.increment_version(lists.tensors)
+
+
+def _reference(
+    w: Sequence[Tensor],
+    lam1: Sequence[Tensor],
+    lam: Sequence[Tensor],
+    group_ptr: Sequence[Tensor],
+    group_indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    q: float,
+    scale: float,
+    scale_tensor: Tensor | None,
+) -> None:
+    check_memory({"w": w}, {})
+    if scale_tensor is None:
+        scale_tensor = torch.tensor(scale, dtype=torch.float64)
+    reference.prox_group_(w, lam1, lam, group_ptr, group_indices, sizes, q, scale_tensor)
+
+
+define(
+    "prox_group_",
+    "(Tensor(a!)[] w, Tensor[] lam1, Tensor[] lam, Tensor[] group_ptr, Tensor[] group_indices, "
+    "int[] sizes, float q, float scale, Tensor? scale_tensor) -> ()",
+    reference=_reference,
+    fake=lambda *_: None,
+)

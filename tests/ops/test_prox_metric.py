@@ -1,0 +1,166 @@
+"""Proximal operators in a diagonal metric against their definition, whatever the magnitudes."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lelkern import CSRGroups, prox_group_lasso, prox_l1
+from lelkern.ops.prox_metric import prox_group_lasso_metric, prox_l1_metric
+
+INF, NAN = math.inf, math.nan
+
+
+def optimality(x: Tensor, w: Tensor, metric: Tensor, lam: Tensor) -> Tensor:
+    """Return by how much d (w - x) is no subgradient of lam ||x||, for each row, relative to d |w|.
+
+    All in float64: of rows that are zero, by how much ||d w|| passes lam.
+    """
+    x, w, metric, lam = (y.double() for y in (x, w, metric, lam))
+    size = (metric * w).abs()
+    norm, longest = x.norm(dim=1, keepdim=True), size.amax(1, keepdim=True)
+    alive = (metric * (x - w) + lam * x / norm).abs() / (size + lam)
+    dead = ((size / longest).norm(dim=1, keepdim=True) - lam / longest).clamp(min=0)
+    return torch.where(norm > 0, alive, dead)
+
+
+def rows(dtype: torch.dtype, spread: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return w and metric (500, 7), whose magnitudes differ by exp(spread), and lam (500, 1).
+
+    From exp(-8) of what makes a row zero to just above.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal() -> Tensor:
+        return torch.randn(500, 7, generator=generator, dtype=torch.float64)
+
+    w, metric = normal() * (spread * normal()).exp(), (spread * normal()).exp()
+    kills = (metric * w).norm(dim=1, keepdim=True)
+    lam = kills * (0.5 - 8.5 * torch.rand(500, 1, generator=generator, dtype=torch.float64)).exp()
+    return w.to(dtype), metric.to(dtype), lam.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("spread", [0.1, 1, 8])
+def test_the_result_is_optimal_to_rounding(dtype, spread):
+    w, metric, lam = rows(dtype, spread, seed=0)
+    x = prox_group_lasso_metric(w, metric, lam.flatten(), dim=1)
+    assert x.dtype == dtype
+    assert 5 < (x == 0).all(dim=1).sum() < 100  # both cases occur
+    # x is one product of w and a ratio, whose r is a root to a rounding or two of each of 7 terms.
+    assert optimality(x, w, metric, lam).max() < 8 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_numbers_of_all_orders_of_magnitude_in_a_group(dtype):
+    # One number alone would have its root at 0, and each of the others only shows where all larger
+    # ones are gone: nothing takes Newton's method more steps.
+    generator = torch.Generator().manual_seed(3)
+    w = (10.0 ** (-1.5 * torch.arange(12, dtype=torch.float64))).repeat(200, 1)
+    ratio = 0.5 + torch.rand(200, 12, generator=generator, dtype=torch.float64)
+    ratio[:, 0] = 1
+    metric = 1 / (w * ratio)
+    w, metric, lam = w.to(dtype), metric.to(dtype), torch.ones(200, 1, dtype=dtype)
+    x = prox_group_lasso_metric(w, metric, lam.flatten(), dim=1)
+    assert optimality(x, w, metric, lam).max() < 8 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(
+    ("groups", "sizes"),
+    [
+        ({"dim": 1}, (4, 6)),
+        ({"dim": 0}, (4, 6)),
+        ({"dim": (1, 2)}, (3, 2, 4)),
+        ({"groups": (2, -1)}, (4, 6)),
+        (
+            {"groups": CSRGroups(torch.tensor([0, 5, 5, 6]), torch.tensor([7, 1, 2, 3, 9, 8]))},
+            (4, 6),
+        ),
+    ],
+    ids=["rows", "columns", "filters", "blocks", "csr"],
+)
+@pytest.mark.parametrize("weights", [None, "sqrt_size"])
+def test_in_a_metric_that_is_constant_it_is_the_prox_itself(groups, sizes, weights):
+    generator = torch.Generator().manual_seed(1)
+    w = torch.randn(sizes, generator=generator, dtype=torch.float64)
+    w[:2], w[..., 0] = 0.1 * w[:2], 0.1 * w[..., 0]  # some groups of each kind
+    ours = prox_group_lasso_metric(w, torch.full_like(w, 2.0), 1.6, weights=weights, **groups)
+    expected = prox_group_lasso(w, 0.8, weights=weights, **groups)
+    assert (expected == 0).any()
+    assert not (expected == 0).all()
+    torch.testing.assert_close(ours, expected, rtol=1e-14, atol=0)
+    l1 = prox_l1_metric(w, torch.full_like(w, 2.0), 1.6)
+    torch.testing.assert_close(l1, prox_l1(w, 0.8), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("w", "metric", "lam", "expected"),
+    [
+        ([3.0, 4.0], [1.0, 1.0], 5.0, [0.0, 0.0]),  # norm == threshold
+        ([0.0, 0.0], [1.0, 2.0], 0.0, [0.0, 0.0]),
+        ([0.0, 0.0], [1.0, 2.0], 1.0, [0.0, 0.0]),
+        ([3.0, 4.0], [0.0, 0.0], 0.0, [3.0, 4.0]),  # nothing moves by nothing
+        ([3.0, 4.0], [NAN, 1.0], 0.0, [3.0, 4.0]),
+        ([3.0, 4.0], [0.0, 1.0], 1.0, [0.0, 3.0]),  # what nothing holds
+        ([3.0, 4.0], [INF, 0.5], INF, [0.0, 0.0]),
+        ([3.0, INF], [1.0, 2.0], 1.0, [3.0, INF]),
+        ([3.0, INF], [1.0, 2.0], INF, [0.0, 0.0]),
+        ([3.0, NAN], [1.0, 2.0], INF, [NAN, NAN]),
+        ([3.0, 4.0], [1.0, NAN], 1.0, [NAN, NAN]),
+        ([3.0, 4.0], [1.0, -1.0], 1.0, [NAN, NAN]),
+        ([3e38, 3e38], [1.0, 1.0], 1e38, [3e38 - 0.5**0.5 * 1e38] * 2),
+        ([3e-44, 4e-44], [1.0, 1.0], 1e-44, [3e-44 * 0.8, 4e-44 * 0.8]),
+        ([3e-30, 4e-30], [1e-5, 1e-5], 1e-35, [3e-30 * 0.8, 4e-30 * 0.8]),
+        ([3e30, 4e30], [1e5, 1e5], 1e35, [3e30 * 0.8, 4e30 * 0.8]),
+    ],
+)
+def test_limits(w, metric, lam, expected):
+    x = prox_group_lasso_metric(torch.tensor([w]), torch.tensor([metric]), lam, dim=1)
+    # The last numbers of float32 are 1.4e-45 apart.
+    torch.testing.assert_close(x, torch.tensor([expected]), rtol=1e-6, atol=2e-45, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("w", "metric", "lam", "expected"),
+    [
+        (3.0, 2.0, 4.0, 1.0),
+        (-3.0, 2.0, 4.0, -1.0),
+        (-3.0, 2.0, 6.0, 0.0),
+        (3.0, 0.0, 0.0, 3.0),
+        (3.0, 0.0, 1.0, 0.0),
+        (INF, 1.0, 1.0, INF),
+        (NAN, 1.0, 1.0, NAN),
+        (3.0, -1.0, 1.0, NAN),
+    ],
+)
+def test_soft_thresholds_are_divided_by_the_metric(w, metric, lam, expected):
+    x = prox_l1_metric(torch.tensor([w]), torch.tensor([metric]), lam)
+    torch.testing.assert_close(x, torch.tensor([expected]), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sixteen_bits_are_rounded_once(dtype):
+    w, metric, lam = (x[:50] for x in rows(torch.float64, 0.5, seed=2))
+    w = w.to(dtype)
+    x = prox_group_lasso_metric(w, metric.float(), lam.float().flatten(), dim=1)
+    exact = prox_group_lasso_metric(w.double(), metric, lam.flatten(), dim=1)
+    assert x.dtype == dtype
+    # Half a unit in the last place, and float32's roundings before; the last numbers of float16 are
+    # 6e-8 apart.
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(x.double(), exact, rtol=0.51 * eps, atol=3.1e-8)
+
+
+def test_errors_name_the_argument_and_its_value():
+    w = torch.ones(2, 3)
+    with pytest.raises(ValueError, match=r"metric must have the shape of w, \(2, 3\), got \(3,\)"):
+        prox_group_lasso_metric(w, torch.ones(3), 1.0, dim=1)
+    with pytest.raises(TypeError, match=r"metric must be float64, float32, .* got torch.int64"):
+        prox_l1_metric(w, torch.ones(2, 3, dtype=torch.int64), 1.0)
+    with pytest.raises(ValueError, match=r"lam must be .*got -1"):
+        prox_group_lasso_metric(w, w, -1.0, dim=1)
+    with pytest.raises(ValueError, match=r"lam must be .*got -1"):
+        prox_l1_metric(w, w, -1.0)
+    with pytest.raises(ValueError, match="exactly one of dim and groups"):
+        prox_group_lasso_metric(w, w, 1.0)
