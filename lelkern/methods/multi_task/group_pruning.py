@@ -57,11 +57,11 @@ class GroupPruningConfig(Config):
     encoder: EncoderConfig = ConvEncoderConfig()
     augment: AugmentConfig = ()
     batch_size: int = Field(default=32, ge=2)
-    lam: float = Field(default=0.02, ge=0)
+    lam: float = Field(default=0.05, ge=0)
     steps: int = Field(default=300, ge=0)
-    lr: float = Field(default=0.1, gt=0)
+    lr: float = Field(default=0.03, gt=0)
     finetune_steps: int = Field(default=100, ge=0)
-    finetune_lr: float = Field(default=0.03, gt=0)
+    finetune_lr: float = Field(default=0.01, gt=0)
 
 
 class Pruned(NamedTuple):

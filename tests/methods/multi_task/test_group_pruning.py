@@ -149,9 +149,20 @@ def test_the_smaller_network_goes_on_as_the_sparse_one_would():
     assert difference(model, small, images()) < FLOAT64
 
 
-def test_parameters_are_those_of_the_filters_that_are_left():
+def test_a_filter_is_dead_only_with_all_that_it_has():
+    bank = FilterBank(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+    bank.rows.data[0, :-2] = 0  # a scale of 1
+    bank.rows.data[1] = 0
+    bank.rows.data[1, -1] = 0.5  # an offset
+    bank.rows.data[2] = 0
+    assert bank.alive().tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_parameters_are_those_of_the_filters_that_are_left(share):
+    """Of a layer without any at least one, which is zero."""
     model = classifier(ENCODERS["conv"])
-    left = kill(group_filters(model), 0.5)
+    left = kill(group_filters(model), share)
     small = without_dead_filters(model)
     channels = [3, *left]
     filters = sum(9 * a * b + 2 * b for a, b in zip(channels[:-1], left, strict=True))
@@ -207,6 +218,7 @@ SMALL = {
     "batch_size": 8,
     "steps": 40,
     "finetune_steps": 5,
+    "lr": 0.1,
     "lam": 0.05,
 }
 
