@@ -1,11 +1,12 @@
 """Data in memory, ready for a method: images, tables, regression tasks, families of functions.
 
 A :class:`DataConfig` says which data, and how many of its labels a method may see; a
-:class:`DataSource` reads it. What it reads is of one of four kinds, all of which describe, save and
+:class:`DataSource` reads it. What it reads is of one of five kinds, all of which describe, save and
 load themselves (:class:`Data`):
 
 ===========================  =====================================================================
 :class:`ImageData`           uint8 images (N, 3, H, W) and classes
+:class:`ImageTaskData`       the same with labels of several tasks
 :class:`TableData`           NumPy tables (N, D) with classes or targets, as scikit-learn takes them
 :class:`TaskData`            several regression tasks
 :class:`FunctionFamily`      functions that are drawn as they are needed
@@ -15,6 +16,7 @@ and comes from a name in :data:`DATA_SETS` or from a path:
 
 =============================  ===================================================================
 ``color-digits``               1,797 handwritten digits in random colours; built in
+``color-digit-tasks``          the same with their colours and places as further tasks
 ``cifar10`` ...                what torchvision reads: CIFAR-10/100, STL-10, SVHN, MNIST,
                                Fashion-MNIST
 ``iris`` ...                   scikit-learn's tables: iris, wine, breast-cancer, digits, diabetes,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from lelkern.data.errors import DataError
     from lelkern.data.function_family import FunctionFamily
     from lelkern.data.image_data import ImageData
+    from lelkern.data.image_task_data import ImageTaskData
     from lelkern.data.kind import Data
     from lelkern.data.loading import DATA_SETS, fingerprint, load
     from lelkern.data.registry import register
@@ -55,6 +58,7 @@ __all__ = [
     "DataSource",
     "FunctionFamily",
     "ImageData",
+    "ImageTaskData",
     "TableData",
     "Task",
     "TaskData",
@@ -75,6 +79,7 @@ _HOME = {
     "DataSource": "source",
     "FunctionFamily": "function_family",
     "ImageData": "image_data",
+    "ImageTaskData": "image_task_data",
     "TableData": "table_data",
     "Task": "task_data",
     "TaskData": "task_data",

@@ -8,6 +8,8 @@ its task by colour alone (SimCLR, Figure 6). The set is small enough for a study
 and still shows what such studies are about.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,7 +20,26 @@ from lelkern.data.registry import register
 VERSION = 1
 """Raised whenever the same seed would give other images, so that caches notice."""
 
-_DIGIT, _CANVAS, _TEST = 20, 24, 500
+TEST = 500
+"""The last images are for testing."""
+
+_DIGIT, _CANVAS = 20, 24
+
+
+class Drawing(NamedTuple):
+    """All images, and what was drawn to make them.
+
+    Attributes:
+        images: (1797, 3, 24, 24) uint8.
+        labels: the digits, (1797,) int64.
+        corners: row and column of the digits' upper left corners, (1797, 2) int64 from 0 to 4.
+        hues: of the digits' colours, as shares of the colour circle, (1797,) float64 in [0, 1).
+    """
+
+    images: Tensor
+    labels: Tensor
+    corners: Tensor
+    hues: Tensor
 
 
 @register(
@@ -36,6 +57,23 @@ def color_digits(seed: int = 0) -> ImageData:
     Returns:
         the data set, named ``color-digits``.
     """
+    images, labels, _, _ = draw(seed)
+    return ImageData(
+        name="color-digits",
+        train_images=images[:-TEST].contiguous(),
+        train_labels=labels[:-TEST].contiguous(),
+        test_images=images[-TEST:].contiguous(),
+        test_labels=labels[-TEST:].contiguous(),
+        classes=tuple(str(digit) for digit in range(10)),
+    )
+
+
+def draw(seed: int) -> Drawing:
+    """Draw all images, training images first; digits, places and colours are independent.
+
+    Args:
+        seed: decides everything.
+    """
     # Imported here: scikit-learn takes a second, which `import lelkern.data` should not cost.
     from sklearn.datasets import load_digits
 
@@ -45,20 +83,13 @@ def color_digits(seed: int = 0) -> ImageData:
     labels = torch.from_numpy(digits.target).long()[order]
     ink = torch.from_numpy(digits.images)[order] / 16  # (N, 8, 8) in [0, 1]
 
-    alpha = _place(_enlarge(ink), generator)[:, None]  # (N, 1, 24, 24)
+    placed, corners = _place(_enlarge(ink), generator)
+    alpha = placed[:, None]  # (N, 1, 24, 24)
     n = len(labels)
-    bright = _random_color(n, saturation=(0.7, 1.0), value=(0.8, 1.0), generator=generator)
-    dark = _random_color(n, saturation=(0.5, 1.0), value=(0.1, 0.4), generator=generator)
+    bright, hues = _random_color(n, saturation=(0.7, 1.0), value=(0.8, 1.0), generator=generator)
+    dark, _ = _random_color(n, saturation=(0.5, 1.0), value=(0.1, 0.4), generator=generator)
     images = (alpha * bright + (1 - alpha) * dark).mul(255).round().to(torch.uint8)
-
-    return ImageData(
-        name="color-digits",
-        train_images=images[:-_TEST].contiguous(),
-        train_labels=labels[:-_TEST].contiguous(),
-        test_images=images[-_TEST:].contiguous(),
-        test_labels=labels[-_TEST:].contiguous(),
-        classes=tuple(str(digit) for digit in range(10)),
-    )
+    return Drawing(images, labels, corners, hues)
 
 
 def _enlarge(ink: Tensor) -> Tensor:
@@ -66,14 +97,14 @@ def _enlarge(ink: Tensor) -> Tensor:
     return F.interpolate(ink[:, None], size=(_DIGIT, _DIGIT), mode="bilinear")[:, 0]
 
 
-def _place(digits: Tensor, generator: torch.Generator) -> Tensor:
-    """Put each digit (N, 20, 20) at a random place of an empty canvas (N, 24, 24)."""
+def _place(digits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Put each digit (N, 20, 20) on an empty canvas (N, 24, 24), its corner (N, 2) at random."""
     n = len(digits)
     corner = torch.randint(_CANVAS - _DIGIT + 1, (2, n, 1), generator=generator)
     rows, columns = corner + torch.arange(_DIGIT)  # (N, 20) each
     canvas = digits.new_zeros(n, _CANVAS, _CANVAS)
     canvas[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]] = digits
-    return canvas
+    return canvas, corner[:, :, 0].T.contiguous()
 
 
 def _random_color(
@@ -82,12 +113,12 @@ def _random_color(
     saturation: tuple[float, float],
     value: tuple[float, float],
     generator: torch.Generator,
-) -> Tensor:
-    """Draw n colours, HSV uniform with any hue; as RGB (N, 3, 1, 1) in [0, 1]."""
+) -> tuple[Tensor, Tensor]:
+    """Draw n colours, HSV uniform with any hue: RGB (N, 3, 1, 1), and hue (N,), in [0, 1]."""
     h, s, v = torch.rand(3, n, 1, dtype=torch.float64, generator=generator)
     s = torch.lerp(s.new_tensor(saturation[0]), s.new_tensor(saturation[1]), s)
     v = torch.lerp(v.new_tensor(value[0]), v.new_tensor(value[1]), v)
     # A channel lies at distance k (in sixths of the colour wheel) from where it is off.
     k = (h * 6 + torch.tensor([5.0, 3.0, 1.0])) % 6  # (N, 3): red, green, blue
     rgb = v * (1 - s * torch.minimum(k, 4 - k).clamp(0, 1))
-    return rgb[:, :, None, None]
+    return rgb[:, :, None, None], h[:, 0]

@@ -13,7 +13,8 @@ class Data(Protocol):
     """Data of some kind, whole and in memory.
 
     Attributes:
-        kind: what the kind is called: ``images``, ``table``, ``tasks`` or ``functions``.
+        kind: what the kind is called: ``images``, ``image tasks``, ``table``, ``tasks`` or
+            ``functions``.
         options: keys of :class:`~lelkern.data.config.DataConfig` that mean something for any data
             of this kind; what reads the data may take more.
     """

@@ -8,6 +8,7 @@ from lelkern.config import nearest
 
 # Imported for what they register.
 from lelkern.data import (  # noqa: F401
+    color_digit_tasks,
     color_digits,
     planted_tasks,
     school,

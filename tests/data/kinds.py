@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lelkern.data import Data, DataConfig, DataSource, ImageData, TableData, TaskData
+from lelkern.data import (
+    Data,
+    DataConfig,
+    DataSource,
+    ImageData,
+    ImageTaskData,
+    TableData,
+    TaskData,
+)
 
 
 def images() -> ImageData:
@@ -19,6 +27,17 @@ def images() -> ImageData:
         test_labels=torch.tensor([2, 0]),
         classes=("a", "b", "c"),
         unlabeled_images=torch.zeros(7, 3, 4, 6, dtype=torch.uint8),
+    )
+
+
+def image_tasks() -> ImageTaskData:
+    return ImageTaskData(
+        **vars(images()),
+        task="letter",
+        further=("size", "ink"),
+        further_classes=(("small", "large"), ("red", "green", "blue", "black")),
+        train_further=torch.tensor([[0, 3], [1, -1], [0, 1], [1, 0], [-1, 2], [-1, -1]]),
+        test_further=torch.tensor([[1, 0], [0, 3]]),
     )
 
 
@@ -63,6 +82,7 @@ def functions() -> Data:
 
 KINDS: dict[str, Callable[[], Data]] = {
     "images": images,
+    "image tasks": image_tasks,
     "table": table,
     "regression": regression,
     "tasks": tasks,

@@ -35,7 +35,7 @@ def data(request):
     return KINDS[request.param]()
 
 
-@pytest.fixture(params=["table", "images"])
+@pytest.fixture(params=["table", "images", "image tasks"])
 def labelled(request):
     return KINDS[request.param]()
 
@@ -144,6 +144,11 @@ def test_an_interrupted_save_keeps_the_old_file(data, tmp_path, monkeypatch):
     ("kind", "text"),
     [
         ("images", "3 classes, 6 training and 2 test images, 6x4, 7 unlabelled"),
+        (
+            "image tasks",
+            "3 classes, 6 training and 2 test images, 6x4, 7 unlabelled; "
+            "2 further tasks: size (2), ink (4)",
+        ),
         ("table", "2 classes, 14 training and 6 test samples, 3 features"),
         ("regression", "regression, 14 training and 6 test samples, 3 features"),
         ("tasks", "3 tasks, 11 training and 5 test samples, 3 features"),

@@ -12,6 +12,7 @@ from lelkern.data import (
     DataSource,
     FunctionFamily,
     ImageData,
+    ImageTaskData,
     TableData,
     TaskData,
     fingerprint,
@@ -24,6 +25,12 @@ BUILT_IN = {
     "color-digits": (
         ImageData,
         "10 classes, 1,297 training and 500 test images, 24x24",
+        {"seed", "image_size", "val_fraction"},
+    ),
+    "color-digit-tasks": (
+        ImageTaskData,
+        "10 classes, 1,297 training and 500 test images, 24x24; "
+        "2 further tasks: colour (6), place (9)",
         {"seed", "image_size", "val_fraction"},
     ),
     "iris": (

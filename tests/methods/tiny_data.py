@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lelkern.data import ImageData, TableData, Task, TaskData
+from lelkern.data import ImageData, ImageTaskData, TableData, Task, TaskData
 
 CLASSES = ("a", "b", "c")
 
@@ -22,6 +22,26 @@ def tiny_images(train=30, test=60, height=16, width=16):
         return (tint + noise).to(torch.uint8), labels
 
     return ImageData("tiny", *images(train), *images(test), CLASSES)
+
+
+def tiny_image_tasks(**sizes):
+    """The same images, and as further tasks their mean brightness and which half is brighter."""
+    data = tiny_images(**sizes)
+
+    def further(images):
+        mean = images.double().mean(dim=(1, 2, 3))
+        halves = images[..., : images.shape[-1] // 2], images[..., images.shape[-1] // 2 :]
+        left, right = (half.double().sum(dim=(1, 2, 3)) for half in halves)
+        return torch.stack([(mean > mean.median()).long(), (left > right).long()], dim=1)
+
+    return ImageTaskData(
+        **vars(data),
+        task="colour",
+        further=("brightness", "half"),
+        further_classes=(("dark", "bright"), ("right", "left")),
+        train_further=further(data.train_images),
+        test_further=further(data.test_images),
+    )
 
 
 def tiny_table(train=30, test=60, features=4):
@@ -65,9 +85,17 @@ def hidden(data, visible=0.6):
 def unlabelled(data):
     """The same data, its last samples having no labels rather than hidden ones.
 
-    Tables have no place for samples without labels, so there they are gone.
+    Tables have no place for samples without labels, so there they are gone; and so are images of
+    which the labels of other tasks are known.
     """
     visible = int((data.labels() >= 0).sum())
+    if isinstance(data, ImageTaskData):
+        return replace(
+            data,
+            train_images=data.train_images[:visible],
+            train_labels=data.train_labels[:visible],
+            train_further=data.train_further[:visible],
+        )
     if isinstance(data, TableData):
         return replace(data, train_x=data.train_x[:visible], train_y=data.train_y[:visible])
     return replace(
@@ -90,7 +118,19 @@ def changed_tasks(change, **fields):
     return replace(data, tasks=tasks, **fields)
 
 
-TINY = {ImageData: tiny_images, TableData: tiny_table, TaskData: tiny_tasks}
+def without_labels(data, column):
+    """The data without any training label of a further task."""
+    further = data.train_further.clone()
+    further[:, column] = -1
+    return replace(data, train_further=further)
+
+
+TINY = {
+    ImageData: tiny_images,
+    ImageTaskData: tiny_image_tasks,
+    TableData: tiny_table,
+    TaskData: tiny_tasks,
+}
 
 AWKWARD = {
     ImageData: {
@@ -105,6 +145,17 @@ AWKWARD = {
         "no label": lambda: labelled(tiny_images(), []),
         "labels of one class": lambda: labelled(tiny_images(), [1, 1, 1]),
         "one label in each of two classes": lambda: labelled(tiny_images(), [1, 0]),
+    },
+    ImageTaskData: {
+        "one training sample": lambda: tiny_image_tasks(train=1),
+        "two training samples": lambda: tiny_image_tasks(train=2),
+        "one test sample": lambda: tiny_image_tasks(test=1),
+        "not square": lambda: tiny_image_tasks(width=12),
+        "two pixels": lambda: tiny_image_tasks(height=2, width=2),
+        "no label": lambda: labelled(tiny_image_tasks(), []),
+        "labels of one class": lambda: labelled(tiny_image_tasks(), [1, 1, 1]),
+        "one label in each of two classes": lambda: labelled(tiny_image_tasks(), [1, 0]),
+        "no label of one task": lambda: without_labels(tiny_image_tasks(), column=1),
     },
     TableData: {
         "one training sample": lambda: tiny_table(train=1),
