@@ -30,6 +30,8 @@ ARITHMETIC = {
     *("test_contrastive_values.py", "test_contrastive_accuracy.py", "test_nt_xent_edges.py"),
     *("test_ema.py", "test_ema_rounding.py", "test_sharpen.py", "test_guess_labels.py"),
     *("test_mixup.py", "test_cutmix.py"),
+    *("test_prox_group.py", "test_prox_gradients.py", "test_prox_l1.py", "test_prox_lists.py"),
+    *("test_project_simplex.py", "test_project_l1inf.py"),
 }
 # Who works when is the same for all instruction sets.
 SHARED = "any_number_of_threads"
@@ -72,8 +74,10 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
 def test_the_list_says_what_serves_each_op_and_why() -> None:
     rows = [row for row in lelkern.ops.implementations() if not row.op.startswith("test_")]
     ops = ("nt_xent", "info_nce", "sup_con", "sharpen", "guess_labels", "mix_rows", "cut_rows")
+    ops += ("prox_l1", "prox_group", "project_simplex", "project_l1inf")
     pairs = {*ops, *(f"{op}_backward" for op in ops)}
-    assert {row.op for row in rows} == pairs | {"ema_update_", "mixup_lambda"}
+    alone = {"ema_update_", "mixup_lambda", "prox_group_", "prox_sgd_"}
+    assert {row.op for row in rows} == pairs | alone
     for row in rows:
         path = lelkern.ops.library_path(row.device)
         if path is not None:

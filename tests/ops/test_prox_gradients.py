@@ -260,7 +260,9 @@ def test_compile(device):
         torch.testing.assert_close(*results)
 
 
-@pytest.mark.parametrize("how", ["dim", "block", "csr"])
+@pytest.mark.parametrize(
+    "how", ["dim", *(pytest.param(how, marks=pytest.mark.slow) for how in ("block", "csr"))]
+)
 def test_another_threshold_is_not_compiled_again(how, device):
     w = normals(4, 6).float().to(device)
     groups = {"dim": {"dim": 0}, "block": {"groups": (2, -1)}, "csr": {"groups": as_csr(w)}}[how]
