@@ -20,6 +20,11 @@ from lelkern.ops._prox_lists import prox_lists_
 SHAPES = [(4, 3, 3, 3), (8, 17), (1, 1), (5, 0), (0, 5), (3, 1000), (2, 3, 1, 4), (16, 9)]
 
 
+def named(value):
+    """Name a parameter of a test: every process that collects tests has to find the same name."""
+    return getattr(value, "__name__", str(value))
+
+
 def check_list(in_place, out_of_place, dtype, layout, device):
     """Compare tensors changed in place with what is returned for each, and what is around them."""
     values = [normals(*shape, seed=i).to(device, dtype) for i, shape in enumerate(SHAPES)]
@@ -35,7 +40,7 @@ def check_list(in_place, out_of_place, dtype, layout, device):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "layout", "q"), covering(DTYPES, LAYOUTS, (2.0, INF, 3.0)), ids=str
+    ("dtype", "layout", "q"), covering(DTYPES, LAYOUTS, (2.0, INF, 3.0)), ids=named
 )
 def test_groups(dtype, layout, q, device):
     lam1, lam = 0.1, torch.tensor(0.7, device=device)
@@ -57,7 +62,7 @@ def test_groups(dtype, layout, q, device):
     )
 
 
-@pytest.mark.parametrize(("dtype", "layout"), covering(DTYPES, LAYOUTS), ids=str)
+@pytest.mark.parametrize(("dtype", "layout"), covering(DTYPES, LAYOUTS), ids=named)
 def test_elements(dtype, layout, device):
     check_list(lambda w: prox_l1_(w, 0.3), lambda x: lelkern.prox_l1(x, 0.3), dtype, layout, device)
     each = [normals(*shape, seed=9).abs().to(device) for shape in SHAPES]
@@ -194,7 +199,7 @@ def test_opcheck(device):
         (0.0, 0.1),
         ("l1", "group", "sparse", "csr"),
     ),
-    ids=str,
+    ids=named,
 )
 def test_sgd(dtype, layout, momentum, decay, penalty, device):
     m, dampening, nesterov = momentum
