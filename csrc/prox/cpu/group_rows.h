@@ -158,17 +158,23 @@ inline double prox_linf(const From* from, const GroupRow& row, const Soft& soft,
     return root;
 }
 
-// ||x||_q of the minimiser for numbers that are divided as `scale` says, as t is; 0 where it is 0.
+// ||x||_q of the minimiser, 0 where that is 0, for numbers that are divided as `scale` says and t
+// has been. `largest`: of the numbers as they are.
 template <typename From, typename Soft, typename Roots>
-inline double minimiser_norm(const From* from, int64_t n, double q, double t, const Soft& soft,
-                             const PowerOfTwo<typename Roots::T>& scale, Roots& roots) {
+inline double minimiser_norm(const From* from, int64_t n, double q, double t, double largest,
+                             const Soft& soft, const PowerOfTwo<typename Roots::T>& scale,
+                             Roots& roots) {
     using T = typename Roots::T;
+    // Relative to the largest, of which any power is 1.
+    const double top = std::ldexp(largest, -scale.exponent);
+    const T inverse = static_cast<T>(1 / top);
     const auto [powers] = sums_of<T, 2>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[2]) {
-        const DualPowers<T> of = roots.powers(scale.raised(magnitude<T>(soft(w))));
+        const DualPowers<T> of = roots.powers(scale.raised(magnitude<T>(soft(w))) * inverse);
         parts[0] += of.q;
         parts[1] += of.conjugate;
     });
-    const PowerNorms norms{std::pow(powers[0], 1 / q), std::pow(powers[1], (q - 1) / q)};
+    const PowerNorms norms{top * std::pow(powers[0], 1 / q),
+                           top * std::pow(powers[1], (q - 1) / q)};
     if (t == 0) return norms.q;
     if (norms.conjugate <= t) return 0;
     constexpr double enough = std::is_same_v<T, double> ? 1e-8 : 1e-4;  // what is left: its square
@@ -195,7 +201,7 @@ inline double prox_power(const From* from, const GroupRow& row, const Soft& soft
     if (decided && !(root > 0 && root < kInfinity<double>)) return root;
     const PowerOfTwo<T> scale(known.largest);
     const double t = std::ldexp(row.lam, -scale.exponent);
-    const double c = minimiser_norm(from, row.n, row.q, t, soft, scale, roots);
+    const double c = minimiser_norm(from, row.n, row.q, t, known.largest, soft, scale, roots);
     if (!decided && c == 0) fill<T, To>(0, row.n, results);
     if (!decided && c > 0) {
         roots.set(c, t);

@@ -69,14 +69,18 @@ inline Sums<count> gradient_sums(const GroupRowGradient& row, const F& f) {
         });
 }
 
+// Whether a root of type T says what it is: otherwise the group says more.
+template <typename T>
+inline bool is_normal(double root) {
+    return root >= static_cast<double>(std::numeric_limits<T>::min()) && root < kInfinity<double>;
+}
+
 template <typename T, typename Element, typename Soft>
 inline OfThresholds l2_backward(const GroupRowGradient& row, const Soft& soft,
                                 const Results& results) {
-    // A root that is no normal number says less than the group does.
-    const bool says_all = row.root >= static_cast<double>(std::numeric_limits<T>::min()) &&
-                          row.root < kInfinity<double>;
-    const ExactNorm norm = says_all ? ExactNorm{row.root, 0}
-                                    : norm_of(static_cast<const Element*>(row.w), row.n, row.lam1);
+    const ExactNorm norm = is_normal<T>(row.root)
+                               ? ExactNorm{row.root, 0}
+                               : norm_of(static_cast<const Element*>(row.w), row.n, row.lam1);
     const double t = std::ldexp(row.lam, -norm.exponent);
     if (row.lam != 0 && norm.value <= t) return no_gradients<T, Element>(row, results);
     if (norm.value == 0 || norm.value == kInfinity<double>) {
@@ -131,10 +135,9 @@ inline OfThresholds power_backward(const GroupRowGradient& row, const Soft& soft
     if (largest == kInfinity<double>) return same_gradients<T, Element>(row, results, 0);
     const PowerOfTwo<T> scale(largest);
     const double t = std::ldexp(row.lam, -scale.exponent);
-    // An infinite root of finite numbers does not say what it is.
-    const double c = row.root < kInfinity<double>
+    const double c = is_normal<Computed<Element>>(row.root)
                          ? std::ldexp(row.root, -scale.exponent)
-                         : minimiser_norm(w, row.n, row.q, t, soft, scale, roots);
+                         : minimiser_norm(w, row.n, row.q, t, largest, soft, scale, roots);
     const double k = t * (row.q - 1) / c;
     const Vec<T> limit = broadcast<T>(row.q > 2 ? T(1) : T(0));
     roots.set(c, t);

@@ -91,6 +91,7 @@ class AnyPower {
         Vec<T> z = load<T>(roots_ + i);
         z = z > 0 ? smaller<T>(z, highest) : highest;
         Vec<T> high{};
+        const double enough = std::max(kEnough / e_, 4 * std::numeric_limits<double>::epsilon());
         for (int k = 0; k < kMost; ++k) {
             const Vec<T> there = at_least_tiny<T>(z);
             high = power(there, e_);
@@ -100,9 +101,12 @@ class AnyPower {
             const Vec<T> moved = next - there;
             high += high * (e_ * moved / there);
             z = next;
-            const auto waits = (magnitude<T>(moved) > kEnough * there) & (z > kTiny);
+            const auto waits = (magnitude<T>(moved) > enough * there) & (z > kTiny);
             if (!any_lane<T>(waits)) break;
         }
+        // A large exponent multiplies the rounding error of z; what is left of u has its own.
+        const Vec<T> rest = (u - a * z) / b;
+        high = rest * (b * e_) > u ? rest : high;
         high = u > 0 ? high : Vec<T>{};
         z = u > 0 ? z : Vec<T>{};
         store<T>(roots_ + i, z);
@@ -115,7 +119,7 @@ class AnyPower {
 
   private:
     static constexpr int kMost = 60;
-    static constexpr double kEnough = 1e-9;  // what is left is its square
+    static constexpr double kEnough = 1e-8;  // of a power: what is left is its square
     static constexpr double kTiny = std::numeric_limits<double>::min();
 
     Vec<T> power(const Vec<T>& x, double exponent) const {

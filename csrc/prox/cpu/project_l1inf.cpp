@@ -38,8 +38,9 @@ class Problem {
             CutRow& row = rows_[g];
             kernels_.magnitudes(at(g), n_, &row.sum, &row.largest);
         });
-        double largest = 0, sum = 0;
+        double largest = 0, sum = 0, total = 0;
         for (const CutRow& row : rows_) {
+            total += row.sum;
             sum += row.largest;
             largest = row.largest <= largest ? largest : row.largest;
         }
@@ -47,6 +48,7 @@ class Problem {
             return set_levels(kUndefined);
         }
         if (sum <= radius) return set_levels(kInfinite);
+        if (total == kInfinite && radius > 0) return solve_smaller(radius);
         if (radius == 0) return set_levels(0);
         // The levels sum to a convex function of what all rows lose, made of lines: by Newton's
         // method, from where they lose nothing.
@@ -82,6 +84,25 @@ class Problem {
 
   private:
     static constexpr double kEnough = 1e-15;
+
+    // Sums overflow: with all numbers divided by a power of 2, which rounds none that matters.
+    void solve_smaller(double radius) {
+        int exponent = 0;
+        std::frexp(static_cast<double>(n_) * static_cast<double>(rows_.size()), &exponent);
+        exponent += 2;
+        const int64_t rows = static_cast<int64_t>(rows_.size());
+        std::vector<char> smaller(rows * row_bytes_);
+        const bool in_double = row_bytes_ == n_ * static_cast<int64_t>(sizeof(double));
+        const double by = std::ldexp(1.0, -exponent);
+        const std::vector<double> factors(in_double ? n_ : 0, by);
+        const std::vector<float> lesser(in_double ? 0 : n_, static_cast<float>(by));
+        const void* const each =
+            in_double ? static_cast<const void*>(factors.data()) : lesser.data();
+        kernels_.scale_columns({x_, false, rows, n_, n_, nullptr}, each, {smaller.data(), false});
+        Problem problem(kernels_, smaller.data(), rows, n_, row_bytes_);
+        problem.solve(std::ldexp(radius, -exponent));
+        for (int64_t g = 0; g < rows; ++g) rows_[g].level = std::ldexp(problem.level(g), exponent);
+    }
 
     void set_levels(double level) {
         for (CutRow& row : rows_) row.level = level;
