@@ -30,7 +30,8 @@ faults: $(VENV)/installed-dev
 # itself leaks on exit, so leaks are not looked for.
 SANITIZE := -fsanitize=address,undefined
 SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding sharpen \
-    guess_labels mixup cutmix mixup_lambda
+    guess_labels mixup cutmix mixup_lambda prox_l1 prox_group prox_lists prox_direct_calls \
+    project_simplex project_l1inf
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
 	CXXFLAGS="$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1" \
