@@ -9,8 +9,8 @@
 
 #include "mixup/cpu/channel_pattern.h"
 #include "mixup/cpu/cycles.h"
-#include "shared/cpu/large_results.h"
 #include "mixup/cpu/mixing_kernels.h"
+#include "shared/cpu/large_results.h"
 
 namespace lelkern::mixup {
 namespace {
