@@ -162,7 +162,7 @@ def test_a_reader_is_given_what_it_asks_for(tmp_path):
 
 
 def test_the_version_of_a_reader_is_part_of_its_identity(tmp_path):
-    options = {"seed": 0, "val_fraction": 0.0}
+    options = {"seed": 0, "val_fraction": 0.0, "samples_per_task": None}
     found = []
     for version in (1, 2):
         register("toy", TableData, summary="", version=version)(lambda seed: never())

@@ -1,5 +1,6 @@
 // The kernels of one instruction set. Included by foreach_isa.h once for each, inside its
-// namespace.
+// namespace; products of bfloat16 are of no use here.
+#if !defined(LELKERN_HAS_BF16)
 
 #include "prox/cpu/prox_vectors.h"
 
@@ -37,3 +38,5 @@ constexpr ProxKernels kernels_of() {
 
 constexpr ProxKernels kProxKernels[] = {kernels_of<double>(), kernels_of<float>(),
                                         kernels_of<c10::Half>(), kernels_of<c10::BFloat16>()};
+
+#endif
