@@ -248,7 +248,7 @@ def stable_library(name: str, **options: Any) -> Extension:
     paths = [path for path in Path("csrc").rglob("*") if path.parent.name in ("common", name)]
     sources = sorted(
         (str(path) for path in paths if path.suffix in (".cpp", ".cu")),
-        # First what is compiled for every instruction set: that takes long, and no core waits for it.
+        # First what is compiled for every instruction set, which takes long.
         key=lambda source: ("foreach_isa.h" not in Path(source).read_text(), source),
     )
     return Extension(f"lelkern._{name}", sources, language="c++", **options)
