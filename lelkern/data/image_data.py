@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -155,13 +155,16 @@ class ImageData:
         train, val = draw_split_by_class(
             self.train_labels, fraction, stream("validation", seed), self.classes, self.name
         )
-        return replace(
-            self,
-            train_images=self.train_images[train],
-            train_labels=self.train_labels[train],
-            val_images=self.train_images[val],
-            val_labels=self.train_labels[val],
-        )
+        return replace(self, **self._parts(train, val))
+
+    def _parts(self, train: Tensor, val: Tensor) -> dict[str, Any]:
+        """Return the fields of which training images go to the validation images."""
+        return {
+            "train_images": self.train_images[train],
+            "train_labels": self.train_labels[train],
+            "val_images": self.train_images[val],
+            "val_labels": self.train_labels[val],
+        }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the data set to one file; see :func:`lelkern.data.saving.save_content`."""

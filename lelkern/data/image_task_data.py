@@ -1,12 +1,11 @@
 """Images with several labels each, one a task."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lelkern.data.draw import draw_split_by_class, stream
 from lelkern.data.errors import DataError
 from lelkern.data.image_data import ImageData
 from lelkern.data.sizes import count
@@ -99,31 +98,9 @@ class ImageTaskData(ImageData):
         tasks = count(len(self.further), "further task", "further tasks")
         return f"{super().describe()}; {tasks}: {listed}"
 
-    def with_validation(self, fraction: float, seed: int) -> Self:
-        """Return the data with images set aside, class by class of the first task.
-
-        The same images as :meth:`ImageData.with_validation` sets aside.
-
-        Args:
-            fraction: share of each class in [0, 1), at least one image; 0 sets none aside.
-            seed: decides which.
-
-        Raises:
-            DataError: a class has one training image, or there are validation images already.
-        """
-        if fraction == 0:
-            return self
-        if self.val_images is not None:
-            raise DataError(f"{self.name}: has validation images already")
-        train, val = draw_split_by_class(
-            self.train_labels, fraction, stream("validation", seed), self.classes, self.name
-        )
-        return replace(
-            self,
-            train_images=self.train_images[train],
-            train_labels=self.train_labels[train],
-            train_further=self.train_further[train],
-            val_images=self.train_images[val],
-            val_labels=self.train_labels[val],
-            val_further=self.train_further[val],
-        )
+    def _parts(self, train: Tensor, val: Tensor) -> dict[str, Any]:
+        further = {
+            "train_further": self.train_further[train],
+            "val_further": self.train_further[val],
+        }
+        return super()._parts(train, val) | further

@@ -202,9 +202,8 @@ class SparseGroupRegressor(_LinearRegressor):
     .. math:: \frac{1}{2N} \|Y - XW - 1 b^\top\|_F^2
         + \alpha \big(\rho \|W\|_1 + (1 - \rho) \sum_i \|w^i\|_q\big)
 
-    Source: Simon, Friedman, Hastie & Tibshirani, "A Sparse-Group Lasso", Journal of Computational
-        and
-    Graphical Statistics 2013.
+    Source: Simon, Friedman, Hastie & Tibshirani, "A Sparse-Group Lasso", Journal of
+    Computational and Graphical Statistics 2013.
 
     Args:
         alpha: strength of the penalty, greater than 0.
