@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,16 +85,22 @@ def toolkit_of(nvcc: Path) -> Toolkit:
     return Toolkit(nvcc, release[1], "\n".join([version, *options]), include, lib)
 
 
+def asked_for(known: Collection[str] = ARCHITECTURES) -> list[str]:
+    """Return what ``TORCH_CUDA_ARCH_LIST`` names; without it what is known of ``ARCHITECTURES``."""
+    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip(" ;")
+    if asked:
+        return re.split(r"[;\s]+", asked)
+    *older, newest = [architecture for architecture in ARCHITECTURES if architecture in known]
+    return [*older, f"{newest}+PTX"]
+
+
 def architectures(toolkit: Toolkit) -> list[str]:
     """Return what to compile for, as ``["8.0", "9.0+PTX"]``."""
     known = [
         f"{name[:-1]}.{name[-1]}"
         for name in re.findall(r"compute_(\d+)", _said_by(toolkit.nvcc, "--list-gpu-arch"))
     ]
-    chosen = re.split(r"[;\s]+", os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip(" ;"))
-    if chosen == [""]:
-        default = [architecture for architecture in ARCHITECTURES if architecture in known]
-        return [*default[:-1], default[-1] + "+PTX"]
+    chosen = asked_for(known)
     for architecture in chosen:
         parts = re.fullmatch(r"(\d+\.\d)[af]?(\+PTX)?", architecture)
         if parts is None:

@@ -14,7 +14,9 @@ sys.path.append(str(ROOT))  # last: what is installed is found first
 import setup_cuda  # noqa: E402
 from setup_ninja import Ninja  # noqa: E402
 
-NUMBERS = [number.replace(".", "") for number in setup_cuda.ARCHITECTURES]
+# As the build does: of the table's architectures fewer, where the environment says so.
+ASKED = setup_cuda.asked_for()
+NUMBERS = [architecture.removesuffix("+PTX").replace(".", "") for architecture in ASKED]
 ARCHITECTURES = [f"sm_{number}" for number in NUMBERS]
 # As nvcc calls their machine code.
 CUBINS = {
@@ -40,7 +42,7 @@ class Compiled(NamedTuple):
 
 
 def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
-    """Compile files for every architecture, unless that is done and nothing has changed since.
+    """Compile files for all that is asked for, unless that is done and nothing has changed since.
 
     What the build has compiled by the same compiler with the same options is not compiled again.
 
@@ -52,8 +54,7 @@ def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
         AssertionError: one does not compile, or with a warning.
     """
     (toolkit, nvdisasm) = _tools()
-    *older, newest = setup_cuda.ARCHITECTURES
-    command = setup_cuda.compile_command(toolkit, [*older, f"{newest}+PTX"])
+    command = setup_cuda.compile_command(toolkit, ASKED)
     ours, built = Ninja(cache, ROOT), Ninja(BUILD, ROOT)
     stamp, of_build = ours.stamp("nvcc.txt", toolkit.version), BUILD / "nvcc.txt"
     known = (ROOT / of_build).exists() and (ROOT / of_build).read_text().startswith(toolkit.version)

@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 import cuda_assembly
 import cuda_occupancy
-from cuda_compile import ARCHITECTURES, ROOT, SOURCES, Compiled, compile_all, demangle
+from cuda_compile import (
+    ARCHITECTURES,
+    ASKED,
+    ROOT,
+    SOURCES,
+    Compiled,
+    compile_all,
+    demangle,
+    setup_cuda,
+)
 
 TABLE = Path(__file__).with_name("kernels.csv")
 LAUNCHES = Path(__file__).with_name("dynamic_shared.csv")
@@ -43,7 +52,7 @@ class Kernel(NamedTuple):
 
 
 def measure(sources: list[Path], dynamic_shared: dict[str, int]) -> list[Kernel]:
-    """Compile files for every architecture and return what became of their kernels.
+    """Compile files for all that is asked for and return what became of their kernels.
 
     Args:
         sources: CUDA files.
@@ -92,6 +101,16 @@ def short(name: str) -> str:
     return name
 
 
+def table() -> list[Kernel]:
+    """Return what kernels.csv says of all architectures."""
+    with TABLE.open() as file:
+        types = Kernel.__annotations__
+        return [
+            Kernel(**{name: types[name](value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
 def as_csv(kernels: list[Kernel]) -> str:
     """Return the table as the text of a CSV file."""
     text = io.StringIO()
@@ -134,6 +153,7 @@ def with_markdown(document: str, table: str) -> str:
 
 def main() -> None:
     """Write the table and its summary."""
+    assert len(ARCHITECTURES) == len(setup_cuda.ARCHITECTURES), f"only for {ASKED}"
     kernels = measure(SOURCES, launched_with())
     TABLE.write_text(as_csv(kernels))
     DOCUMENT.write_text(with_markdown(DOCUMENT.read_text(), as_markdown(kernels)))

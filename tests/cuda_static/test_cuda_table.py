@@ -3,15 +3,15 @@
 import fnmatch
 
 import pytest
-from cuda_compile import SOURCES
+from cuda_compile import ARCHITECTURES, SOURCES
 from cuda_table import (
     DOCUMENT,
-    TABLE,
     Kernel,
     as_csv,
     as_markdown,
     launched_with,
     measure,
+    table,
     with_markdown,
 )
 
@@ -24,12 +24,13 @@ def kernels() -> list[Kernel]:
 
 
 def test_the_table_is_of_these_kernels(kernels: list[Kernel]) -> None:
-    assert as_csv(kernels) == TABLE.read_text(), "make cuda-table writes it anew"
+    told = [kernel for kernel in table() if kernel.architecture in ARCHITECTURES]
+    assert as_csv(kernels) == as_csv(told), "make cuda-table writes it anew"
 
 
-def test_the_document_shows_the_table(kernels: list[Kernel]) -> None:
+def test_the_document_shows_the_table() -> None:
     document = DOCUMENT.read_text()
-    assert document == with_markdown(document, as_markdown(kernels))
+    assert document == with_markdown(document, as_markdown(table()))
 
 
 def test_shared_memory_is_given_to_kernels_that_there_are(kernels: list[Kernel]) -> None:

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "shared/cpu/cpu_isa.h"
+#include "shared/cpu/floating_types.h"
 
 #define LELKERN_ISA_FAMILY mixup
 #define LELKERN_ISA_HEADER "mixup/cpu/mixing_kernels_isa.h"
@@ -30,19 +31,6 @@ const Table& all_mixing_kernels() {
 #endif
         default:
             return baseline::kMixingKernels;
-    }
-}
-
-int place_of(ScalarType floating) {
-    switch (floating) {
-        case ScalarType::Double:
-            return 0;
-        case ScalarType::Float:
-            return 1;
-        case ScalarType::Half:
-            return 2;
-        default:
-            return 3;  // bfloat16: the ops let no others pass
     }
 }
 

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "shared/cpu/cpu_isa.h"
+#include "shared/cpu/floating_types.h"
 
 #define LELKERN_ISA_FAMILY mixup
 #define LELKERN_ISA_HEADER "mixup/cpu/row_kernels_isa.h"
@@ -23,7 +24,6 @@ const RowKernels* all_row_kernels() {
     switch (cpu_isa()) {
 #if defined(__x86_64__)
         case Isa::avx512_bf16:
-            return avx512_bf16::kRowKernels;
         case Isa::avx512:
             return avx512::kRowKernels;
         case Isa::avx2:
@@ -36,18 +36,6 @@ const RowKernels* all_row_kernels() {
 
 }  // namespace
 
-const RowKernels& row_kernels(ScalarType dtype) {
-    const RowKernels* const all = all_row_kernels();
-    switch (dtype) {
-        case ScalarType::Double:
-            return all[0];
-        case ScalarType::Float:
-            return all[1];
-        case ScalarType::Half:
-            return all[2];
-        default:
-            return all[3];  // bfloat16: the ops let no others pass
-    }
-}
+const RowKernels& row_kernels(ScalarType dtype) { return all_row_kernels()[place_of(dtype)]; }
 
 }  // namespace lelkern::mixup

@@ -105,19 +105,19 @@ inline double prox_l2(const From* from, const GroupRow& row, const Soft& soft,
 }
 
 // Writes the result where it does not depend on the norm, and the root; returns whether that is so.
-template <typename T, typename To, typename From, typename Soft>
-inline bool is_decided(const From* from, const GroupRow& row, const Soft& soft,
+template <typename T, typename Number, typename Soft>
+inline bool is_decided(const Number* from, const GroupRow& row, const Soft& soft,
                        const Magnitudes& known, const Results& results, double& root) {
     const double t = row.lam;
     if (t != 0 && (known.sum != known.sum || t != t)) {
         root = kNan<double>;
-        fill<T, To>(kNan<T>, row.n, results);
+        fill<T, Number>(kNan<T>, row.n, results);
     } else if (t != 0 && (t == kInfinity<double> || known.largest == 0)) {
         root = 0;
-        fill<T, To>(0, row.n, results);
+        fill<T, Number>(0, row.n, results);
     } else if (t == 0 || known.largest == kInfinity<double>) {
         root = known.largest;
-        write_soft<T, To>(from, row.n, results, soft);
+        write_soft<T, Number>(from, row.n, results, soft);
     } else {
         return false;
     }
@@ -125,14 +125,14 @@ inline bool is_decided(const From* from, const GroupRow& row, const Soft& soft,
 }
 
 // q = infinity.
-template <typename T, typename To, typename From, typename Soft>
-inline double prox_linf(const From* from, const GroupRow& row, const Soft& soft,
+template <typename T, typename Soft>
+inline double prox_linf(const T* from, const GroupRow& row, const Soft& soft,
                         const Results& results) {
     const Magnitudes known = magnitudes_of<T>(from, row.n, soft);
     double root = 0;
-    if (is_decided<T, To>(from, row, soft, known, results, root)) return root;
+    if (is_decided<T>(from, row, soft, known, results, root)) return root;
     if (known.sum <= row.lam) {
-        fill<T, To>(0, row.n, results);
+        fill<T, T>(0, row.n, results);
         return 0;
     }
     if (known.sum < kInfinity<double>) {
@@ -151,7 +151,7 @@ inline double prox_linf(const From* from, const GroupRow& row, const Soft& soft,
         root = std::ldexp(level, scale.exponent);
     }
     const Vec<T> level = broadcast<T>(static_cast<T>(root));
-    transform<T, To>(from, row.n, results, [&](int64_t, const Vec<T>& w) {
+    transform<T, T>(from, row.n, results, [&](int64_t, const Vec<T>& w) {
         const Vec<T> u = soft(w);
         return with_sign_of<T>(smaller<T>(magnitude<T>(u), level), u);
     });
@@ -191,22 +191,22 @@ inline double minimiser_norm(const From* from, int64_t n, double q, double t, do
 }
 
 // Any other q, by what finds the roots of one.
-template <typename To, typename Roots, typename From, typename Soft>
-inline double prox_power(const From* from, const GroupRow& row, const Soft& soft, Roots roots,
+template <typename Number, typename Roots, typename Soft>
+inline double prox_power(const Number* from, const GroupRow& row, const Soft& soft, Roots roots,
                          const Results& results) {
     using T = typename Roots::T;
     const Magnitudes known = magnitudes_of<T>(from, row.n, soft);
     double root = 0;
-    const bool decided = is_decided<T, To>(from, row, soft, known, results, root);
+    const bool decided = is_decided<T>(from, row, soft, known, results, root);
     if (decided && !(root > 0 && root < kInfinity<double>)) return root;
     const PowerOfTwo<T> scale(known.largest);
     const double t = std::ldexp(row.lam, -scale.exponent);
     const double c = minimiser_norm(from, row.n, row.q, t, known.largest, soft, scale, roots);
-    if (!decided && c == 0) fill<T, To>(0, row.n, results);
+    if (!decided && c == 0) fill<T, Number>(0, row.n, results);
     if (!decided && c > 0) {
         roots.set(c, t);
         const T by = static_cast<T>(c);
-        transform<T, To>(from, row.n, results, [&](int64_t i, const Vec<T>& w) {
+        transform<T, Number>(from, row.n, results, [&](int64_t i, const Vec<T>& w) {
             const Vec<T> u = soft(w), most = scale.raised(magnitude<T>(u));
             const Vec<T> size = smaller<T>(roots(i, most).y * by, most);  // but for rounding it is
             return with_sign_of<T>(scale.lowered(size), u);
@@ -215,28 +215,47 @@ inline double prox_power(const From* from, const GroupRow& row, const Soft& soft
     return std::ldexp(c, scale.exponent);
 }
 
-template <typename To, typename From>
-__attribute__((noinline)) double prox_group_as(const GroupRow& row, const Results& results) {
-    using T = Computed<To>;
-    const From* from = static_cast<const From*>(row.from);
-    const auto by_norm = [&](const auto& soft) {
-        if (row.q == 2) return prox_l2<T, To>(from, row, soft, results);
-        if (row.q == kInfinity<double>) return prox_linf<T, To>(from, row, soft, results);
-        if (row.q == 3) return prox_power<To>(from, row, soft, Cubes<T>(), results);
-        return prox_power<To>(from, row, soft, ThreeHalves<T>(), results);
-    };
-    const bool closed = row.q == 2 || row.q == 3 || row.q == 1.5 || row.q == kInfinity<double>;
-    if (closed) return with_soft<T>(row.lam1, by_norm);
-    double* const scratch = static_cast<double*>(row.scratch);
-    std::fill_n(scratch, row.n + Lanes<double>::count, 0.0);
-    return with_soft<double>(row.lam1, [&](const auto& soft) {
-        return prox_power<To>(from, row, soft, AnyPower(row.q, scratch), results);
+template <typename Element, typename From>
+__attribute__((noinline)) double prox_l2_of(const GroupRow& row, const Results& results) {
+    using T = Computed<Element>;
+    return with_soft<T>(row.lam1, [&](const auto& soft) {
+        return prox_l2<T, Element>(static_cast<const From*>(row.from), row, soft, results);
     });
+}
+
+// Any q but 2, of numbers in the type that is computed in.
+template <typename T>
+__attribute__((noinline)) double prox_of_passes(const T* from, const GroupRow& row,
+                                                const Results& results) {
+    const auto by_norm = [&](const auto& soft) {
+        if (row.q == kInfinity<double>) return prox_linf<T>(from, row, soft, results);
+        if (row.q == 3) return prox_power<T>(from, row, soft, Cubes<T>(), results);
+        return prox_power<T>(from, row, soft, ThreeHalves<T>(), results);
+    };
+    const bool closed = row.q == 3 || row.q == 1.5 || row.q == kInfinity<double>;
+    if (closed) return with_soft<T>(row.lam1, by_norm);
+    const AnyPower roots(row.q, empty_roots(row.scratch, row.n));
+    return prox_power<T>(from, row, Softened<double>(row.lam1), roots, results);
 }
 
 template <typename Element>
 double prox_group_row(const GroupRow& row, const Results& results) {
     using T = Computed<Element>;
-    return row.widened ? prox_group_as<Element, T>(row, results)
-                       : prox_group_as<Element, Element>(row, results);
+    if (row.q == 2) {
+        return row.widened ? prox_l2_of<Element, T>(row, results)
+                           : prox_l2_of<Element, Element>(row, results);
+    }
+    if constexpr (std::is_same_v<Element, T>) {
+        return prox_of_passes<T>(static_cast<const T*>(row.from), row, results);
+    } else {
+        T* const wide = wide_row(row.scratch, row.n, 0);
+        const T* from = static_cast<const T*>(row.from);
+        if (!row.widened) {
+            convert<T, T>(static_cast<const Element*>(row.from), row.n, {wide, false});
+            from = wide;
+        }
+        const double root = prox_of_passes<T>(from, row, {wide, false});
+        convert<T, Element>(wide, row.n, results);
+        return root;
+    }
 }

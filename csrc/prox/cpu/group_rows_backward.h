@@ -102,11 +102,11 @@ inline OfThresholds l2_backward(const GroupRowGradient& row, const Soft& soft,
     return {of_lam1, -along};
 }
 
-template <typename T, typename Element, typename Soft>
+template <typename T, typename Soft>
 inline OfThresholds linf_backward(const GroupRowGradient& row, const Soft& soft,
                                   const Results& results) {
     const Vec<T> level = broadcast<T>(static_cast<T>(row.root)), zero{}, one = zero + T(1);
-    const auto [sums] = gradient_sums<T, 2, Element>(
+    const auto [sums] = gradient_sums<T, 2, T>(
         row, [&](int64_t, const Vec<T>& w, const Vec<T>& g, Vec<T>(&parts)[2]) {
             const Vec<T> u = soft(w);
             const auto is_cut = magnitude<T>(u) >= level;
@@ -114,10 +114,10 @@ inline OfThresholds linf_backward(const GroupRowGradient& row, const Soft& soft,
             parts[1] += is_cut ? one : zero;
         });
     const double mean = sums[1] > 0 ? sums[0] / sums[1] : 0;
-    if (row.lam == 0) return same_gradients<T, Element>(row, results, -mean);
+    if (row.lam == 0) return same_gradients<T, T>(row, results, -mean);
     const Vec<T> shared = broadcast<T>(static_cast<T>(mean));
     const double of_lam1 =
-        write_gradient<T, Element>(row, results, [&](int64_t, const Vec<T>& w, const Vec<T>& g) {
+        write_gradient<T, T>(row, results, [&](int64_t, const Vec<T>& w, const Vec<T>& g) {
             const Vec<T> u = soft(w);
             return magnitude<T>(u) >= level ? times_sign_of<T>(shared, u) : g;
         });
@@ -126,16 +126,16 @@ inline OfThresholds linf_backward(const GroupRowGradient& row, const Soft& soft,
 
 // The Jacobian of x is (I + D - k a a')^-1 with a = y^(q-1), k = t (q - 1) / c and D = k y^(q-2) on
 // the diagonal, and the derivative by t is minus that times a: by Sherman and Morrison.
-template <typename Element, typename Roots, typename Soft>
+template <typename Number, typename Roots, typename Soft>
 inline OfThresholds power_backward(const GroupRowGradient& row, const Soft& soft, Roots roots,
                                    const Results& results) {
     using T = typename Roots::T;
-    const auto* w = static_cast<const Element*>(row.w);
+    const auto* w = static_cast<const Number*>(row.w);
     const double largest = magnitudes_of<T>(w, row.n, soft).largest;
-    if (largest == kInfinity<double>) return same_gradients<T, Element>(row, results, 0);
+    if (largest == kInfinity<double>) return same_gradients<T, Number>(row, results, 0);
     const PowerOfTwo<T> scale(largest);
     const double t = std::ldexp(row.lam, -scale.exponent);
-    const double c = is_normal<Computed<Element>>(row.root)
+    const double c = is_normal<Number>(row.root)
                          ? std::ldexp(row.root, -scale.exponent)
                          : minimiser_norm(w, row.n, row.q, t, largest, soft, scale, roots);
     const double k = t * (row.q - 1) / c;
@@ -150,17 +150,17 @@ inline OfThresholds power_backward(const GroupRowGradient& row, const Soft& soft
         const Vec<T> whole = found.y + static_cast<T>(k) * found.gradient;
         return {found.y, with_sign_of<T>(found.gradient, u), whole > 0 ? found.y / whole : limit};
     };
-    const auto [sums] = gradient_sums<T, 2, Element>(
+    const auto [sums] = gradient_sums<T, 2, Number>(
         row, [&](int64_t i, const Vec<T>& x, const Vec<T>& g, Vec<T>(&parts)[2]) {
             const Parts p = parts_of(i, x);
             parts[0] += p.gradient * p.inverse * g;
             parts[1] += p.y * magnitude<T>(p.gradient) * p.inverse;
         });
     const double along = sums[0] / sums[1];
-    if (row.lam == 0) return same_gradients<T, Element>(row, results, -along);
+    if (row.lam == 0) return same_gradients<T, Number>(row, results, -along);
     const T back = static_cast<T>(k * along);
     const double of_lam1 =
-        write_gradient<T, Element>(row, results, [&](int64_t i, const Vec<T>& x, const Vec<T>& g) {
+        write_gradient<T, Number>(row, results, [&](int64_t i, const Vec<T>& x, const Vec<T>& g) {
             const Parts p = parts_of(i, x);
             return p.inverse * (g + back * p.gradient);
         });
@@ -168,8 +168,30 @@ inline OfThresholds power_backward(const GroupRowGradient& row, const Soft& soft
 }
 
 template <typename Element>
-__attribute__((noinline)) OfThresholds group_row_backward(const GroupRowGradient& row,
+__attribute__((noinline)) OfThresholds l2_backward_of(const GroupRowGradient& row,
+                                                      const Results& results) {
+    using T = Computed<Element>;
+    return with_soft<T>(
+        row.lam1, [&](const auto& soft) { return l2_backward<T, Element>(row, soft, results); });
+}
+
+// Any q but 2, of numbers in the type that is computed in.
+template <typename T>
+__attribute__((noinline)) OfThresholds backward_of_passes(const GroupRowGradient& row,
                                                           const Results& results) {
+    if (row.q == kInfinity<double>) {
+        return with_soft<T>(row.lam1,
+                            [&](const auto& soft) { return linf_backward<T>(row, soft, results); });
+    }
+    const Softened<T> soft(static_cast<T>(row.lam1));
+    if (row.q == 3) return power_backward<T>(row, soft, Cubes<T>(), results);
+    if (row.q == 1.5) return power_backward<T>(row, soft, ThreeHalves<T>(), results);
+    const AnyPower roots(row.q, empty_roots(row.scratch, row.n));
+    return power_backward<T>(row, Softened<double>(row.lam1), roots, results);
+}
+
+template <typename Element>
+OfThresholds group_row_backward(const GroupRowGradient& row, const Results& results) {
     using T = Computed<Element>;
     const double t = row.lam, root = row.root;
     if (t != t || (t != 0 && root != root)) {
@@ -177,23 +199,22 @@ __attribute__((noinline)) OfThresholds group_row_backward(const GroupRowGradient
     }
     if (row.q == 2) {
         if (root != root) return same_gradients<T, Element>(row, results, 0);
-        return with_soft<T>(row.lam1, [&](const auto& soft) {
-            return l2_backward<T, Element>(row, soft, results);
-        });
+        return l2_backward_of<Element>(row, results);
     }
     if (root == 0 && t != 0) return no_gradients<T, Element>(row, results);
     const bool decided = row.q == kInfinity<double> && root == kInfinity<double>;
     if (decided || !(root > 0)) return same_gradients<T, Element>(row, results, 0);
-    const auto by_norm = [&](const auto& soft) {
-        if (row.q == kInfinity<double>) return linf_backward<T, Element>(row, soft, results);
-        if (row.q == 3) return power_backward<Element>(row, soft, Cubes<T>(), results);
-        return power_backward<Element>(row, soft, ThreeHalves<T>(), results);
-    };
-    const bool closed = row.q == 3 || row.q == 1.5 || row.q == kInfinity<double>;
-    if (closed) return with_soft<T>(row.lam1, by_norm);
-    double* const scratch = static_cast<double*>(row.scratch);
-    std::fill_n(scratch, row.n + Lanes<double>::count, 0.0);
-    return with_soft<double>(row.lam1, [&](const auto& soft) {
-        return power_backward<Element>(row, soft, AnyPower(row.q, scratch), results);
-    });
+    if constexpr (std::is_same_v<Element, T>) {
+        return backward_of_passes<T>(row, results);
+    } else {
+        T *const w = wide_row(row.scratch, row.n, 0), *const grad = wide_row(row.scratch, row.n, 1);
+        convert<T, T>(static_cast<const Element*>(row.w), row.n, {w, false});
+        convert<T, T>(static_cast<const Element*>(row.grad), row.n, {grad, false});
+        GroupRowGradient wide = row;
+        wide.w = w;
+        wide.grad = grad;
+        const OfThresholds of = backward_of_passes<T>(wide, {grad, false});
+        convert<T, Element>(grad, row.n, results);
+        return of;
+    }
 }

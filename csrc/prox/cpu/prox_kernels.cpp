@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "shared/cpu/cpu_isa.h"
+#include "shared/cpu/floating_types.h"
 
 #define LELKERN_ISA_FAMILY prox
 #define LELKERN_ISA_HEADER "prox/cpu/prox_kernels_isa.h"
@@ -35,23 +36,32 @@ const ProxKernels* all_prox_kernels() {
 
 }  // namespace
 
-const ProxKernels& prox_kernels(ScalarType dtype) {
-    const ProxKernels* const all = all_prox_kernels();
-    switch (dtype) {
-        case ScalarType::Double:
-            return all[0];
-        case ScalarType::Float:
-            return all[1];
-        case ScalarType::Half:
-            return all[2];
-        default:
-            return all[3];  // bfloat16: the ops let no others pass
-    }
+const ProxKernels& prox_kernels(ScalarType dtype) { return all_prox_kernels()[place_of(dtype)]; }
+
+namespace {
+
+// Room for n numbers in whole vectors of the widest kind.
+int64_t with_room_for_vectors(int64_t n) {
+    constexpr int64_t widest = 64;
+    return (n / widest + 1) * widest;
 }
 
+}  // namespace
+
 int64_t scratch_bytes(int64_t n) {
-    constexpr int64_t vector = 64;  // bytes of the widest, and more than its numbers
-    return (n + vector) * static_cast<int64_t>(sizeof(double));
+    return with_room_for_vectors(n) * static_cast<int64_t>(sizeof(double) + 2 * sizeof(float));
+}
+
+double* empty_roots(void* scratch, int64_t n) {
+    double* const roots = static_cast<double*>(scratch);
+    std::fill_n(roots, with_room_for_vectors(n), 0.0);
+    return roots;
+}
+
+float* wide_row(void* scratch, int64_t n, int which) {
+    const int64_t numbers = with_room_for_vectors(n);
+    double* const after_roots = static_cast<double*>(scratch) + numbers;
+    return reinterpret_cast<float*>(after_roots) + which * numbers;
 }
 
 bool are_in_range(double squares, int64_t n, ScalarType dtype) {

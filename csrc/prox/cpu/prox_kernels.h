@@ -110,7 +110,10 @@ const ProxKernels& prox_kernels(ScalarType dtype);
 // overflow or underflow.
 bool are_in_range(double squares, int64_t n, ScalarType dtype);
 
-// Bytes that functions over a row of n numbers may write to `scratch`.
+// What functions over a row of n numbers may write to `scratch`: a row of doubles, and two of
+// floats.
 int64_t scratch_bytes(int64_t n);
+double* empty_roots(void* scratch, int64_t n);  // the first, of zeros
+float* wide_row(void* scratch, int64_t n, int which);
 
 }  // namespace lelkern::prox

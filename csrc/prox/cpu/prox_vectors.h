@@ -173,6 +173,12 @@ inline void transform(const From* from, int64_t n, const Results& results, const
     if (i < n) write_some_rounded<T>(to + i, f(i, read_some<T>(from + i, n - i)), n - i);
 }
 
+// Numbers of another type, computed in T.
+template <typename T, typename To, typename From>
+inline void convert(const From* from, int64_t n, const Results& results) {
+    transform<T, To>(from, n, results, [](int64_t, const Vec<T>& x) { return x; });
+}
+
 template <typename T, typename To>
 inline void fill(T value, int64_t n, const Results& results) {
     To* const to = static_cast<To*>(results.to);

@@ -117,9 +117,9 @@ cudaError_t launch_tables_of(const GroupTensor* tensors, int64_t count, const La
     return launch_and_clear();
 }
 
-// Calls launch(a number of the type that is computed in, table, blocks), with large tables where
-// the driver takes them and a small one does not do.
-template <typename Launch>
+// Calls launch(a number of the type that is computed in, table, blocks). `large_in_float`: with
+// large tables for float, where the driver takes them and a small one does not do.
+template <bool large_in_float, typename Launch>
 cudaError_t launch_group_tables(const GroupTensor* tensors, int64_t count, bool large_parameters,
                                 const Launch& launch) {
     const auto of_type = [&](auto number) {
@@ -127,9 +127,12 @@ cudaError_t launch_group_tables(const GroupTensor* tensors, int64_t count, bool 
         const auto with_number = [&](const auto& table, unsigned blocks) {
             return launch(number, table, blocks);
         };
-        return large_parameters && count > kSmallTableRows
-                   ? launch_tables_of<T, kLargeTableRows>(tensors, count, with_number)
-                   : launch_tables_of<T, kSmallTableRows>(tensors, count, with_number);
+        if constexpr (large_in_float && std::is_same_v<T, float>) {
+            if (large_parameters && count > kSmallTableRows) {
+                return launch_tables_of<T, kLargeTableRows>(tensors, count, with_number);
+            }
+        }
+        return launch_tables_of<T, kSmallTableRows>(tensors, count, with_number);
     };
     const cudaError_t error = of_type(0.0f);
     return error != cudaSuccess ? error : of_type(0.0);

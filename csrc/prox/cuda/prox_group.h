@@ -33,9 +33,9 @@ struct Scale {
 
 // All of these only queue kernels on a stream: no synchronisation, no allocation, no state.
 
-// A launch for 200 tensors whose numbers are computed in float (24 with small parameters, without
-// `large_parameters`: whether the driver takes kernels with 32,764 bytes of them), and others for
-// those in double. Of listed groups, numbers in none of them stay as they are in `to`.
+// A launch for 24 tensors whose numbers are computed in float, and others for those in double; for
+// q = 2 and in float one for 200 with `large_parameters`: whether the driver takes kernels with
+// 32,764 bytes of them. Of listed groups, numbers in none of them stay as they are in `to`.
 cudaError_t shrink_groups(const GroupTensor* tensors, int64_t count, double q, const Scale& scale,
                           bool large_parameters, cudaStream_t stream);
 
