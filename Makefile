@@ -28,14 +28,15 @@ faults: $(VENV)/installed-dev
 # The tests of what memory kernels read and write once more, over a build in build/sanitize that looks
 # at every access and every undefined operation, optimised little: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
-# the checks of addresses.
+# the checks of addresses. Instruction sets that this machine does not run are left out.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
+RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512)
 SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding sharpen \
     guess_labels mixup cutmix mixup_lambda prox_l1 prox_group prox_lists prox_direct_calls \
     project_simplex project_l1inf
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
-	CXXFLAGS="$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1" \
+	CXXFLAGS="$(SANITIZE) $(RUNNABLE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1" \
 	LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py -q build \
 	    --build-base build/sanitize --build-lib build/sanitize/lib
 	PYTHONPATH=build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 \

@@ -12,7 +12,7 @@ import lelkern
 from lelkern.cli import main
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment():
     """The environment in which another process imports the lelkern that is tested."""
     return os.environ | {"PYTHONPATH": str(Path(lelkern.__file__).parents[1])}
@@ -58,7 +58,7 @@ def spawn(environment):
     return spawn
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stored():
     """Reads results."""
     return read_results

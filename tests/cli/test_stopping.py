@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from fake_study import write_study
 
 slow = pytest.mark.slow
+STUDY = ["ablate", "fake.toml", "--set", "pause=0.05"]
 
 
 def wait_until(found, process):
@@ -41,6 +45,16 @@ def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     assert "Traceback" not in err
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, environment, stored):
+    """The results of the study that nobody stops."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_study(folder)
+    command = [sys.executable, "-m", "lelkern", *STUDY]
+    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    return stored(folder)
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     "stop",
@@ -51,10 +65,9 @@ def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     ],
 )
 def test_stopping_at_any_moment_and_starting_again_gives_the_same_results(
-    folder, spawn, call, stored, stop
+    folder, spawn, call, stored, undisturbed, stop
 ):
-    arguments = ["ablate", "fake.toml", "--set", "pause=0.05"]
-    process = spawn(*arguments)
+    process = spawn(*STUDY)
     wait_until(lambda: len(stored(folder)) >= 3, process)
     if stop == signal.SIGINT:
         os.killpg(process.pid, stop)  # as a terminal does: to everyone
@@ -74,8 +87,7 @@ def test_stopping_at_any_moment_and_starting_again_gives_the_same_results(
     kept = stored(folder)
     assert 3 <= len(kept) < 16
 
-    assert call(*arguments)[0] == 0
-    continued = stored(folder / "runs")
+    assert call(*STUDY)[0] == 0
+    continued = stored(folder)
     assert kept.items() <= continued.items()
-    assert call(*arguments, "--out", "undisturbed")[0] == 0
-    assert stored(folder / "undisturbed") == continued
+    assert continued == undisturbed

@@ -16,7 +16,7 @@ namespace lelkern::contrastive {
 template <typename T>
 Kernels<T> kernels(bool bf16) {
     switch (cpu_isa()) {
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:
             if constexpr (std::is_same_v<T, float>) {
                 if (bf16) return avx512_bf16::kernels_of<avx512_bf16::BFloat16Pairs>();
@@ -24,6 +24,8 @@ Kernels<T> kernels(bool bf16) {
             [[fallthrough]];  // what is not in bfloat16 is the same
         case Isa::avx512:
             return avx512::kernels_of<avx512::Plain<T>>();
+#endif
+#if defined(__x86_64__)
         case Isa::avx2:
             return avx2::kernels_of<avx2::Plain<T>>();
 #endif

@@ -24,7 +24,7 @@ Weights::Weights(double decay)
 
 namespace {
 
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
 // AVX-512 where it computes, and AVX2 where it only waits: two loads of half a cache line each make
 // the processor fetch ahead earlier than one of a whole line (Zen 4: 10 % of an update in float32).
 Kernels with_narrow_loads() {
@@ -40,12 +40,14 @@ Kernels with_narrow_loads() {
 
 const Kernels& kernels() {
     switch (cpu_isa()) {
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:
         case Isa::avx512: {
             static const Kernels best = with_narrow_loads();
             return best;
         }
+#endif
+#if defined(__x86_64__)
         case Isa::avx2:
             return avx2::kKernels;
 #endif

@@ -18,10 +18,12 @@ namespace lelkern::mixup {
 
 void beta_draws(uint64_t seed, double alpha, bool fold, int64_t begin, int64_t count, double* to) {
     switch (cpu_isa()) {
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:
         case Isa::avx512:
             return avx512::fill_with_draws(seed, alpha, fold, begin, count, to);
+#endif
+#if defined(__x86_64__)
         case Isa::avx2:
             return avx2::fill_with_draws(seed, alpha, fold, begin, count, to);
 #endif

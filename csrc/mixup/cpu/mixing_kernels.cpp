@@ -22,10 +22,12 @@ using Table = MixingKernels[2][4];
 
 const Table& all_mixing_kernels() {
     switch (cpu_isa()) {
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:
         case Isa::avx512:
             return avx512::kMixingKernels;
+#endif
+#if defined(__x86_64__)
         case Isa::avx2:
             return avx2::kMixingKernels;
 #endif

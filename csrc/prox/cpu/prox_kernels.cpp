@@ -22,10 +22,12 @@ namespace {
 
 const ProxKernels* all_prox_kernels() {
     switch (cpu_isa()) {
-#if defined(__x86_64__)
+#if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:
         case Isa::avx512:
             return avx512::kProxKernels;
+#endif
+#if defined(__x86_64__)
         case Isa::avx2:
             return avx2::kProxKernels;
 #endif

@@ -7,6 +7,11 @@
 #include <string>
 #include <utility>
 
+// A build for a machine that has none, and for no other, need not wait for it.
+#if defined(__x86_64__) && !defined(LELKERN_WITHOUT_AVX512)
+#define LELKERN_COMPILES_AVX512
+#endif
+
 namespace lelkern {
 
 enum class Isa { baseline, avx2, avx512, avx512_bf16 };
@@ -18,10 +23,12 @@ inline Isa detect_isa() {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
         __builtin_cpu_supports("f16c")) {
         best = Isa::avx2;
+#if defined(LELKERN_COMPILES_AVX512)
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
             best = __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
         }
+#endif
     }
 #endif
     const char* asked = std::getenv("LELKERN_CPU_ISA");

@@ -7,9 +7,12 @@
 // gives lelkern::contrastive::baseline::..., and on x86-64 also avx2, avx512 and avx512_bf16 beside
 // it: each family has vectors of its own, so that none meets those of another. The header comes
 // after simd.h and sees LELKERN_VECTOR_BYTES; LELKERN_HAS_AVX512 and LELKERN_HAS_BF16 say which
-// intrinsics may be used beyond the portable vectors.
+// intrinsics may be used beyond the portable vectors. Without LELKERN_COMPILES_AVX512, which
+// cpu_isa.h decides, there are the first two.
 
 #include <cstdint>
+
+#include "shared/cpu/cpu_isa.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -42,6 +45,9 @@ namespace lelkern::LELKERN_ISA_FAMILY::avx2 {
 #pragma GCC pop_options
 #endif
 #undef LELKERN_VECTOR_BYTES
+
+#endif
+#if defined(LELKERN_COMPILES_AVX512)
 
 #define LELKERN_VECTOR_BYTES 64
 #define LELKERN_HAS_AVX512
