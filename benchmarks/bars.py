@@ -15,15 +15,20 @@ COLUMNS = 2
 
 @dataclass(frozen=True)
 class Panel:
-    """What is compared in one panel: the rows of an op and dtype, and of a size if it is given."""
+    """What is compared in one panel: the rows of an op and dtype.
+
+    And of a size and a mode, if these are given.
+    """
 
     op: str
     title: str
     dtype: str = "float32"
     size: int | None = None
+    mode: str | None = None
 
     def has(self, row: results.Row) -> bool:
         at = self.size is None or row.size == self.size
+        at = at and (self.mode is None or row.mode == self.mode)
         return at and (row.op, row.dtype, row.metric) == (self.op, self.dtype, "seconds")
 
 

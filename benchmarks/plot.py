@@ -1,8 +1,8 @@
-"""Draw docs/performance.*, ema.*, mixup.* and the same of a GPU (PNG and SVG) from CSV files alone.
+"""Draw docs/performance.*, ema.*, mixup.*, prox.* and those of a GPU (PNG and SVG) from CSV files.
 
     python benchmarks/plot.py [folder]
 
-reads contrastive.csv, ema.csv and mixup.csv, of benchmarks/results by default.
+reads contrastive.csv, ema.csv, mixup.csv and prox.csv, of benchmarks/results by default.
 """
 
 import sys
@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 import bars
 import plot_ema
 import plot_mixup
+import plot_prox
 import results
 from cases import BOTH
 from lelkern.ablation.plot.style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
@@ -118,6 +119,7 @@ def main() -> None:
             ("performance", "contrastive.csv", draw),
             ("ema", "ema.csv", _bars(plot_ema)),
             ("mixup", "mixup.csv", _bars(plot_mixup)),
+            ("prox", "prox.csv", _bars(plot_prox)),
         ):
             rows = results.read(folder / file)
             for stem, of_device in (

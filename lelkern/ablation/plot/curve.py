@@ -28,9 +28,13 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     assert curve is not None
     assert name is not None
     axes = figure.add_subplot()
+    seen: set[str] = set()
     for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
         rows = [row for arm in arms for row in picture.rows(arm)]
-        _draw_band(axes, curve.y, rows, name, color=color, linestyle="-", label=label or arms[0])
+        linestyle = "--" if color in seen else "-"
+        seen.add(color)
+        look = {"color": color, "linestyle": linestyle, "label": label or arms[0]}
+        _draw_band(axes, curve.y, rows, name, **look)
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
         look = {"color": "0.35", "linestyle": linestyle, "label": baseline.label}
         _draw_band(axes, curve.y, picture.rows(baseline.label), name, **look)

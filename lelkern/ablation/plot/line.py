@@ -185,7 +185,7 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         for place, y in zip(published.x, published.y, strict=True)
         if axis.is_numeric or format_value(place) in positions
     ]
-    twin = axes.twinx()
+    twin = axes if published.same_unit else axes.twinx()
     twin.plot(
         [position + beside for position, _ in found],
         [y for _, y in found],
@@ -193,8 +193,10 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         marker="s",
         markerfacecolor="none",
         linestyle="--" if line else "none",
-        label=f"{published.source} (right axis)",
+        label=published.source + " (right axis)" * (twin is not axes),
     )
+    if twin is axes:
+        return
     _color_published(twin, published)
     twin.spines["right"].set(visible=True, color=VERMILION)
     twin.margins(y=0.15)

@@ -23,8 +23,11 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
     "#E69F00",
     "#56B4E9",
 )
-# In greyscale the marks and line styles tell series apart.
-SERIES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, SKY), "o^Dv*", strict=True))
+BLACK, GREY = "#000000", "#8C8C8C"
+# In greyscale the marks and line styles tell series apart, and where there are more than colours.
+SERIES = tuple(
+    zip((BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY, BLUE, ORANGE), "o^Dv*XP<>", strict=True)
+)
 # Dashes, dots, both; then long dashes, two dots a dash, and dots far apart.
 BASELINE_STYLES: tuple[Any, ...] = (
     "--",

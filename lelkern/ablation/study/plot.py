@@ -17,6 +17,8 @@ class Published(Config):
         x: positions: numbers, or labels of the levels along the plot's x.
         y: one value a position.
         note: what differs from the setting of the study.
+        same_unit: whether values are drawn on the plot's own axis, in the unit of its labels,
+            instead of one at the right.
     """
 
     source: str
@@ -24,6 +26,7 @@ class Published(Config):
     x: tuple[float | str, ...]
     y: tuple[float, ...]
     note: str = ""
+    same_unit: bool = False
 
     @model_validator(mode="after")
     def _one_y_per_x(self) -> Self:
@@ -45,7 +48,7 @@ class Plot(Config):
         scale: of a metric or a curve along x; an axis has its own.
         band: draw intervals as a band instead of bars; a curve always has a band.
         reference: levels of ``y`` to draw as lines, by label.
-        published: the authors' figures, on an axis of their own.
+        published: the authors' figures, by default on an axis of their own.
     """
 
     kind: Literal["line", "points", "heatmap"] = "line"

@@ -21,6 +21,8 @@ from pictures import (
 
 from lelkern.ablation.plot.style import SERIES, count_text
 from lelkern.ablation.results import Row
+from lelkern.ablation.study import load_study
+from lelkern.ablation.study.files import shipped_studies
 
 each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
@@ -177,3 +179,9 @@ def test_counts(count, text):
 
 def test_series_differ_in_greyscale():
     assert len({marker for _, marker in SERIES}) == len(SERIES)
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_no_two_arms_of_a_shipped_study_look_alike(name):
+    study = load_study(name)
+    assert len(study.arm) <= len(SERIES) or all(plot.lines != "arm" for plot in study.plot)

@@ -124,5 +124,16 @@ def test_published_figures_have_their_own_axis_positions_and_colour():
     assert published.note in foot(figure)
 
 
+def test_published_figures_in_the_same_unit_are_on_the_same_axis():
+    published = LINE.plot[0].published.model_copy(update={"same_unit": True})
+    figure = draw(changed(LINE, plot={"published": published}))
+    (axes,) = panels(figure)
+    (curve,) = [line for line in axes.lines if line.get_label() == published.source]
+    assert tuple(curve.get_ydata()) == published.y
+    assert axes.get_ylabel() == "linear probe (%)"
+    assert published.source in legend(figure)
+    assert published.note in foot(figure)
+
+
 def test_no_second_axis_without_published_figures():
     assert len(panels(draw(changed(LINE, plot={"published": None})))) == 1
