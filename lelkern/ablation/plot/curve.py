@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.picture import Picture
-from lelkern.ablation.plot.style import BASELINE_STYLES, SERIES, VERMILION, bound_fraction
+from lelkern.ablation.plot.style import (
+    BASELINE_STYLES,
+    SERIES,
+    VERMILION,
+    bound_fraction,
+    draw_legend,
+)
 from lelkern.ablation.results import Points, Row
 from lelkern.methods.metric import Metric
 
@@ -57,7 +63,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
     if axes.lines:
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        draw_legend(figure, size(picture)[0], most=4)
 
 
 def _draw_band(

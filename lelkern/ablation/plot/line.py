@@ -22,6 +22,7 @@ from lelkern.ablation.plot.style import (
     Point,
     bound_fraction,
     count_text,
+    draw_legend,
     draw_series,
     wrapped,
 )
@@ -154,9 +155,7 @@ def _draw_legend(figure: SubFigure, picture: Picture) -> None:
         along = [other for other in picture.axes if other is not lines]
         title = f"points along a line: {along[0].label} {', '.join(along[0].names)}"
     columns = min(4, len(lines.names)) if lines is not None else 2
-    figure.legend(
-        title=title, title_fontsize=9, loc="outside lower center", ncols=columns, frameon=False
-    )
+    draw_legend(figure, size(picture)[0], columns, title)
 
 
 def draw_baselines(axes: Axes, picture: Picture) -> None:
@@ -185,6 +184,7 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         for place, y in zip(published.x, published.y, strict=True)
         if axis.is_numeric or format_value(place) in positions
     ]
+    joined = line and len({position for position, _ in found}) == len(found)
     twin = axes if published.same_unit else axes.twinx()
     twin.plot(
         [position + beside for position, _ in found],
@@ -192,7 +192,7 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         color=VERMILION,
         marker="s",
         markerfacecolor="none",
-        linestyle="--" if line else "none",
+        linestyle="--" if joined else "none",
         label=published.source + " (right axis)" * (twin is not axes),
     )
     if twin is axes:

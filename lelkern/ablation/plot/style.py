@@ -182,6 +182,38 @@ def count_text(value: float) -> str:
     return f"{value:g}"
 
 
+def draw_legend(figure: SubFigure, width: float, most: int, title: str | None = None) -> None:
+    """Name all that is labelled in a figure, below it, in as many columns as fit.
+
+    Args:
+        figure: what is drawn.
+        width: of the figure, in inches.
+        most: columns.
+        title: heading.
+    """
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = [handle for of_axes, _ in found for handle in of_axes]
+    labels = [wrapped(label) for _, of_axes in found for label in of_axes]
+    handle = 6  # characters that a line with its mark takes
+
+    def fits(columns: int) -> bool:
+        rows = -(-len(labels) // columns)
+        parts = [labels[i : i + rows] for i in range(0, len(labels), rows)]
+        widest = [max(len(line) for label in part for line in label.split("\n")) for part in parts]
+        return sum(widest) + handle * len(widest) <= width * CHARACTERS
+
+    columns = next((n for n in range(min(most, max(1, len(labels))), 1, -1) if fits(n)), 1)
+    figure.legend(
+        handles,
+        labels,
+        title=title,
+        title_fontsize=9,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+    )
+
+
 def wrapped(label: str, width: int = 44) -> str:
     """Break a long label into lines; by default, lines that fit beside an axis."""
     return textwrap.fill(label, width)

@@ -48,3 +48,15 @@ def test_lines_over_categories_stand_side_by_side():
     assert (left < right).all()
     assert list(np.round(left)) == list(np.round(right)) == [0, 1, 2]
     assert slow.get_linestyle() == "None"
+
+
+@pytest.mark.parametrize("x", ["data.labels", "loss"])
+def test_names_of_many_lines_stay_within_the_figure(x):
+    arms = [{"label": f"a method with quite a long name, {i}"} for i in range(9)]
+    figure = draw(study(arms=arms, factors=[BUDGETS], plot={"x": x, "lines": "arm"}))
+    figure.canvas.draw()
+    (key,) = [key for part in figure.subfigs for key in part.legends]
+    extent = key.get_window_extent()
+    assert extent.x0 >= figure.bbox.x0
+    assert extent.x1 <= figure.bbox.x1
+    assert len(key.get_texts()) == 9
