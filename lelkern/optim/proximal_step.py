@@ -130,14 +130,17 @@ class ProximalStep:
         """Complete groups that lack keys, and raise unless all of them can be followed."""
         rule = rule_of(optimizer)
         for i, group in enumerate(optimizer.param_groups):
-            complete = completed(group, self._settings)
             name = f"group {i}"
-            if complete.keys() == group.keys():
+            # Only our keys are looked at: in what torch.compile traces, groups have others.
+            is_complete = all(key in group for key in self._settings)
+            complete = group if is_complete else completed(group, self._settings)
+            if is_complete:
                 check_settings(complete, name)
             else:
                 check_penalty(complete, name)
             _check_metric(complete, rule, f"{name}: {type(optimizer).__name__}")
-            group.update(complete)
+            if not is_complete:
+                group.update(complete)
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._check(optimizer)
