@@ -8,9 +8,7 @@ columns as groups only.
 import warnings
 
 import numpy as np
-import pyproximal
 import pytest
-import spams
 import torch
 from prox_samples import INF, normals
 
@@ -23,6 +21,10 @@ from lelkern import (
     prox_nuclear,
     prox_sparse_group_lasso,
 )
+
+# Of the extra dev; on a machine with a GPU there may be less.
+pyproximal = pytest.importorskip("pyproximal")
+spams = pytest.importorskip("spams")
 
 G, N = 7, 5
 T = 0.8

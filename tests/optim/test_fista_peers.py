@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import spams
 import torch
 
 from lelkern import (
@@ -18,6 +17,8 @@ from lelkern import (
     prox_sparse_group_lasso,
 )
 from lelkern.optim import fista
+
+spams = pytest.importorskip("spams")  # of the extra dev
 
 SIZES = torch.tensor([1, 2, 3, 4, 5, 6, 7, 12])
 FEATURES, SAMPLES = int(SIZES.sum()), 60
