@@ -15,6 +15,19 @@ def device(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture
+def mesh(tmp_path):
+    """The mesh of this process alone, over which tensors are spread as over many."""
+    distributed = pytest.importorskip("torch.distributed")
+    distributed.init_process_group(
+        "gloo", rank=0, world_size=1, init_method=f"file://{tmp_path}/rendezvous"
+    )
+    from torch.distributed.device_mesh import init_device_mesh
+
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # First what takes long, so that no process is left with it when others have nothing to do.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -162,8 +162,8 @@ def check_penalty(group: Mapping[str, Any], name: str) -> None:
     """Raise unless the keys of a group go together, and fit its parameters.
 
     Raises:
-        TypeError: a key is of another type, or a parameter is not dense and floating point; the
-            error begins with ``name``.
+        TypeError: a key is of another type, or a parameter is not dense and floating point, or
+            wraps other tensors; the error begins with ``name``.
         ValueError: a key is out of its range, says something that the penalty has no use for, or
             does not fit a parameter.
     """
@@ -213,6 +213,10 @@ def _check_parameter(penalty: Penalty, parameter: Tensor, name: str) -> None:
     check_floating(name, parameter)
     if parameter.layout != torch.strided:
         raise TypeError(f"{name} must be dense, got {parameter.layout}")
+    # The ops take memory. Of a DTensor each process has a part, and a group may lie in several.
+    if hasattr(parameter, "__tensor_flatten__"):
+        wrapper = type(parameter).__name__
+        raise TypeError(f"{name} must have memory of its own, got {wrapper}, which wraps tensors")
     if penalty.prox == "nuclear" and parameter.dim() < 2:
         raise ValueError(f"{name} must have two dimensions, got {tuple(parameter.shape)}")
     if penalty.is_grouped:

@@ -50,7 +50,8 @@ class ProximalAdam(Adam):
         **options: ``foreach``, ``maximize``, ``capturable`` and ``fused`` as Adam takes them.
 
     Raises:
-        TypeError: a parameter or a factor is not floating point.
+        TypeError: a factor is not floating point, or a parameter with a penalty is not, is not
+            dense, or is a DTensor or another tensor that wraps others.
         ValueError: an argument is out of its range, or arguments do not go together.
     """
 

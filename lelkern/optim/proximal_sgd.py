@@ -85,7 +85,8 @@ class ProximalSGD(Optimizer):
         q: the norm of a group, > 1; ``math.inf`` is one.
 
     Raises:
-        TypeError: a parameter or a factor is not floating point.
+        TypeError: a factor is not floating point, or a parameter is not, is not dense, or is
+            a DTensor or another tensor that wraps others.
         ValueError: an argument is out of its range, or arguments do not go together.
     """
 

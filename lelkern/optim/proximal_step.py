@@ -88,7 +88,8 @@ class ProximalStep:
         metric: ``"optimizer"``, that of the step, or ``"euclidean"``.
 
     Raises:
-        TypeError: a parameter or a factor is not floating point.
+        TypeError: a factor is not floating point, or a parameter with a penalty is not, is not
+            dense, or is a DTensor or another tensor that wraps others.
         ValueError: settings of a group are out of their range or do not go together; or the steps
             of the optimiser, or the prox in its metric, are not known, and metric is not
             ``"euclidean"``. For groups that are added later or changed this is raised by
@@ -113,7 +114,7 @@ class ProximalStep:
             "metric": metric,
         }
         self._kept: list[dict[str, Any]] = []
-        self._check(optimizer)
+        self._check(optimizer, first=True)
         self._handles = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -126,18 +127,24 @@ class ProximalStep:
         for handle in self._handles:
             handle.remove()
 
-    def _check(self, optimizer: Optimizer) -> None:
-        """Complete groups that lack keys, and raise unless all of them can be followed."""
+    def _check(self, optimizer: Optimizer, *, first: bool = False) -> None:
+        """Complete groups that lack keys, and raise unless all of them can be followed.
+
+        Parameters are looked at the first time, and where keys are new.
+        """
         rule = rule_of(optimizer)
         for i, group in enumerate(optimizer.param_groups):
-            complete = completed(group, self._settings)
             name = f"group {i}"
-            if complete.keys() == group.keys():
+            # Only our keys are looked at: in what torch.compile traces, groups have others.
+            is_complete = all(key in group for key in self._settings)
+            complete = group if is_complete else completed(group, self._settings)
+            if (is_complete and not first) or complete["prox"] is None:
                 check_settings(complete, name)
             else:
                 check_penalty(complete, name)
             _check_metric(complete, rule, f"{name}: {type(optimizer).__name__}")
-            group.update(complete)
+            if not is_complete:
+                group.update(complete)
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._check(optimizer)

@@ -40,11 +40,15 @@ def project_l1inf(x: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def project_l1inf_backward(grad: Tensor, x: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of x and radius, given that of the projections."""
+    """Return the gradients of x and radius, given that of the projections.
+
+    In the ball, which is everything where the radius is infinite, they are that and 0; in a ball of
+    radius 0, where no row is left, both are 0.
+    """
     values = x.detach().to(computed_in(x))
     level = project_l1inf(values, radius.detach())[1].unsqueeze(2)
     grad_y = grad.to(values.dtype)
-    cut = values.abs() >= level
+    cut = (values.abs() >= level) & (level < math.inf)  # what is in the ball may be infinite
     alive = level > 0
     sign = values.sign()
     count = cut.sum(2, keepdim=True).to(grad_y.dtype)

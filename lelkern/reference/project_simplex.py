@@ -18,7 +18,8 @@ def project_simplex(x: Tensor, radius: Tensor, l1: bool) -> tuple[Tensor, Tensor
     """Return the projections of rows (R, n), and the level theta that is taken off them (R,).
 
     y = max(x - theta, 0) sums to the radius; with ``l1`` that is so of |x| and |y|, unless the sum
-    of |x| is not larger: then y is x, and theta 0.
+    of |x| is not larger: then y is x, and theta 0. No theta has a row of nothing but -inf sum to
+    anything: both are nan there, and the gradients with them, as where x or the radius is nan.
     """
     values = x.to(computed_in(x))
     radius = nan_if_negative(radius).to(values.dtype).expand(x.shape[0]).unsqueeze(1)
@@ -31,7 +32,8 @@ def project_simplex(x: Tensor, radius: Tensor, l1: bool) -> tuple[Tensor, Tensor
     if l1:
         y = torch.where(values < 0, -y, y)
         y = torch.where(inside, values, y)
-    undefined = largest.isnan() | radius.isnan() | (~inside & (radius == math.inf))
+    known = largest > -math.inf  # nor nan
+    undefined = ~known | radius.isnan() | (~inside & (radius == math.inf))
     y = y.masked_fill(undefined, math.nan)
     theta = (largest - depth).masked_fill(inside, 0).masked_fill(undefined, math.nan)
     return y.to(x.dtype), theta.detach().squeeze(1)

@@ -142,18 +142,6 @@ def test_inference_tensors(device):
         assert torch.equal(ema, torch.full_like(ema, 0.75))
 
 
-@pytest.fixture
-def mesh(tmp_path):
-    distributed = pytest.importorskip("torch.distributed")
-    distributed.init_process_group(
-        "gloo", rank=0, world_size=1, init_method=f"file://{tmp_path}/rendezvous"
-    )
-    from torch.distributed.device_mesh import init_device_mesh
-
-    yield init_device_mesh("cpu", (1,))
-    distributed.destroy_process_group()
-
-
 def test_each_process_updates_its_shards(mesh):
     from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lelkern import project_l1inf_ball, prox_group_lasso
+from lelkern.reference import project_l1inf as reference
 
 
 def assert_projected(y: Tensor, x: Tensor, radius: Tensor) -> None:
@@ -95,6 +96,49 @@ def test_limits(dtype, device):
     y = op(pair, torch.tensor([-1.0, 0.5], device=device))[0]  # which nobody has looked at
     assert y[0].isnan().all()
     assert y[1].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_radius_of_0_leaves_nothing_and_an_infinite_one_everything(dtype, device):
+    """Beside each other in a batch, and beside a matrix that has no projection."""
+    x, grad = normals(5, 3, 4).to(device, dtype), normals(5, 3, 4, seed=1).to(device, dtype)
+    x[2] = x[4, 0] = 0
+    x[3, 1, 2] = NAN
+    x.requires_grad_()
+    radius = leaf([0.0, INF, 0.0, 0.0, INF], device, torch.float32)
+    y = project_l1inf_ball(x, radius)
+    of_x, of_radius = torch.autograd.grad(y, (x, radius), grad)
+    assert (y[0] == 0).all()
+    assert (of_x[0] == 0).all()
+    for i in (1, 2, 4):  # which are in their balls
+        assert same_bits(y[i], x[i].detach())
+        assert same_bits(of_x[i], grad[i])
+    assert y[3].isnan().all()
+    assert of_x[3].isnan().all()
+    assert of_radius[3].isnan()
+    assert of_radius[[0, 1, 2, 4]].tolist() == [0, 0, 0, 0]
+    # All of them share the radius.
+    some = x.detach()[[0, 1, 2, 4]].requires_grad_()
+    for number in (0.0, INF):
+        radius = leaf(number, device, torch.float32)
+        y = project_l1inf_ball(some, radius)
+        of_x, of_radius = torch.autograd.grad(y, (some, radius), grad[[0, 1, 2, 4]])
+        assert (y == (some if number else 0)).all()
+        assert of_radius == 0
+
+
+def test_infinities_in_a_ball_of_infinite_radius_are_not_cut(device):
+    x = torch.tensor([[INF, 1.0, -INF], [2.0, -3.0, 0.0]], dtype=torch.float64, device=device)[None]
+    radius, grad = (
+        torch.tensor(INF, dtype=torch.float64, device=device),
+        normals(1, 2, 3).to(device),
+    )
+    y, level = reference.project_l1inf(x, radius)
+    assert same_bits(y, x)
+    assert level.tolist() == [[INF, INF]]
+    of_x, of_radius = reference.project_l1inf_backward(grad, x, radius)
+    assert same_bits(of_x, grad)
+    assert of_radius == 0
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 0, 4), (0, 2, 3), (2, 3, 0)])

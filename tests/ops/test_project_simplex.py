@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lelkern import project_l1_ball, project_simplex
+from lelkern.ops._dtypes import computed_in
 
 PROJECTIONS = {"simplex": project_simplex, "ball": project_l1_ball}
 
@@ -97,7 +98,6 @@ def test_limits(dtype, device):
         assert of(function, [1.0, NAN, 2.0], 1.0).isnan().all()
         assert (of(function, [1.0, -3.0, 2.0], 0.0) == 0).all()
         assert of(function, [[1.0, 2.0], [NAN, 2.0]], 1.0)[0].tolist() == [0, 1]
-    assert of(project_simplex, [-INF, -INF], 1.0).isnan().all()
     x = torch.tensor([0.5, -0.0, -0.25], dtype=dtype, device=device)
     for radius in (0.75, 1.0, INF):
         assert same_bits(project_l1_ball(x, radius), x)
@@ -113,6 +113,30 @@ def test_limits(dtype, device):
         y = op(pair, torch.tensor([-1.0, 0.5], device=device), l1)[0]
         assert y[0].isnan().all()
         assert y[1].isfinite().all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_row_of_nothing_but_minus_infinity_has_no_projection(dtype, n, device):
+    """No theta has max(x - theta, 0) sum to the radius."""
+    x = torch.full((2, n), -INF, dtype=dtype, device=device)
+    x[1] = 0
+    op, backward = torch.ops.lelkern.project_simplex, torch.ops.lelkern.project_simplex_backward
+    for number in (0.0, 1.0):
+        radius = torch.full((2,), number, device=device).to(computed_in(x))
+        y, theta = op(x, radius, False)
+        of_x, of_radius = backward(torch.ones_like(x), x, radius, False, y, theta)
+        for found in (y, theta, of_x, of_radius):
+            assert found[0].isnan().all()
+            assert found[1].isfinite().all()
+        shares = op(x, radius, True)[0][0]  # the l1 ball has a nearest point, on all axes alike
+        rounded = 2 * torch.finfo(dtype).eps
+        torch.testing.assert_close(
+            shares, torch.full_like(shares, -number / n), rtol=rounded, atol=0
+        )
+    # -inf has a place in every row that has something else as well.
+    x[0, 0] = 1.0
+    assert op(x, radius, False)[0][0].tolist() == [1.0] + [0.0] * (n - 1)
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)

@@ -299,27 +299,6 @@ def test_steps_that_a_grad_scaler_skips_leave_everything_alone():
         torch.testing.assert_close(w.detach(), torch.tensor(expected))
 
 
-@pytest.mark.slow
-def test_step_runs_under_torch_compile():
-    ours, theirs = parameters(torch.float32)[:3], parameters(torch.float32)[:3]
-    settings: dict[str, Any] = {
-        "lr": 0.1,
-        "momentum": 0.9,
-        "prox": "group_lasso",
-        "dim": 0,
-        "lam": 0.3,
-    }
-    a, b = ProximalSGD(ours, **settings), ProximalSGD(theirs, **settings)
-    compiled = torch.compile(a.step, backend="aot_eager")
-    for step in range(2):
-        for p, q, gradient in zip(ours, theirs, gradients(ours, step), strict=True):
-            p.grad, q.grad = gradient, gradient.clone()
-        compiled()
-        b.step()
-    for x, y in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(x, y)
-
-
 def test_changes_are_seen_by_autograd():
     w = Parameter(torch.ones(2, 2))
     optimizer = ProximalSGD([w], prox="l1", lam=0.1)

@@ -249,6 +249,14 @@ def test_copies_of_proximal_adam_step_alike():
     assert torch.equal(w, copied)
 
 
+def test_parameters_are_looked_at_even_where_groups_have_all_keys():
+    optimizer = SGD([parameter()], lr=0.1)
+    ProximalStep(optimizer, prox="nuclear", lam=0.1)
+    of_a_vector = optimizer.param_groups[0] | {"params": [Parameter(torch.ones(3))]}
+    with pytest.raises(ValueError, match=r"params\[0\] must have two dimensions, got \(3,\)"):
+        ProximalStep(SGD([of_a_vector], lr=0.1))
+
+
 def test_it_can_be_removed():
     ours, theirs = parameter(), parameter()
     optimizer, reference = Adam([ours], lr=0.1), Adam([theirs], lr=0.1)
