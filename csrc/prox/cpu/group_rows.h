@@ -41,7 +41,12 @@ __attribute__((noinline)) ExactNorm exact_norm(const From* from, int64_t n, cons
 template <typename From>
 inline ExactNorm norm_of(const From* from, int64_t n, double lam1) {
     return with_soft<double>(lam1, [&](const auto& soft) -> ExactNorm {
-        const auto add = [&](int64_t, const Vec<double>& w, Vec<double>(&parts)[1]) {
+        // Memory would wait while this group, by then in a cache, is read again and written: what
+        // is likely next is sent for already, where both have room there.
+        constexpr int64_t room = 32 << 10;
+        const From* const next = n * static_cast<int64_t>(sizeof(From)) <= room ? from + n : from;
+        const auto add = [&](int64_t i, const Vec<double>& w, Vec<double>(&parts)[1]) {
+            __builtin_prefetch(next + i);
             const Vec<double> u = soft(w);
             parts[0] += u * u;
         };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -182,7 +183,8 @@ void project_l1inf_backward(const Tensor& grad, const Tensor& x, const Tensor& l
         const auto place = [&](int64_t g) { return (p * rows + g) * row_bytes; };
         std::vector<double> along(rows), count(rows);
         problem.for_each_row([&](int64_t g) {
-            if (level_of(g) > 0) {
+            // At an infinite level nothing is cut, what is infinite itself neither.
+            if (level_of(g) > 0 && std::isfinite(level_of(g))) {
                 along[g] =
                     kernels.along_cut(of_y + place(g), problem.at(g), n, level_of(g), &count[g]);
             }
@@ -202,6 +204,10 @@ void project_l1inf_backward(const Tensor& grad, const Tensor& x, const Tensor& l
             const double value = !defined       ? kUndefined
                                  : count[g] > 0 ? (along[g] - mean) / count[g]
                                                 : 0;
+            if (defined && level_of(g) > 0 && count[g] == 0) {
+                std::memcpy(to + place(g), of_y + place(g), row_bytes);
+                return;
+            }
             // What vanishes, and what is undefined, is all of it above the level.
             const double from_level = defined ? level_of(g) : 0;
             kernels.clip_backward(of_y + place(g), problem.at(g), n, from_level, value,
