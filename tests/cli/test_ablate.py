@@ -130,6 +130,7 @@ def test_failed_trials_end_with_exit_code_1_and_keep_the_rest(folder, call, stor
     assert len(stored(folder)) == 1  # the baseline whose method has no such key
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_quick_study_of_lelkerns_and_more_seeds_later(
     images, call, stored, tmp_path, monkeypatch

@@ -11,6 +11,7 @@ import pytest
 from fake_study import write_study
 
 slow = pytest.mark.slow
+thorough = [slow, pytest.mark.thorough]
 STUDY = ["ablate", "fake.toml", "--set", "pause=0.05"]
 
 
@@ -60,7 +61,7 @@ def undisturbed(tmp_path_factory, environment, stored):
     "stop",
     [
         signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=slow),
+        pytest.param(signal.SIGTERM, marks=thorough),
         pytest.param(signal.SIGKILL, marks=slow),
     ],
 )

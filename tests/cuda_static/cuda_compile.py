@@ -18,12 +18,20 @@ from setup_ninja import Ninja  # noqa: E402
 ASKED = setup_cuda.asked_for()
 NUMBERS = [architecture.removesuffix("+PTX").replace(".", "") for architecture in ASKED]
 ARCHITECTURES = [f"sm_{number}" for number in NUMBERS]
-# As nvcc calls their machine code.
-CUBINS = {
-    f"sm_{number}": f"compute_{group[0]}.sm_{number}.cubin"
-    for group in setup_cuda.translated_alike(NUMBERS)
-    for number in group
-}
+
+
+def _cubins() -> dict[str, str]:
+    """Return what nvcc calls their machine code: by the translation, and its own name if needed."""
+    names = {}
+    portable = {number for number, asked in zip(NUMBERS, ASKED, strict=True) if "+" in asked}
+    for group in setup_cuda.translated_alike(NUMBERS):
+        for number in group:
+            own = f".sm_{number}" if len(group) > 1 or portable & set(group) else ""
+            names[f"sm_{number}"] = f"compute_{group[0]}{own}.cubin"
+    return names
+
+
+CUBINS = _cubins()
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("csrc/**/cuda/*.cu"))
 
 

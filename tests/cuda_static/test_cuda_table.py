@@ -3,10 +3,9 @@
 import fnmatch
 
 import pytest
-from cuda_compile import ARCHITECTURES, SOURCES
+from cuda_compile import ARCHITECTURES, SOURCES, setup_cuda
 from cuda_table import (
     DOCUMENT,
-    Kernel,
     as_csv,
     as_markdown,
     launched_with,
@@ -15,58 +14,63 @@ from cuda_table import (
     with_markdown,
 )
 
-pytestmark = pytest.mark.slow
+KERNELS = table()
 
 
-@pytest.fixture(scope="module")
-def kernels() -> list[Kernel]:
-    return measure(SOURCES, launched_with())
+@pytest.mark.slow
+def test_the_table_is_of_these_kernels() -> None:
+    told = [kernel for kernel in KERNELS if kernel.architecture in ARCHITECTURES]
+    assert as_csv(measure(SOURCES, launched_with())) == as_csv(told), (
+        "make cuda-table writes it anew"
+    )
 
 
-def test_the_table_is_of_these_kernels(kernels: list[Kernel]) -> None:
-    told = [kernel for kernel in table() if kernel.architecture in ARCHITECTURES]
-    assert as_csv(kernels) == as_csv(told), "make cuda-table writes it anew"
+def test_every_kernel_is_told_for_every_architecture() -> None:
+    names = {kernel.kernel for kernel in KERNELS}
+    architectures = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
+    assert len(KERNELS) == len(names) * len(architectures)
+    assert {kernel.architecture for kernel in KERNELS} == set(architectures)
 
 
 def test_the_document_shows_the_table() -> None:
     document = DOCUMENT.read_text()
-    assert document == with_markdown(document, as_markdown(table()))
+    assert document == with_markdown(document, as_markdown(KERNELS))
 
 
-def test_shared_memory_is_given_to_kernels_that_there_are(kernels: list[Kernel]) -> None:
-    names = {kernel.kernel for kernel in kernels}
+def test_shared_memory_is_given_to_kernels_that_there_are() -> None:
+    names = {kernel.kernel for kernel in KERNELS}
     assert [pattern for pattern in launched_with() if not fnmatch.filter(names, pattern)] == []
 
 
-def test_nothing_is_kept_in_local_memory(kernels: list[Kernel]) -> None:
-    assert [k for k in kernels if k.spill_stores or k.spill_loads or k.stack] == []
+def test_nothing_is_kept_in_local_memory() -> None:
+    assert [k for k in KERNELS if k.spill_stores or k.spill_loads or k.stack] == []
 
 
-def test_every_kernel_fits_a_multiprocessor(kernels: list[Kernel]) -> None:
-    assert [k for k in kernels if k.blocks_per_multiprocessor == 0] == []
+def test_every_kernel_fits_a_multiprocessor() -> None:
+    assert [k for k in KERNELS if k.blocks_per_multiprocessor == 0] == []
 
 
-def test_kernels_for_tensor_cores_use_them_in_their_loops(kernels: list[Kernel]) -> None:
-    named = [k for k in kernels if "mma" in k.kernel.lower()]
+def test_kernels_for_tensor_cores_use_them_in_their_loops() -> None:
+    named = [k for k in KERNELS if "mma" in k.kernel.lower()]
     assert named
     assert [k for k in named if k.tensor_core_in_loops == 0] == []
 
 
-def test_averages_are_loaded_16_bytes_at_a_time(kernels: list[Kernel]) -> None:
+def test_averages_are_loaded_16_bytes_at_a_time() -> None:
     # For each pair of types four loads (two, where both have 16 bits) of the wider, or of both.
     types = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
     batches = [2 if 2 == a == b else 4 for a in types.values() for b in types.values()]
     operands = [1 + (a == b) for a in types.values() for b in types.values()]
     wanted = sum(batch * n for batch, n in zip(batches, operands, strict=True))
-    averages = [k for k in kernels if k.kernel.startswith("ema_update<")]
+    averages = [k for k in KERNELS if k.kernel.startswith("ema_update<")]
     assert averages
     assert [k for k in averages if k.wide_global_loads != wanted] == []
 
 
-def test_groups_are_loaded_16_bytes_at_a_time(kernels: list[Kernel]) -> None:
+def test_groups_are_loaded_16_bytes_at_a_time() -> None:
     # For each type that is computed in T four loads, or two of each of three tensors.
     loads = {"NoStep": 4, "SgdStep": 2 * 3}
-    groups = [k for k in kernels if k.kernel.startswith("shrink_groups_kernel<")]
+    groups = [k for k in KERNELS if k.kernel.startswith("shrink_groups_kernel<")]
     assert groups
     for kernel in groups:
         step = next(step for step in loads if step in kernel.kernel)

@@ -44,7 +44,7 @@ NUMBERS = "test_numbers.py"
     ("variable", "value"),
     [
         ("LELKERN_BACKEND", "reference"),
-        ("LELKERN_CPU_ISA", "baseline"),
+        pytest.param("LELKERN_CPU_ISA", "baseline", marks=pytest.mark.thorough),
         ("LELKERN_CPU_ISA", "avx2"),
         ("LELKERN_CPU_ISA", "avx512"),
     ],

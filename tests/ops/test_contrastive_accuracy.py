@@ -236,6 +236,7 @@ def test_at_most_twice_the_error_of_plain_pytorch(op, inputs, temperature, dtype
     assert not found, "\n".join(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "temperature", "dtype"),
@@ -257,6 +258,7 @@ def test_at_most_twice_the_error_of_plain_pytorch_for_many_rows(op, temperature,
     assert not found, "\n".join(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "N", "inputs", "temperature"),

@@ -128,6 +128,7 @@ def test_what_schemas_and_fake_functions_say(sample: Sample, dtype, kept, device
 
 
 # Tracing sees schemas and fake functions, the same for every implementation behind.
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sample", "dtype"),

@@ -259,6 +259,7 @@ def test_many_tiles_are_the_reference(op: str, N: int, temperature: float) -> No
     torch.testing.assert_close(got[2], grads[-1], rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_tasks_of_several_tiles_are_plain_pytorch() -> None:
     # From 64 blocks on a task is a square of tiles. The reference would take a minute for matrices

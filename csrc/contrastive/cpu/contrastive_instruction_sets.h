@@ -14,7 +14,7 @@
 namespace lelkern::contrastive {
 
 template <typename T>
-Kernels<T> kernels(bool bf16) {
+Kernels<T> kernels([[maybe_unused]] bool bf16) {
     switch (cpu_isa()) {
 #if defined(LELKERN_COMPILES_AVX512)
         case Isa::avx512_bf16:

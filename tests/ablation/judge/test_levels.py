@@ -92,6 +92,7 @@ SETTINGS = [(2, False), (3, True), (5, True)]
 
 
 # The settings take turns: each meets every third claim; the quick test meets all with 4 seeds.
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "seeds", "unequal"),
