@@ -19,19 +19,6 @@ ASKED = setup_cuda.asked_for()
 NUMBERS = [architecture.removesuffix("+PTX").replace(".", "") for architecture in ASKED]
 ARCHITECTURES = [f"sm_{number}" for number in NUMBERS]
 
-
-def _cubins() -> dict[str, str]:
-    """Return what nvcc calls their machine code: by the translation, and its own name if needed."""
-    names = {}
-    portable = {number for number, asked in zip(NUMBERS, ASKED, strict=True) if "+" in asked}
-    for group in setup_cuda.translated_alike(NUMBERS):
-        for number in group:
-            own = f".sm_{number}" if len(group) > 1 or portable & set(group) else ""
-            names[f"sm_{number}"] = f"compute_{group[0]}{own}.cubin"
-    return names
-
-
-CUBINS = _cubins()
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("csrc/**/cuda/*.cu"))
 
 
@@ -71,14 +58,15 @@ def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
         made[source] = built.compile_cuda(command, source, [of_build])
         if not (known and built.is_current(made[source])):
             made[source] = ours.compile_cuda(command, source, [stamp])
+    _run(ours)
+    for source in sources:
         name = source.relative_to(source.anchor)
         for architecture in ARCHITECTURES:
-            cubin = ours.kept(made[source]) / f"{source.stem}.{CUBINS[architecture]}"
+            cubin = _machine_code(ours.kept(made[source]), architecture)
             listings[source, architecture] = ours.output_of(
                 f"{name}.{architecture}.txt", [str(nvdisasm), str(cubin)], [made[source]]
             )
-    run = ours.run(capture=True)
-    assert run.returncode == 0, run.stdout + run.stderr
+    _run(ours)
     return [
         Compiled(
             source,
@@ -88,6 +76,21 @@ def compile_all(sources: Sequence[Path], cache: Path = CACHE) -> list[Compiled]:
         )
         for (source, architecture), listing in listings.items()
     ]
+
+
+def _run(ninja: Ninja) -> None:
+    run = ninja.run(capture=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _machine_code(kept: Path, architecture: str) -> Path:
+    """Return the newest of nvcc's files for an architecture.
+
+    nvcc names them by the translation, the architecture or both: by what tells them apart.
+    """
+    names = (f".{architecture}", f".{architecture.replace('sm', 'compute')}")
+    found = [path for path in (ROOT / kept).glob("*.cubin") if path.stem.endswith(names)]
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def demangle(names: list[str]) -> list[str]:
