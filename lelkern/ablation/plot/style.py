@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.transforms import ScaledTranslation
@@ -194,11 +195,10 @@ def draw_legend(figure: SubFigure, width: float, most: int, title: str | None = 
     found = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = [handle for of_axes, _ in found for handle in of_axes]
     labels = [wrapped(label) for _, of_axes in found for label in of_axes]
-    handle = 6  # characters that a line with its mark takes
+    handle = 8  # characters that a line with its mark takes, and the space beside it
 
     def fits(columns: int) -> bool:
-        rows = -(-len(labels) // columns)
-        parts = [labels[i : i + rows] for i in range(0, len(labels), rows)]
+        parts = np.array_split(labels, columns)  # as a legend does
         widest = [max(len(line) for label in part for line in label.split("\n")) for part in parts]
         return sum(widest) + handle * len(widest) <= width * CHARACTERS
 

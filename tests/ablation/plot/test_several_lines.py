@@ -51,12 +51,13 @@ def test_lines_over_categories_stand_side_by_side():
 
 
 @pytest.mark.parametrize("x", ["data.labels", "loss"])
-def test_names_of_many_lines_stay_within_the_figure(x):
-    arms = [{"label": f"a method with quite a long name, {i}"} for i in range(9)]
+@pytest.mark.parametrize("lengths", [[35] * 9, [17, 34, 12, 12, 25, 36], [36, 5], [60, 60]])
+def test_names_of_many_lines_stay_within_the_figure(x, lengths):
+    arms = [{"label": f"{i} {'name ' * 20}"[:length].strip()} for i, length in enumerate(lengths)]
     figure = draw(study(arms=arms, factors=[BUDGETS], plot={"x": x, "lines": "arm"}))
     figure.canvas.draw()
     (key,) = [key for part in figure.subfigs for key in part.legends]
     extent = key.get_window_extent()
     assert extent.x0 >= figure.bbox.x0
     assert extent.x1 <= figure.bbox.x1
-    assert len(key.get_texts()) == 9
+    assert len(key.get_texts()) == len(arms)
