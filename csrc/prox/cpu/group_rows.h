@@ -6,20 +6,10 @@ struct Magnitudes {
     double sum, largest;  // nan if a number is
 };
 
-// What is sent for while a group is read first. Memory would wait while the group, by then in a
-// cache, is read again and written: so that is the group after it, where both have room there.
-template <typename From>
-inline const From* likely_next(const From* from, int64_t n) {
-    constexpr int64_t room = 32 << 10;
-    return n * static_cast<int64_t>(sizeof(From)) <= room ? from + n : from;
-}
-
 template <typename T, typename From, typename Soft>
 inline Magnitudes magnitudes_of(const From* from, int64_t n, const Soft& soft) {
-    const From* const next = likely_next(from, n);
     Vec<T> largest{};
-    const auto total = sums_of<T, 1>(from, n, [&](int64_t i, const Vec<T>& w, Vec<T>(&parts)[1]) {
-        __builtin_prefetch(next + i);
+    const auto total = sums_of<T, 1>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[1]) {
         const Vec<T> size = magnitude<T>(soft(w));
         largest = larger<T>(largest, size);
         parts[0] += size;
@@ -51,7 +41,10 @@ __attribute__((noinline)) ExactNorm exact_norm(const From* from, int64_t n, cons
 template <typename From>
 inline ExactNorm norm_of(const From* from, int64_t n, double lam1) {
     return with_soft<double>(lam1, [&](const auto& soft) -> ExactNorm {
-        const From* const next = likely_next(from, n);
+        // Memory would wait while this group, by then in a cache, is read again and written: what
+        // is likely next is sent for already, where both have room there.
+        constexpr int64_t room = 32 << 10;
+        const From* const next = n * static_cast<int64_t>(sizeof(From)) <= room ? from + n : from;
         const auto add = [&](int64_t i, const Vec<double>& w, Vec<double>(&parts)[1]) {
             __builtin_prefetch(next + i);
             const Vec<double> u = soft(w);
