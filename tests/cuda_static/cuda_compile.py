@@ -18,7 +18,6 @@ from setup_ninja import Ninja  # noqa: E402
 ASKED = setup_cuda.asked_for()
 NUMBERS = [architecture.removesuffix("+PTX").replace(".", "") for architecture in ASKED]
 ARCHITECTURES = [f"sm_{number}" for number in NUMBERS]
-
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("csrc/**/cuda/*.cu"))
 
 

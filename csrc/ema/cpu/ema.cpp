@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ema/common/ema_lists.h"
+#include "shared/cpu/floating_types.h"
 #include "shared/cpu/read_scalar.h"
 
 namespace lelkern::ema {
@@ -195,8 +196,7 @@ class Job {
     bool has_noise(const Pair& pair) const { return seed_ && pair.of[kAverage].element_bytes == 2; }
 
     Update kernel_of(const Pair& pair) const {
-        return kernels_
-            .updates[number_of(pair.of[kAverage].dtype)][number_of(pair.of[kParam].dtype)];
+        return kernels_.updates[place_of(pair.of[kAverage].dtype)][place_of(pair.of[kParam].dtype)];
     }
 
     const Pairs& lists_;

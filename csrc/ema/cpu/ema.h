@@ -31,22 +31,9 @@ using Noise = void (*)(uint64_t seed, uint32_t t, const uint64_t* blocks, int64_
                        uint16_t* noise);
 
 struct Kernels {
-    Update updates[4][4];  // by number_of(the average's dtype) and the parameter's
+    Update updates[4][4];  // by place_of(the average's dtype) and the parameter's
     Noise noise;
 };
-
-inline int number_of(ScalarType dtype) {
-    switch (dtype) {
-        case ScalarType::Double:
-            return 0;
-        case ScalarType::Float:
-            return 1;
-        case ScalarType::Half:
-            return 2;
-        default:
-            return 3;  // bfloat16: unpack() lets no others pass
-    }
-}
 
 const Kernels& kernels();
 

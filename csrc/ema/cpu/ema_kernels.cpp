@@ -10,6 +10,7 @@
 
 #include "ema/cpu/ema.h"
 #include "shared/cpu/cpu_isa.h"
+#include "shared/cpu/floating_types.h"
 
 #define LELKERN_ISA_FAMILY ema
 #define LELKERN_ISA_HEADER "ema/cpu/ema_kernels.h"
@@ -30,7 +31,7 @@ namespace {
 Kernels with_narrow_loads() {
     Kernels best = avx512::kKernels;
     for (const ScalarType ema : {ScalarType::Double, ScalarType::Float}) {
-        std::copy_n(avx2::kKernels.updates[number_of(ema)], 4, best.updates[number_of(ema)]);
+        std::copy_n(avx2::kKernels.updates[place_of(ema)], 4, best.updates[place_of(ema)]);
     }
     return best;
 }
