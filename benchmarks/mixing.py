@@ -21,8 +21,11 @@ Mix = Callable[[], tuple[Tensor, Tensor | None]]
 
 
 def provider(name: str, dtype: str = "float32", peer: tuple[str, str] | None = None,
-             compiled: bool = False) -> Provider:  # fmt: skip
-    return Provider(name, lambda *_: torch.empty(0), dtype=dtype, peer=peer, compiled=compiled)
+             compiled: bool = False, devices: tuple[str, ...] = ("cpu", "cuda"),
+             ) -> Provider:  # fmt: skip
+    return Provider(
+        name, lambda *_: torch.empty(0), dtype=dtype, peer=peer, compiled=compiled, devices=devices
+    )
 
 
 BYTES = (provider("bytes"), provider("bytes-new"), provider("bytes-new-2MiB"))

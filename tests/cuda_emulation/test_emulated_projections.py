@@ -128,6 +128,33 @@ def test_hostile_balls() -> None:
             assert_close(got, of, 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_sums_that_overflow(dtype) -> None:
+    huge = torch.finfo(dtype).max
+    x, one = torch.tensor([[huge, -huge, huge / 2]], dtype=dtype), torch.ones((), dtype=dtype)
+    assert emulated.project_simplex(x, one, False)[0].tolist() == [[1, 0, 0]]
+    assert emulated.project_simplex(x, one, True)[0].tolist() == [[0.5, -0.5, 0]]
+    # Rows lose the same, 3 / 8 of twice the largest number.
+    x = torch.tensor([[[huge, huge / 2], [huge, -huge / 2]]], dtype=dtype)
+    for signs in (1, -1):
+        y, levels = emulated.project_l1inf(x * signs, torch.tensor(huge, dtype=dtype))
+        assert_close(y / huge, (x * signs).sign().double() / 2, 1e-6)
+        assert_close(levels / huge, torch.full((1, 2), 0.5).double(), 1e-6)
+    # What is infinite is not what overflows.
+    x[0, 0, 1] = INF
+    assert emulated.project_l1inf(x, one)[0].isnan().all()
+    assert torch.equal(emulated.project_l1inf(x, one * INF)[0], x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_ball_of_radius_0_leaves_nothing(dtype) -> None:
+    # Sums that a rounding makes larger or less than what the rows lose.
+    x = draw(20, 3, 4).to(dtype)
+    y, levels = emulated.project_l1inf(x, torch.zeros((), dtype=emulated.computed_in(x)))
+    assert (y == 0).all()
+    assert (levels == 0).all()
+
+
 @pytest.mark.parametrize("shape", [(13, 10), (1, 1032)], ids=str)
 def test_same_bits_of_rows_in_every_order(shape) -> None:
     x, grad, radius = draw(*shape).float(), draw(*shape, seed=2).float(), torch.tensor(1.0)

@@ -146,6 +146,25 @@ def test_numbers_at_the_ends_of_the_range(dtype, q) -> None:
         assert_close(root, want_root, 16 * (torch.finfo(computed).eps * 5 * size + apart))
 
 
+@pytest.mark.parametrize("q", QS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_gradients_at_the_ends_of_the_range(dtype, q) -> None:
+    unit = torch.tensor([[1.0, -0.5, 0.25], [0.5, 0.5, 0.5]], dtype=dtype).unsqueeze(2)
+    grad = torch.tensor([[1.0, 2.0, -1.0], [1.0, 0.0, 3.0]], dtype=dtype).unsqueeze(2)
+    info = torch.finfo(dtype)
+    results = []
+    # Of the last one a root has 10 digits of 2, though the numbers are exact.
+    huge, tiny = 2.0 ** (math.frexp(info.max)[1] - 4), info.tiny
+    for size in (1.0, huge, tiny, tiny * info.eps * 2**10):
+        given = unit * size, None, torch.tensor(0.5 * size, dtype=dtype), None, None, q
+        _, root = emulated.prox_group(*given)
+        of_w, _, of_lam = emulated.prox_group_backward(grad, *given, root)
+        results.append((of_w, of_lam))
+    for got in results[1:]:
+        # Nothing but roundings change, were it not for the powers of q.
+        torch.testing.assert_close(got, results[0], rtol=2e3 * info.eps, atol=2e2 * info.eps)
+
+
 @pytest.mark.parametrize("soft", [False, True], ids=["group", "sparse"])
 @pytest.mark.parametrize("q", QS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)

@@ -75,7 +75,7 @@ def test_the_jacobian_is_symmetric_and_between_0_and_1(q, device):
     torch.testing.assert_close(J, J.T, rtol=0, atol=eps)
     eigenvalues = torch.linalg.eigvalsh((J + J.T) / 2)
     assert eigenvalues.min() >= -eps
-    assert eigenvalues.max() == pytest.approx(1, abs=eps)  # x itself: norms are homogeneous
+    assert eigenvalues.max().item() == pytest.approx(1, abs=eps)  # x itself: norms are homogeneous
     x = prox_group_lasso(w, t, dim=1, q=q).flatten()
     torch.testing.assert_close(J @ x, x, rtol=0, atol=eps)
 

@@ -274,12 +274,12 @@ def test_sgd_without_a_penalty_is_sgd(device):
     sgd = torch.optim.SGD([parameter], lr=0.1, momentum=0.9, nesterov=True)
     buffer = torch.full_like(w, float("nan"))  # holds nothing yet
     for step in range(3):
-        parameter.grad = normals(6, 7, seed=step).float().to(device)
+        grad = normals(6, 7, seed=step).float().to(device)
+        parameter.grad = grad.clone()  # which Nesterov's step adds to on a GPU
         sgd.step()
         lists = group_lists("w", [w], lam=("lam", 0.0), dim=0, groups=None, weights=None)
         prox_sgd_(
-            lists, [parameter.grad], [buffer], 2.0, lr=0.1, momentum=0.9, nesterov=True,
-            first=step == 0,
+            lists, [grad], [buffer], 2.0, lr=0.1, momentum=0.9, nesterov=True, first=step == 0,
         )  # fmt: skip
         torch.testing.assert_close(w, parameter.detach())
 

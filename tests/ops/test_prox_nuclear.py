@@ -95,7 +95,8 @@ def test_gradients_of_many_matrices(device):
 
 def test_conventions_of_the_gradient(device):
     w, lam = leaf(torch.diag(torch.tensor([2.0, 1.0])), device), leaf(1.0, device)
-    of_w, of_lam = torch.autograd.grad(prox_nuclear(w, lam), (w, lam), torch.eye(2).double())
+    grad = torch.eye(2, dtype=torch.float64, device=device)
+    of_w, of_lam = torch.autograd.grad(prox_nuclear(w, lam), (w, lam), grad)
     # The second singular value is the threshold: it counts as one that vanishes.
     torch.testing.assert_close(of_w, leaf([[1.0, 0.0], [0.0, 0.0]], device))
     torch.testing.assert_close(of_lam, leaf(-1.0, device))

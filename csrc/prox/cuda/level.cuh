@@ -30,7 +30,7 @@ __device__ Totals totals_of(const Team& team, const MembersOf& members, const Si
 // steps (Michelot 1986). The sum is convex in theta and falls, so that from below they only climb.
 // `alive`: whether the team asks for it; all threads have to call.
 template <typename T, typename MembersOf, typename Size>
-__device__ T level_of(const Team& team, const MembersOf& members, const Size& size, T t,
+__device__ T level_of(const Team& team, const MembersOf& members, const Size& size, double t,
                       const Totals& totals, bool alive) {
     // Two bounds from below: one number, or all of them, are above the level.
     T theta = static_cast<T>(

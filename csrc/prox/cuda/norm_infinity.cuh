@@ -28,7 +28,7 @@ struct NormInfinity {
             // What is infinite, and t is not, stays; and so does all for t = 0.
             const bool cut = valid && alive && t > 0 && !infinite;
             same_ = t == 0;
-            const T level = level_of(team, members, size, share, totals, cut) * unit;
+            const T level = level_of<T>(team, members, size, share, totals, cut) * unit;
             level_ = cut ? larger(level, T(0)) : static_cast<T>(sizes.largest);
             if (!alive) level_ = 0;
             if (!valid) level_ = Numbers<T>::nan();

@@ -118,8 +118,9 @@ struct NormQ {
             if (!valid_) root_ = Numbers<T>::nan();
         }
 
-        // ||x||_q.
+        // ||x||_q, and the same in units of the largest number.
         __device__ T root() const { return root_; }
+        __device__ T root_in_units() const { return c_; }
 
         __device__ T operator()(T u) const {
             if (!valid_) return Numbers<T>::nan();
@@ -191,6 +192,11 @@ struct NormQ {
             unit_ = of_.solved() ? static_cast<T>(totals.largest) : 1;
             c_ = root / unit_;
             t_ = t / unit_;
+            const bool lost = of_.solved() && root < Numbers<T>::smallest;  // digits
+            if (team.any(lost)) {
+                const Prox<T> prox(team, members, t, norm);
+                if (lost) c_ = prox.root_in_units();
+            }
             double along = 0, whole = 0;
             if (of_.solved()) {
                 members.each([&](const auto& member) {

@@ -6,19 +6,26 @@
 
 namespace lelkern::prox::cuda {
 
-// ||u||, which neither overflows nor underflows on the way: floats are squared as doubles.
+// ||u|| as the product of both: neither overflows nor underflows.
+struct EuclideanNorm {
+    double unit, in_units;
+
+    __device__ double value() const { return unit * in_units; }
+};
+
+// Floats are squared as doubles, which hold all of their squares.
 template <typename MembersOf>
-__device__ double euclidean_norm(const Team& team, const MembersOf& members, float) {
+__device__ EuclideanNorm euclidean_norm(const Team& team, const MembersOf& members, float) {
     double squares = 0;
     members.each([&](const auto& member) {
         const double u = member.u;
         squares += u * u;
     });
-    return ::sqrt(team.sum(squares));
+    return {1, ::sqrt(team.sum(squares))};
 }
 
 template <typename MembersOf>
-__device__ double euclidean_norm(const Team& team, const MembersOf& members, double) {
+__device__ EuclideanNorm euclidean_norm(const Team& team, const MembersOf& members, double) {
     const Totals totals = totals_of(team, members, [](double u) { return magnitude(u); });
     const double largest = totals.largest;
     const bool plain = largest > 0 && largest < Numbers<double>::infinity;
@@ -28,10 +35,28 @@ __device__ double euclidean_norm(const Team& team, const MembersOf& members, dou
         const double u = member.u / unit;
         squares += u * u;
     });
-    const double norm = unit * ::sqrt(team.sum(squares));
-    if (totals.undefined) return Numbers<double>::nan();
-    return plain ? norm : larger(largest, 0.0);
+    const double in_units = ::sqrt(team.sum(squares));
+    if (totals.undefined) return {1, Numbers<double>::nan()};
+    return {unit, plain ? in_units : larger(largest, 0.0)};
 }
+
+// u / ||u||, of subnormal and of huge numbers too.
+template <typename T>
+class Direction {
+  public:
+    Direction() = default;
+    __device__ explicit Direction(const EuclideanNorm& norm) {
+        constexpr int most = Numbers<T>::largest_exponent;
+        const int exponent = ::ilogb(norm.unit) + ::ilogb(norm.in_units);
+        to_unit_ = static_cast<T>(::ldexp(1.0, -larger(-most, smaller(exponent, most))));
+        inverse_ = static_cast<T>(1 / (norm.unit * to_unit_ * norm.in_units));
+    }
+
+    __device__ T operator()(T u) const { return u * to_unit_ * inverse_; }
+
+  private:
+    T to_unit_ = 1, inverse_ = 0;
+};
 
 struct NormTwo {
     template <typename T>
@@ -39,9 +64,9 @@ struct NormTwo {
       public:
         template <typename MembersOf>
         __device__ Prox(const Team& team, const MembersOf& members, T t, const NormTwo&) {
-            const double norm = euclidean_norm(team, members, T(0));
-            root_ = static_cast<T>(norm);
-            factor_ = root_ > t ? static_cast<T>(1 - t / norm) : 0;
+            const EuclideanNorm norm = euclidean_norm(team, members, T(0));
+            root_ = static_cast<T>(norm.value());
+            factor_ = root_ > t ? static_cast<T>(1 - t / norm.unit / norm.in_units) : 0;
             if (is_nan(root_) || !(t >= 0)) factor_ = root_ = Numbers<T>::nan();
             if (t == 0) factor_ = 1;
         }
@@ -62,10 +87,16 @@ struct NormTwo {
       public:
         template <typename MembersOf>
         __device__ Gradient(const Team& team, const MembersOf& members, T t, T root, const NormTwo&)
-            : root_(root), ratio_(t / root), of_(t, root, root > t) {
+            : of_(t, root, root > t) {
+            EuclideanNorm norm{1, root};
+            if (team.any(of_.solved() && root < Numbers<T>::smallest)) {  // which has lost digits
+                norm = euclidean_norm(team, members, T(0));
+            }
+            if (of_.solved()) direction_ = Direction<T>(norm);
+            ratio_ = direction_(t);
             double along = 0;
             if (of_.solved()) {
-                members.each([&](const auto& member) { along += member.u / root_ * member.g; });
+                members.each([&](const auto& member) { along += direction_(member.u) * member.g; });
             }
             along_ = static_cast<T>(team.sum(along));
         }
@@ -75,13 +106,13 @@ struct NormTwo {
 
         __device__ T operator()(T u, T g) const {
             if (!of_.moves()) return of_.unmoved(g);
-            return (1 - ratio_) * g + ratio_ * along_ * (u / root_);
+            return (1 - ratio_) * g + ratio_ * along_ * direction_(u);
         }
 
       private:
-        const T root_, ratio_;
         const Solved<T> of_;
-        T along_;
+        Direction<T> direction_;
+        T ratio_, along_;
     };
 };
 

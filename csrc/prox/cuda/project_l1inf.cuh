@@ -52,15 +52,32 @@ class WarpGroups {
         double count;  // of numbers that are not below it
     };
 
+    // In units of 1 / to_unit.
     template <typename MembersOf>
-    __device__ Cut cut(const MembersOf& members, T theta) const {
-        const auto size = [](T x) { return magnitude(x); };
+    __device__ Cut cut(const MembersOf& members, double theta, T to_unit) const {
+        const auto size = [&](T x) { return magnitude(x) * to_unit; };
         const Totals totals = totals_of(warp_, members, size);
         const bool alive = totals.sum > theta;
-        const T level = larger(level_of(warp_, members, size, theta, totals, alive), T(0));
+        const T level = larger(level_of<T>(warp_, members, size, theta, totals, alive), T(0));
         double count = 0;
-        members.each([&](const auto& member) { count += magnitude(member.u) >= level; });
+        members.each([&](const auto& member) { count += size(member.u) >= level; });
         return {alive ? level : 0, warp_.sum(count)};
+    }
+
+    // Of magnitudes in such units, over groups: the sum of the largest, and of all.
+    struct Sums {
+        double largest, all;
+    };
+    __device__ Sums sums(T to_unit) const {
+        double largest = 0, all = 0;
+        each([&](const auto& members, T&) {
+            const Totals totals =
+                totals_of(warp_, members, [&](T x) { return magnitude(x) * to_unit; });
+            largest += totals.largest;
+            all += totals.undefined ? Numbers<double>::nan() : totals.sum;
+        });
+        sum_of_warps(largest, all);
+        return {largest, all};
     }
 
     // Of numbers that each warp has one of.
@@ -85,37 +102,41 @@ __global__ void __launch_bounds__(kThreads, kBallBlocks<T>)
     const Source<T, NoStep> source(problems.tensor, 0, NoStep{});
     const WarpGroups<T, Source<T, NoStep>> groups(problems, source, keep);
     const T radius = threshold<T>(problems.tensor.lam, blockIdx.x, 1);
-    double largest = 0, sum = 0;  // over groups
-    groups.each([&](const auto& members, T&) {
-        const Totals totals = totals_of(groups.warp(), members, [](T x) { return magnitude(x); });
-        largest += totals.largest;
-        sum += totals.undefined ? Numbers<double>::nan() : totals.sum;
-    });
-    groups.sum_of_warps(largest, sum);
-    const bool inside = largest <= radius;
-    const bool valid =
-        !is_nan(sum) && radius >= 0 && (inside || largest < Numbers<double>::infinity);
-    // Two bounds from below: one number of each group is above its level, or all of them are.
     const auto n = static_cast<double>(problems.tensor.groups.size);
     const auto count = static_cast<double>(problems.groups);
-    T theta = static_cast<T>(larger(largest - radius, sum - n * radius) / count);
-    bool done = !valid || inside;
+    T to_unit = 1;
+    auto sums = groups.sums(to_unit);
+    if (sums.all == Numbers<double>::infinity) {
+        // Of doubles they may overflow: a power of 2 less, which rounds none that matters.
+        to_unit = static_cast<T>(::ldexp(1.0, -2 - ::ilogb(n * count)));
+        sums = groups.sums(to_unit);
+    }
+    const double most = static_cast<double>(radius) * to_unit;
+    const bool inside = sums.largest <= most;
+    const bool valid =
+        !is_nan(sums.all) && radius >= 0 && (inside || sums.largest < Numbers<double>::infinity);
+    const bool solved = valid && !inside && radius > 0;
+    // Two bounds from below: one number of each group is above its level, or all of them are.
+    double theta = larger(sums.largest - most, sums.all - n * most) / count;
+    bool done = !solved;
     for (bool first = true; !done; first = false) {
         double levels = 0, slopes = 0;
         groups.each([&](const auto& members, T&) {
-            const auto cut = groups.cut(members, theta);
+            const auto cut = groups.cut(members, theta, to_unit);
             levels += cut.level;
             if (cut.level > 0) slopes += 1 / cut.count;
         });
         groups.sum_of_warps(levels, slopes);
-        const T next = slopes > 0 ? static_cast<T>(theta + (levels - radius) / slopes) : theta;
-        const bool climbs = next > theta || (first && next < theta);
+        const double next = slopes > 0 ? theta + (levels - most) / slopes : theta;
+        // Levels are known to this much.
+        const bool climbs =
+            (next > theta && levels - most > Numbers<T>::epsilon * most) || (first && next < theta);
         if (climbs) theta = next;
         done = !climbs;
     }
     groups.each([&](const auto& members, T& to) {
-        const T found = groups.cut(members, theta).level;
-        const T level = !valid ? Numbers<T>::nan() : inside ? Numbers<T>::infinity : found;
+        T level = groups.cut(members, theta, to_unit).level / to_unit;
+        if (!solved) level = !valid ? Numbers<T>::nan() : inside ? Numbers<T>::infinity : 0;
         members.put([&](const Member<T>& member) -> T {
             if (!valid) return level;
             return magnitude(member.u) > level ? with_sign(level, member.u) : member.u;

@@ -30,9 +30,12 @@ class RowCut {
         inside_ = l1 && totals.sum <= radius;
         valid_ = !totals.undefined && radius >= 0 && (inside_ || radius < Numbers<T>::infinity) &&
                  totals.largest > -Numbers<double>::infinity;
-        const auto n = static_cast<double>(members.size());
-        const Totals below{totals.sum - n * totals.largest, 0, false};
-        depth_ = -level_of(
+        const double below_largest =
+            totals.sum - static_cast<double>(members.size()) * totals.largest;
+        // Of sums that overflow nothing is known but that no number is above the largest.
+        const bool known = below_largest <= 0;
+        const Totals below{known ? below_largest : -Numbers<double>::infinity, 0, false};
+        depth_ = -level_of<T>(
             team, members, [&](T x) { return -below_most(x); }, radius, below, valid_ && !inside_);
     }
 
