@@ -122,22 +122,30 @@ int64_t emulated_backward(LOSS_PARAMETERS, const Array& grad, const Array& losse
                     nullptr);
 }
 
-int64_t forward_shared() { return Stages::bytes; }
-int64_t symmetric_shared() { return kSymmetricShared; }
+// For rows of D = 128, as tests/cuda_static/dynamic_shared.csv counts it.
+constexpr int kCountedFeatures = 128;
 
 template <typename Tile>
-int64_t backward_shared() {
-    return kBackwardShared<Tile>;
+int64_t shared_of_forward() {
+    return forward_shared<Tile>(kCountedFeatures);
 }
+template <typename Tile>
+int64_t shared_of_backward() {
+    return backward_shared<Tile>(kCountedFeatures);
+}
+int64_t shared_of_symmetric() { return kSymmetricShared; }
 
 }  // namespace
 
-LELKERN_EXPORT(forward_shared, forward_shared);
-LELKERN_EXPORT(symmetric_shared, symmetric_shared);
-LELKERN_EXPORT(backward_shared_float, backward_shared<FmaTile<float>>);
-LELKERN_EXPORT(backward_shared_double, backward_shared<FmaTile<double>>);
-LELKERN_EXPORT(backward_shared_half, backward_shared<MmaTile<__half>>);
-LELKERN_EXPORT(backward_shared_two_terms, backward_shared<MmaTile<TwoTerms>>);
+LELKERN_EXPORT(symmetric_shared, shared_of_symmetric);
+LELKERN_EXPORT(forward_shared_float, shared_of_forward<FmaTile<float>>);
+LELKERN_EXPORT(backward_shared_float, shared_of_backward<FmaTile<float>>);
+LELKERN_EXPORT(forward_shared_double, shared_of_forward<FmaTile<double>>);
+LELKERN_EXPORT(backward_shared_double, shared_of_backward<FmaTile<double>>);
+LELKERN_EXPORT(forward_shared_half, shared_of_forward<MmaTile<__half>>);
+LELKERN_EXPORT(backward_shared_half, shared_of_backward<MmaTile<__half>>);
+LELKERN_EXPORT(forward_shared_two_terms, shared_of_forward<MmaTile<TwoTerms>>);
+LELKERN_EXPORT(backward_shared_two_terms, shared_of_backward<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(forward_workspace, emulated_forward_workspace);
 LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);

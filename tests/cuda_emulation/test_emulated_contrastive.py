@@ -247,10 +247,10 @@ def test_every_order_gives_the_same_bits(op, path) -> None:
 @pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
 def test_every_barrier_is_needed(op, path) -> None:
     dtype, terms, _ = PATHS[path]
-    # Several tiles, so that every buffer is used twice; and one chunk of features, where the second
-    # product waits for its own copies, or several, where it finds them done.
-    N = 150 if op == "sup_con" else 75
-    cases = [draw(op, N, D, dtype, 0) for D in (8, 140)]
+    # Several tiles, so that every buffer is used twice; and one chunk of features, or two of 16 bits,
+    # where the second product waits for its own copies, or several, where it finds them done.
+    N = 260 if op == "sup_con" else 130
+    cases = [draw(op, N, D, dtype, 0) for D in (8, 72, 140)]
     if path == "float32":  # with all of the similarities, and with half of them
         cases += [case._replace(normalize=False) for case in cases]
 
@@ -271,15 +271,18 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
     table = Path(__file__).parents[1] / "cuda_static" / "dynamic_shared.csv"
     with table.open() as file:
         counted = {row["kernels"]: int(row["bytes"]) for row in csv.DictReader(file)}
-    assert counted == {
-        "contrastive_forward<*>": kernels.forward_shared(),
-        "contrastive_backward<FmaTile<float>, *>": kernels.backward_shared_float(),
-        "contrastive_backward<FmaTile<double>, *>": kernels.backward_shared_double(),
-        "contrastive_backward<MmaTile<bfloat16>, *>": kernels.backward_shared_half(),
-        "contrastive_backward<MmaTile<half>, *>": kernels.backward_shared_half(),
-        "contrastive_backward<MmaTile<TwoTerms>, *>": kernels.backward_shared_two_terms(),
-        "contrastive_symmetric<*>": kernels.symmetric_shared(),
+    tiles = {
+        "FmaTile<float>": "float",
+        "FmaTile<double>": "double",
+        "MmaTile<bfloat16>": "half",
+        "MmaTile<half>": "half",
+        "MmaTile<TwoTerms>": "two_terms",
     }
+    assert counted == {
+        f"contrastive_{direction}<{tile}, *>": getattr(kernels, f"{direction}_shared_{of}")()
+        for direction in ("forward", "backward")
+        for tile, of in tiles.items()
+    } | {"contrastive_symmetric<*>": kernels.symmetric_shared()}
 
 
 # With so many multiprocessors rows that are compared with themselves take the symmetric kernel, if

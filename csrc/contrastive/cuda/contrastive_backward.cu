@@ -24,14 +24,14 @@ class BackwardEngine : public Engine<T, Tile> {
         const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
-            found.padded = side.padded;
-            found.fields = arena_.template take<Number>(Weights<Number>::count * side.padded);
+            found.rows = arena_.template take<RowLoss<Number>>(side.padded);
+            found.positives = arena_.template take<Towards<Number>>(side.padded);
             launch(side.padded, kFinishThreads, [&](dim3 grid) {
                 return LELKERN_LAUNCH(contrastive_weights<Number>, grid, dim3(kFinishThreads), 0,
                                       stream_, static_cast<const Number*>(grad), grad_stride,
                                       static_cast<const Number*>(losses), log_sum_exp, counts_,
                                       first, side.count, scale, loss_.temperature,
-                                      loss_.temperature_element, found);
+                                      loss_.temperature_element, found, side.padded);
             });
             return found;
         };
@@ -116,14 +116,16 @@ class BackwardEngine : public Engine<T, Tile> {
         const int64_t most =
             std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
         const int64_t blocks = still.padded / kTile * slabs();
-        const Pass<Word> pass = pass_of(still, moving, splits(blocks, moving.padded / kTile, most));
+        const Pass<Word> pass =
+            pass_of(still, moving, splits(blocks, moving.padded / kTile, most, Tile::blocks));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
             grid.z = slabs();
             const auto go = [&](auto kernel) {
-                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kBackwardShared<Tile>,
-                                      stream_, pass, own, other, sums);
+                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads),
+                                      backward_shared<Tile>(stride_), stream_, pass, own, other,
+                                      sums);
             };
             return loss_.positives == Positives::labelled ? go(contrastive_backward<Tile, true>)
                                                           : go(contrastive_backward<Tile, false>);
@@ -139,7 +141,8 @@ class BackwardEngine : public Engine<T, Tile> {
                               fixed_point_scale(side.count)};
         if constexpr (std::is_same_v<Tile, SymmetricTile>) {
             const Pass<Word> pass = pass_of(
-                side, side, splits(tiles * slabs(), symmetric_tiles(tiles, 0), kMostSplits));
+                side, side,
+                splits(tiles * slabs(), symmetric_tiles(tiles, 0), kMostSplits, Tile::blocks));
             launch(size, kClearThreads, [&](dim3 grid) {
                 return LELKERN_LAUNCH(contrastive_clear, grid, dim3(kClearThreads), 0, stream_,
                                       sums.sums, size);

@@ -11,26 +11,32 @@
 
 namespace lelkern::contrastive::cuda {
 
-// What backward knows of every row of a side that has losses: (fields, padded).
+// What backward knows of a row that has a loss.
+// P_ij = exp(beta (s_ij - peak_i) - rest_i), where beta peak_i + rest_i = log_sum_exp_i: a
+// difference of near numbers is exact, and the large product is never rounded.
+template <typename T>
+struct alignas(16) RowLoss {
+    T upstream = 0;
+    T peak = 0;
+    T rest = -T(kLowest);  // in units of ln 2; its exponentials are 0
+    // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1.
+    T missing = 0;
+};
+
+// Towards positives by label G_ij has `upstream` in the place of that of the row, and is less by
+// `share`: g_i over their number or, of a single one, nothing and all that is missing.
+template <typename T>
+struct Towards {
+    T upstream = 0, share = 0;
+};
+
+// Of all rows of a side, or null: it has no losses.
 template <typename T>
 struct Weights {
-    T* fields = nullptr;  // no losses
-    int padded = 0;
+    RowLoss<T>* rows = nullptr;
+    Towards<T>* positives = nullptr;
 
-    static constexpr int count = 6;
-
-    __host__ __device__ explicit operator bool() const { return fields != nullptr; }
-    // P_ij = exp(beta (s_ij - peak_i) - rest_i), where beta peak_i + rest_i = log_sum_exp_i: a
-    // difference of near numbers is exact, and the large product is never rounded.
-    __device__ T& upstream(int i) const { return fields[i]; }
-    __device__ T& peak(int i) const { return fields[padded + i]; }
-    __device__ T& rest(int i) const { return fields[2 * padded + i]; }  // in units of ln 2
-    // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1.
-    __device__ T& missing(int i) const { return fields[3 * padded + i]; }
-    // Towards positives by label G_ij has `for_positives` in the place of upstream, and is less by
-    // `share`: g_i over their number or, of a single one, nothing and all that is missing.
-    __device__ T& for_positives(int i) const { return fields[4 * padded + i]; }
-    __device__ T& share(int i) const { return fields[5 * padded + i]; }
+    __host__ __device__ explicit operator bool() const { return rows != nullptr; }
 };
 
 constexpr int kScaleThreads = 256;
@@ -75,52 +81,50 @@ template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     contrastive_weights(const T* grad, int64_t grad_stride, const T* losses,
                         const double* log_sum_exp, const int* counts, int first, int count,
-                        const T* scale, const void* temperature, Element element, Weights<T> to) {
+                        const T* scale, const void* temperature, Element element, Weights<T> to,
+                        int padded) {
     const int i = blockIdx.x * kFinishThreads + threadIdx.x;
-    if (i >= to.padded) return;
-    to.upstream(i) = to.peak(i) = to.missing(i) = to.for_positives(i) = to.share(i) = 0;
-    to.rest(i) = -static_cast<T>(kLowest);  // exponentials are 0
+    if (i >= padded) return;
+    RowLoss<T> row;
+    Towards<T> towards;
     const int positives = counts != nullptr && i < count ? counts[i] : 1;
+    to.rows[i] = row;
+    to.positives[i] = towards;
     if (i >= count || positives == 0) return;  // its loss is 0 whatever its similarities
     const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
     const double g = static_cast<double>(grad[(first + i) * grad_stride]) * (scale ? *scale : T(1));
     const double lse = log_sum_exp[first + i];
-    to.upstream(i) = static_cast<T>(g);
-    to.peak(i) = static_cast<T>(lse / beta);
-    to.rest(i) = static_cast<T>((lse - beta * static_cast<double>(to.peak(i))) / kLn2);
-    const T missing = static_cast<T>(-g * expm1(-static_cast<double>(losses[first + i])));
-    to.missing(i) = missing;
-    to.for_positives(i) = positives == 1 ? T(0) : static_cast<T>(g);
-    to.share(i) = positives == 1 ? missing : static_cast<T>(g / positives);
+    row.upstream = static_cast<T>(g);
+    row.peak = static_cast<T>(lse / beta);
+    row.rest = static_cast<T>((lse - beta * static_cast<double>(row.peak)) / kLn2);
+    row.missing = static_cast<T>(-g * expm1(-static_cast<double>(losses[first + i])));
+    towards.upstream = positives == 1 ? T(0) : static_cast<T>(g);
+    towards.share = positives == 1 ? row.missing : static_cast<T>(g / positives);
+    to.rows[i] = row;
+    to.positives[i] = towards;
 }
 
-// What the losses of one side, whose row is k, add to G_ij.
-template <typename T>
-__device__ T weight(const Weights<T>& side, int k, T s, T scale, bool labelled_positive) {
-    const T p = exp2_of((s - side.peak(k)) * scale - side.rest(k));
-    return labelled_positive ? side.for_positives(k) * p - side.share(k) : side.upstream(k) * p;
-}
-
-// G_ij, where s_ij = s.
-template <bool labelled, typename T, typename Word>
-__device__ T gradient_of(const Pass<Word>& pass, const Weights<T>& still, const Weights<T>& moving,
-                         int i, int j, T s, T scale) {
-    const Role role = role_of<labelled>(pass, i, j);
+// What the losses of one side, whose row is k, add to G_ij, where s_ij = s.
+template <bool labelled, typename T>
+__device__ T gradient_of(Role role, const Weights<T>& side, const RowLoss<T>& row, int k, T s,
+                         T scale) {
     const bool positive = role == Role::positive;
-    T g = 0;
-    if (positive && !labelled) {
-        if (still) g -= still.missing(i);
-        if (moving) g -= moving.missing(j);
-    } else if (role != Role::none) {
-        if (still) g += weight(still, i, s, scale, positive);
-        if (moving) g += weight(moving, j, s, scale, positive);
-    }
-    return g;
+    if (positive && !labelled) return -row.missing;
+    if (role == Role::none) return 0;
+    const T p = exp2_of((s - row.peak) * scale - row.rest);
+    if (!positive) return row.upstream * p;
+    const Towards<T> towards = side.positives[k];
+    return towards.upstream * p - towards.share;
 }
 
 template <typename Tile>
-constexpr int kBackwardShared =
-    Stages::bytes + Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+using RowLosses = Beside<RowLoss<typename Tile::Number>, Tile::stages>;
+
+template <typename Tile>
+int backward_shared(int stride) {
+    return forward_shared<Tile>(stride) + RowLosses<Tile>::bytes +
+           Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+}
 
 // Block (x, y, z) adds G_ij times features [z, z + 1) Tile::features of the y-th share of the
 // moving rows for 64 still rows. out: (splits, padded, stride).
@@ -132,36 +136,57 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     using Word = typename Tile::Word;
     using TileSlab = Slab<Word, Tile::features>;
     LELKERN_DYNAMIC_SHARED(char, memory);
-    const TileSlab slab{memory + Stages::bytes};
+    const auto stages = stages_of<Tile>(memory, pass.stride);
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    const RowLosses<Tile> losses{moving.rows, norms.memory + norms.bytes};
+    const TileSlab slab{losses.memory + losses.bytes};
     char* const scratch = slab.memory + TileSlab::bytes;
     const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
     const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
     typename Tile::Product product;
     if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
-    const auto start = [&](int j0) {
-        slab.template load<Tile::threads>(pass.moving.words, pass.stride, j0, d0);
-    };
-    for_each_tile<Tile>(pass, Stages{memory}, start, [&](int j0, auto& s) {
+    // Similarities become weights.
+    const auto weigh = [&](int tile, auto& s, const auto& role_of_pair) {
+        RowLoss<T> own[Tile::R];
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
-            const int i = i0 + Tile::row(r);
+            if (still) own[r] = still.rows[i0 + Tile::row(r)];
+        }
 #pragma unroll
-            for (int c = 0; c < Tile::C; ++c) {
-                const int j = j0 + Tile::column(c);
-                const T g = gradient_of<labelled>(pass, still, moving, i, j, s[r][c], scale);
-                // With the norm of the row that it is going to be multiplied by.
-                s[r][c] = pass.moving.inverse_norm == nullptr ? g : g * pass.moving.inverse_norm[j];
+        for (int c = 0; c < Tile::C; ++c) {
+            const int column = Tile::column(c), j = tile * kTile + column;
+            RowLoss<T> other;
+            if (moving) other = losses.at(tile, column);
+            // With the norm of the row that it is going to be multiplied by.
+            const T norm = norms.items == nullptr ? T(1) : static_cast<T>(norms.at(tile, column));
+#pragma unroll
+            for (int r = 0; r < Tile::R; ++r) {
+                const int i = i0 + Tile::row(r);
+                const Role role = role_of_pair(i, j);
+                T g = 0;
+                if (still) g += gradient_of<labelled>(role, still, own[r], i, s[r][c], scale);
+                if (moving) g += gradient_of<labelled>(role, moving, other, j, s[r][c], scale);
+                s[r][c] = g * norm;
             }
         }
+    };
+    for_each_tile<Tile>(
+        pass, stages, norms, [&](int tile) { losses.template load<Tile::threads>(tile); },
+        [&](int tile) {
+            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile * kTile, d0);
+        },
+        [&](int tile, auto& s) {
+            with_roles<labelled>(pass, i0, tile * kTile,
+                                 [&](const auto& role) { weigh(tile, s, role); });
 #pragma unroll
-        for (int part = 0; part < Tile::Product::parts; ++part) {
-            if (part > 0) __syncthreads();
-            Tile::Product::share(s, scratch, part);
-            cp_async_wait<0>();
-            __syncthreads();
-            product.multiply(s, scratch, slab, part);
-        }
-    });
+            for (int part = 0; part < Tile::Product::parts; ++part) {
+                if (part > 0) __syncthreads();
+                Tile::Product::share(s, scratch, part);
+                wait_for_start(stages);
+                __syncthreads();
+                product.multiply(s, scratch, slab, part);
+            }
+        });
     const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
     product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
 }
@@ -220,7 +245,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     const double beta = static_cast<double>(scale_of<Number>(temperature, element)) * kLn2;
     const double unit = scale == nullptr ? 1 : 1 / static_cast<double>(*scale);
     const bool has_given = given.side.words != nullptr;
-    const double missing = has_given ? static_cast<double>(weights.missing(i)) : 0;
+    const double missing = has_given ? static_cast<double>(weights.rows[i].missing) : 0;
     const int stride = sums.stride;
     const auto gradient = [&](int d) {
         const double sum = sums.at(i, d);

@@ -122,15 +122,15 @@ class Engine {
     }
 
     // How many of at most `most` blocks should share what one block would do with so many tiles, so
-    // that multiprocessors, which have two blocks at a time, all have some to the end.
-    int splits(int64_t blocks, int tiles, int64_t most) const {
+    // that multiprocessors, which have `at_once` blocks at a time, all have some to the end.
+    int splits(int64_t blocks, int tiles, int64_t most, int at_once) const {
         // Long sums of tensor cores drift, as they truncate; those of shares are added in double.
         const int at_least = Tile::tensor_cores ? tiles / 512 : 1;
         const int64_t at_most = std::min<int64_t>({most, kMostSplits, std::max(tiles, 1)});
         int best = 1;
         int64_t least = std::numeric_limits<int64_t>::max();
         for (int count = std::min<int>(std::max(at_least, 1), at_most); count <= at_most; ++count) {
-            const int64_t places = 2 * loss_.multiprocessors;
+            const int64_t places = at_once * loss_.multiprocessors;
             const int64_t rounds = (blocks * count + places - 1) / places;
             // A block takes about as long as a tile besides.
             const int64_t time = rounds * ((tiles + count - 1) / count + 1);

@@ -32,7 +32,8 @@ class ForwardEngine : public Engine<T, Tile> {
     void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
                       double* log_sum_exp, Number* accuracy) {
         const Pass<Word> pass = pass_of(
-            still, moving, splits(still.padded / kTile, moving.padded / kTile, kMostSplits));
+            still, moving,
+            splits(still.padded / kTile, moving.padded / kTile, kMostSplits, Tile::forward_blocks));
         const int64_t size = static_cast<int64_t>(still.padded) * pass.splits;
         Number* const sums = arena_.template take<Number>(RowSums<Number>::fields * size);
         Number* const positive = arena_.template take<Number>(still.padded);
@@ -41,8 +42,8 @@ class ForwardEngine : public Engine<T, Tile> {
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
             const auto go = [&](auto kernel) {
-                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), Stages::bytes, stream_,
-                                      pass, sums, positive);
+                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads),
+                                      forward_shared<Tile>(stride_), stream_, pass, sums, positive);
             };
             if (labelled) {
                 return accuracy ? go(contrastive_forward<Tile, true, true>)

@@ -51,65 +51,103 @@ struct RowSums {
     }
 };
 
-// Calls tile(j0, s) with the similarities of the block's still rows with every tile of its share of
-// the moving ones, of which the first begins at row j0. start(j0) is called earlier, when what lies
-// in shared memory of the last tile is no longer read, and may start copies of its own; where the
-// tile needs them it waits for all.
-template <typename Tile, typename Start, typename F>
-__device__ void for_each_tile(const Pass<typename Tile::Word>& pass, const Stages& stages,
-                              const Start& start, const F& tile) {
+template <typename Tile>
+__host__ __device__ Stages<Tile::stages> stages_of(char* memory, int stride) {
+    return {memory, stride * static_cast<int>(sizeof(typename Tile::Word)) / kRowBytes};
+}
+
+template <typename Tile>
+using Norms = Beside<float, Tile::stages>;
+
+// Calls f(tile, s) with the similarities of the block's still rows with every tile of its share of
+// the moving ones. load(tile) starts copies of what belongs to a tile besides words, which have
+// come when f is called. start(tile) is called earlier, when what lies in shared memory of the last
+// tile is no longer read, and may start copies of its own, which wait_for_start waits for.
+template <typename Tile, typename Load, typename Start, typename F>
+__device__ void for_each_tile(const Pass<typename Tile::Word>& pass,
+                              const Stages<Tile::stages>& stages, const Norms<Tile>& norms,
+                              const Load& load, const Start& start, const F& f) {
     using T = typename Tile::Number;
     const auto& side = pass.moving;
-    const int i0 = blockIdx.x * kTile;
-    const int chunks = pass.stride / (kRowBytes / static_cast<int>(sizeof(typename Tile::Word)));
-    const int tiles = side.padded / kTile;
+    const int i0 = blockIdx.x * kTile, tiles = side.padded / kTile;
     const int first = blockIdx.y * tiles / pass.splits,
               last = (blockIdx.y + 1) * tiles / pass.splits;
-    const int steps = (last - first) * chunks;
-    const bool stays = chunks <= 2;
-    const auto still = [&](int step) { return stages.still(stays ? step % chunks : step % 2); };
-    const auto load = [&](int step) {
-        const int chunk = step % chunks, j0 = (first + step / chunks) * kTile;
-        if (!stays || step < chunks) {
-            Stages::load<Tile::threads>(still(step), pass.still.words, pass.stride, i0, chunk);
+    // What is loaded next.
+    int next_tile = first, next_chunk = 0, next_stage = 0;
+    const auto load_next = [&] {
+        if (next_tile == last) return;
+        if (!stages.stays() || next_tile == first) {
+            Stages<Tile::stages>::template load<Tile::threads>(stages.still(next_chunk, next_stage),
+                                                               pass.still.words, pass.stride, i0,
+                                                               next_chunk);
         }
-        Stages::load<Tile::threads>(stages.moving(step % 2), side.words, pass.stride, j0, chunk);
+        Stages<Tile::stages>::template load<Tile::threads>(
+            stages.moving(next_stage), side.words, pass.stride, next_tile * kTile, next_chunk);
+        if (next_chunk == 0) {
+            norms.template load<Tile::threads>(next_tile);
+            load(next_tile);
+        }
+        if (++next_chunk == stages.chunks) {
+            next_chunk = 0;
+            ++next_tile;
+        }
+        if (++next_stage == Tile::stages) next_stage = 0;
     };
-    if (steps > 0) load(0);
-    cp_async_commit();
-    T s[Tile::R][Tile::C] = {};
-    for (int step = 0; step < steps; ++step) {
-        const int chunk = step % chunks, j0 = (first + step / chunks) * kTile;
-        cp_async_wait<0>();
-        __syncthreads();
-        if (step + 1 < steps) load(step + 1);
-        if (chunk == 0) start(j0);
+    for (int k = 1; k < Tile::stages; ++k) {
+        load_next();
         cp_async_commit();
-        Tile::multiply(still(step), stages.moving(step % 2), s);
-        if (chunk < chunks - 1) continue;
-        if (side.inverse_norm != nullptr) {
+    }
+    int stage = 0;
+    for (int tile = first; tile < last; ++tile) {
+        T s[Tile::R][Tile::C] = {};
+        for (int chunk = 0; chunk < stages.chunks; ++chunk) {
+            cp_async_wait<Tile::stages - 2>();
+            __syncthreads();
+            load_next();
+            if (chunk == 0) start(tile);
+            cp_async_commit();
+            Tile::multiply(stages.still(chunk, stage), stages.moving(stage), s);
+            if (++stage == Tile::stages) stage = 0;
+        }
+        if (norms.items != nullptr) {
+            float of_rows[Tile::R];
 #pragma unroll
             for (int r = 0; r < Tile::R; ++r) {
-                const float norm = pass.still.inverse_norm[i0 + Tile::row(r)];
+                of_rows[r] = pass.still.inverse_norm[i0 + Tile::row(r)];
+            }
 #pragma unroll
-                for (int c = 0; c < Tile::C; ++c) {
-                    s[r][c] *= norm * side.inverse_norm[j0 + Tile::column(c)];
-                }
+            for (int c = 0; c < Tile::C; ++c) {
+                const float norm = norms.at(tile, Tile::column(c));
+#pragma unroll
+                for (int r = 0; r < Tile::R; ++r) s[r][c] *= of_rows[r] * norm;
             }
         }
-        tile(j0, s);
-#pragma unroll
-        for (int r = 0; r < Tile::R; ++r) {
-#pragma unroll
-            for (int c = 0; c < Tile::C; ++c) s[r][c] = 0;
-        }
+        f(tile, s);
     }
+}
+
+// Waits for the copies of start(). Each chunk but the first began others after them, and rows of as
+// many chunks as there are stages have waited for these already.
+template <int stages>
+__device__ void wait_for_start(const Stages<stages>& of) {
+    static_assert(stages <= 3);
+    if (of.chunks == 1) {
+        cp_async_wait<0>();
+    } else if (of.chunks < stages) {
+        cp_async_wait<1>();
+    }
+}
+
+// Bytes of shared memory.
+template <typename Tile>
+int forward_shared(int stride) {
+    return stages_of<Tile>(nullptr, stride).bytes() + Norms<Tile>::bytes;
 }
 
 // Block (x, y) sums over the y-th share of the moving rows for 64 still rows. sums: (fields,
 // splits, padded); positive: (still rows,), s of the single positive.
 template <typename Tile, bool labelled, bool stats>
-__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
+__global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     contrastive_forward(Pass<typename Tile::Word> pass, typename Tile::Number* sums,
                         typename Tile::Number* positive) {
     using T = typename Tile::Number;
@@ -117,47 +155,53 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     const int i0 = blockIdx.x * kTile;
     const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
     RowSums<T> rows[Tile::R];
-    for_each_tile<Tile>(
-        pass, Stages{memory}, [](int) {},
-        [&](int j0, const auto& s) {
+    // Of one tile, so that long sums are not made of single terms.
+    const auto add_tile = [&](int j0, const auto& s, const auto& role_of_pair) {
 #pragma unroll
-            for (int r = 0; r < Tile::R; ++r) {
-                const int i = i0 + Tile::row(r);
-                Role roles[Tile::C];
-                T peak = rows[r].peak;
+        for (int r = 0; r < Tile::R; ++r) {
+            const int i = i0 + Tile::row(r);
+            Role roles[Tile::C];
+            T peak = rows[r].peak;
 #pragma unroll
-                for (int c = 0; c < Tile::C; ++c) {
-                    roles[c] = role_of<labelled>(pass, i, j0 + Tile::column(c));
-                    if (roles[c] == Role::positive && !labelled) {
-                        positive[i] = s[r][c];
-                        roles[c] = Role::none;
-                    }
-                    if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
+            for (int c = 0; c < Tile::C; ++c) {
+                roles[c] = role_of_pair(i, j0 + Tile::column(c));
+                if (roles[c] == Role::positive && !labelled) {
+                    positive[i] = s[r][c];
+                    roles[c] = Role::none;
                 }
-                rows[r].raise(peak, scale);
-                // Of this tile, so that long sums are not made of single terms.
-                T sum = 0, positive_sum = 0, positives = 0, dot = 0;
+                if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
+            }
+            rows[r].raise(peak, scale);
+            T sum = 0, positive_sum = 0, positives = 0, dot = 0;
 #pragma unroll
-                for (int c = 0; c < Tile::C; ++c) {
-                    if (roles[c] == Role::none) continue;
-                    const T shift = s[r][c] - peak, exponential = exp2_of(shift * scale);
-                    if (stats) dot += exponential * shift;
-                    if (labelled && roles[c] == Role::positive) {
-                        positive_sum += exponential;
-                        positives += s[r][c];
-                        if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
-                    } else {
-                        sum += exponential;
-                        if (stats) rows[r].best_negative = larger(rows[r].best_negative, s[r][c]);
-                    }
-                }
-                rows[r].sum += sum;
-                if (stats) rows[r].dot += dot;
-                if (labelled) {
-                    rows[r].positive_sum += positive_sum;
-                    rows[r].positives += positives;
+            for (int c = 0; c < Tile::C; ++c) {
+                if (roles[c] == Role::none) continue;
+                const T shift = s[r][c] - peak, exponential = exp2_of(shift * scale);
+                if (stats) dot += exponential * shift;
+                if (labelled && roles[c] == Role::positive) {
+                    positive_sum += exponential;
+                    positives += s[r][c];
+                    if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
+                } else {
+                    sum += exponential;
+                    if (stats) rows[r].best_negative = larger(rows[r].best_negative, s[r][c]);
                 }
             }
+            rows[r].sum += sum;
+            if (stats) rows[r].dot += dot;
+            if (labelled) {
+                rows[r].positive_sum += positive_sum;
+                rows[r].positives += positives;
+            }
+        }
+    };
+    const auto stages = stages_of<Tile>(memory, pass.stride);
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    for_each_tile<Tile>(
+        pass, stages, norms, [](int) {}, [](int) {},
+        [&](int tile, const auto& s) {
+            const int j0 = tile * kTile;
+            with_roles<labelled>(pass, i0, j0, [&](const auto& role) { add_tile(j0, s, role); });
         });
     const int padded = pass.still.padded;
 #pragma unroll

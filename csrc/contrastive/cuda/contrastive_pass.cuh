@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "contrastive/cuda/contrastive.h"
+#include "shared/cuda/instructions.cuh"
 #include "shared/cuda/number.cuh"
 
 namespace lelkern::contrastive::cuda {
@@ -74,7 +75,8 @@ __device__ Number scale_of(const void* temperature, Element element) {
     return static_cast<Number>(value > 0 && std::isfinite(value) ? 1 / (value * kLn2) : nan(""));
 }
 
-__device__ inline float exp2_of(float x) { return exp2f(x); }
+// What is subnormal is nothing beside the largest, which is 1.
+__device__ inline float exp2_of(float x) { return exp2_approximately(x); }
 __device__ inline double exp2_of(double x) { return exp2(x); }
 
 __device__ inline float larger(float a, float b) { return fmaxf(a, b); }
@@ -98,6 +100,28 @@ __device__ Role role_of(const Pass<Word>& pass, int i, int j) {
         return Role::none;
     }
     return Role::negative;
+}
+
+// Whether all rows of the moving tile from j0 on are negatives of all of the still one from i0 on.
+template <bool labelled, typename Word>
+__device__ bool all_negative(const Pass<Word>& pass, int i0, int j0) {
+    if (labelled || pass.still.ids != nullptr) return false;
+    if (i0 + kTile > pass.still.count || j0 + kTile > pass.moving.count) return false;
+    if (i0 == j0 && (pass.self || pass.positives == Positives::aligned)) return false;
+    // Rows of both tiles are as far apart as their first ones, but for less than a tile.
+    const int from_pair = abs(i0 - j0) - pass.pairs;
+    return pass.positives != Positives::paired || abs(from_pair) >= kTile;
+}
+
+// Calls f(role), where role(i, j) says what row j of the moving tile from j0 on is to row i of the
+// still one from i0 on: in most tiles always the same, so that nothing is asked for each pair.
+template <bool labelled, typename Word, typename F>
+__device__ void with_roles(const Pass<Word>& pass, int i0, int j0, const F& f) {
+    if (all_negative<labelled>(pass, i0, j0)) {
+        f([](int, int) { return Role::negative; });
+    } else {
+        f([&](int i, int j) { return role_of<labelled>(pass, i, j); });
+    }
 }
 
 }  // namespace lelkern::contrastive::cuda

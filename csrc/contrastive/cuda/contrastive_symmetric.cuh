@@ -121,14 +121,21 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
         }
         int i = i0;  // of which the compiler must not keep in registers what follows from it
         asm volatile("" : "+r"(i));
+        with_roles<labelled>(pass, i0, j0, [&](const auto& role_of_pair) {
 #pragma unroll
-        for (int r = 0; r < Tile::R; ++r) {
+            for (int r = 0; r < Tile::R; ++r) {
+                const int row = i + Tile::row(r);
+                const RowLoss<float> own = weights.rows[row];
 #pragma unroll
-            for (int c = 0; c < Tile::C; ++c) {
-                s[r][c] = gradient_of<labelled>(pass, weights, weights, i + Tile::row(r),
-                                                j0 + Tile::column(c), s[r][c], scale);
+                for (int c = 0; c < Tile::C; ++c) {
+                    const int column = j0 + Tile::column(c);
+                    const RowLoss<float> other = weights.rows[column];
+                    const Role role = role_of_pair(row, column);
+                    s[r][c] = gradient_of<labelled>(role, weights, own, row, s[r][c], scale) +
+                              gradient_of<labelled>(role, weights, other, column, s[r][c], scale);
+                }
             }
-        }
+        });
 #pragma unroll
         for (int part = 0; part < Tile::Product::parts; ++part) {
             if (part > 0) __syncthreads();

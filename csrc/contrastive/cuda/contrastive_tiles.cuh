@@ -16,26 +16,36 @@ struct alignas(16) Vector {
     T at[size];
 };
 
-// Chunks of kRowBytes of the rows of both sides, of which the next is under way while one is used.
-// Still rows that have no more chunks than there are stages stay where they are.
+// Chunks of kRowBytes of the rows of both sides: one is used, and the `stages` - 1 that follow it
+// are under way. Still rows of two chunks at most stay where they are.
+template <int stages>
 struct Stages {
     static constexpr int side_bytes = kTile * kPitchBytes;
-    static constexpr int bytes = 2 * 2 * side_bytes;
     char* memory;
+    int chunks;  // of a row
 
-    __device__ char* still(int stage) const { return memory + 2 * stage * side_bytes; }
-    __device__ char* moving(int stage) const { return still(stage) + side_bytes; }
+    __host__ __device__ bool stays() const { return chunks <= 2; }
+    __host__ __device__ int bytes() const { return (stages + (stays() ? 2 : stages)) * side_bytes; }
+
+    __device__ char* moving(int stage) const { return memory + stage * side_bytes; }
+    __device__ char* still(int chunk, int stage) const {
+        return moving(stages + (stays() ? chunk : stage));
+    }
 
     // Starts to copy chunk number `chunk` of the 64 rows from `row` on.
     template <int threads, typename Word>
     __device__ static void load(char* to, const Word* words, int stride, int row, int chunk) {
-        constexpr int vectors = kRowBytes / 16;
-        static_assert(kTile * vectors % threads == 0);
-        for (int k = threadIdx.x; k < kTile * vectors; k += threads) {
-            const int r = k / vectors, v = k % vectors;
-            const Word* from = words + static_cast<int64_t>(row + r) * stride;
-            cp_async_16(to + r * kPitchBytes + v * 16,
-                        reinterpret_cast<const char*>(from) + chunk * kRowBytes + v * 16);
+        constexpr int vectors = kRowBytes / 16, rows = threads / vectors;
+        static_assert(kTile % rows == 0 && threads % vectors == 0);
+        const int r = threadIdx.x / vectors, v = threadIdx.x % vectors;
+        const int64_t row_bytes = static_cast<int64_t>(stride) * sizeof(Word);
+        const char* from = reinterpret_cast<const char*>(words) + (row + r) * row_bytes +
+                           chunk * kRowBytes + v * 16;
+        to += r * kPitchBytes + v * 16;
+#pragma unroll
+        for (int k = 0; k < kTile / rows; ++k) {
+            cp_async_16(to + k * rows * kPitchBytes, from);
+            from += rows * row_bytes;
         }
     }
 };
@@ -58,15 +68,46 @@ struct Slab {
     // Starts to copy features [first, first + features) as far as rows have them.
     template <int threads>
     __device__ void load(const Word* words, int stride, int row, int first) const {
-        const int there = min(row_bytes, (stride - first) * static_cast<int>(sizeof(Word))) / 16;
-        for (int k = threadIdx.x; k < kTile * there; k += threads) {
-            const int r = k / there, v = k % there;
-            const Word* from = words + static_cast<int64_t>(row + r) * stride + first;
-            cp_async_16(memory + r * pitch + v * 16, reinterpret_cast<const char*>(from) + v * 16);
+        constexpr int vectors = row_bytes / 16, rows = threads / vectors;
+        static_assert(kTile % rows == 0 && threads % vectors == 0);
+        const int there = (stride - first) * static_cast<int>(sizeof(Word)) / 16;
+        const int r = threadIdx.x / vectors, v = threadIdx.x % vectors;
+        if (v >= there) return;
+        const int64_t step = static_cast<int64_t>(stride) * sizeof(Word);
+        const char* from = reinterpret_cast<const char*>(words + first) + (row + r) * step + v * 16;
+#pragma unroll
+        for (int k = 0; k < kTile / rows; ++k) {
+            cp_async_16(memory + (k * rows + r) * pitch + v * 16, from);
+            from += rows * step;
         }
     }
 
     __device__ const char* row(int j) const { return memory + j * pitch; }
+};
+
+// What is known of each row of a moving tile besides its words, from arrays of all rows: of the
+// tile at hand and of those under way.
+template <typename Item, int stages>
+struct Beside {
+    static constexpr int tile_bytes = kTile * sizeof(Item), bytes = stages * tile_bytes;
+    static_assert(tile_bytes % 16 == 0);
+    const Item* items;  // of all rows, or null: there are none
+    char* memory;
+
+    template <int threads>
+    __device__ void load(int tile) const {
+        if (items == nullptr) return;
+        const char* const from = reinterpret_cast<const char*>(items + tile * kTile);
+#pragma unroll
+        for (int first = 0; first < tile_bytes; first += 16 * threads) {
+            const int k = first + 16 * threadIdx.x;
+            if (k < tile_bytes) cp_async_16(memory + tile % stages * tile_bytes + k, from + k);
+        }
+    }
+
+    __device__ const Item& at(int tile, int row) const {
+        return reinterpret_cast<const Item*>(memory + tile % stages * tile_bytes)[row];
+    }
 };
 
 template <typename T>
@@ -76,6 +117,8 @@ struct FmaTile {
     static constexpr bool tensor_cores = false;
     static constexpr int threads = 256;
     static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  // at once on a multiprocessor
+    static constexpr int forward_blocks = blocks;
+    static constexpr int stages = 2;  // a chunk takes longer than the next one takes to come
     static constexpr int R = 4, C = 4;
     static constexpr int row_lanes = 16;  // neighbours in a warp that share their rows
     static constexpr int features = sizeof(T) == 4 ? 128 : 32;  // of a slab
@@ -194,7 +237,9 @@ struct MmaTile {
     using Term = TermOf<W>;
     static constexpr bool tensor_cores = true;
     static constexpr int threads = 128;
-    static constexpr int blocks = 2;
+    static constexpr int blocks = kTerms<W> == 1 ? 3 : 2;
+    static constexpr int forward_blocks = 4;  // which has few sums to keep
+    static constexpr int stages = kTerms<W> == 1 ? 3 : 2;
     static constexpr int R = 2, C = 16;
     static constexpr int row_lanes = 4;
     static constexpr int features = 128;

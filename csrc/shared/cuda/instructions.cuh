@@ -11,6 +11,13 @@
 
 namespace lelkern {
 
+// 2^x, within 2^-22 of it; 0 where that would be subnormal.
+__device__ __forceinline__ float exp2_approximately(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+    return y;
+}
+
 // Starts to copy 16 bytes from global to shared memory, both aligned to 16. They are there for this
 // thread after cp_async_wait, and for others after a barrier that follows.
 __device__ __forceinline__ void cp_async_16(void* to, const void* from) {

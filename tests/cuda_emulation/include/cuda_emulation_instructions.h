@@ -1,6 +1,7 @@
 // Instructions of sm_80 and later: see csrc/shared/cuda/instructions.cuh for what they do.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "cuda_emulation.h"
@@ -20,6 +21,11 @@ void mma_16816(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Si
 }  // namespace lelkern::emulation
 
 namespace lelkern {
+
+inline float exp2_approximately(float x) {
+    const float y = std::exp2(x);
+    return y < 0x1p-126f ? 0 : y;
+}
 
 inline void cp_async_16(void* to, const void* from) { emulation::cp_async_16(to, from); }
 
