@@ -118,6 +118,13 @@ class Layout(NamedTuple):
         """Return w as (A, N, B), contiguous: a view of it if there is one."""
         return w.reshape(self.split).permute(self.order).reshape(self.sizes).contiguous()
 
+    def view(self, w: Tensor) -> Tensor:
+        """Return what ``apply`` does if ``is_view``, of the very w, in one step instead of four."""
+        if torch.compiler.is_compiling():
+            return self.apply(w)
+        _, n, b = self.sizes
+        return w.as_strided(self.sizes, (n * b, b, 1))
+
     def undo(self, x: Tensor) -> Tensor:
         """Return (A, N, B) as a tensor of the shape of w."""
         permuted = x.reshape([self.split[i] for i in self.order])

@@ -52,10 +52,30 @@ def layout_of(name: str, w: Tensor, dim: Dims | None, groups: Groups | None) -> 
     return dense_layout(name, w, dim, groups)
 
 
+Made = dict[tuple[float, torch.dtype, torch.device], Tensor]
+"""Tensors of numbers, of which those of a list of tensors share one: on a GPU each is a launch."""
+
+
 def threshold(
-    name: str, value: Threshold, like: Tensor, shape: tuple[int, ...], what: str = "one a group"
+    name: str,
+    value: Threshold,
+    like: Tensor,
+    shape: tuple[int, ...],
+    what: str = "one a group",
+    *,
+    times: float = 1.0,
+    made: Made | None = None,
 ) -> Tensor:
     """Return a threshold as an op takes it: without dimensions, or of a shape.
+
+    Args:
+        name: what errors call it.
+        value: as it is given.
+        like: what has the threshold.
+        shape: of a tensor that has more than one element.
+        what: these elements are.
+        times: by what it is multiplied.
+        made: where a number's tensor is looked for, and kept.
 
     Raises:
         TypeError: it is neither a number nor a floating-point tensor.
@@ -65,7 +85,11 @@ def threshold(
     if not isinstance(value, Tensor):
         if value < 0:
             raise ValueError(f"{name} must be >= 0, got {value}")
-        return tensor_of(value, dtype=computed_in(like), device=like.device)
+        made = {} if made is None else made
+        key = value * times, computed_in(like), like.device
+        if key not in made:
+            made[key] = tensor_of(key[0], dtype=key[1], device=key[2])
+        return made[key]
     if value.dtype not in DTYPES:
         raise TypeError(f"{name} must be floating point, got {value.dtype}")
     if value.shape != shape and value.numel() != 1:
@@ -77,11 +101,17 @@ def threshold(
         raise ValueError(f"{name} must be >= 0, got {ends[0]}")
     if value.shape != shape:
         value = value.reshape(())
-    return value.to(like.device, computed_in(like))
+    value = value.to(like.device, computed_in(like))
+    return value if times == 1 else value * times
 
 
 def group_threshold(
-    name: str, value: Threshold, like: Tensor, layout: Layout | CSRGroups, weights: Weights
+    name: str,
+    value: Threshold,
+    like: Tensor,
+    layout: Layout | CSRGroups,
+    weights: Weights,
+    made: Made | None = None,
 ) -> Tensor:
     """Return the threshold of the groups' norms, weights multiplied in: (), or (G,).
 
@@ -92,14 +122,17 @@ def group_threshold(
         ValueError: it has another shape, is known to be negative, or is another string.
     """
     shape = (layout.number,)
-    given = threshold(name, value, like, shape)
+    times = 1.0
+    if isinstance(weights, str) and isinstance(layout, Layout):
+        times = math.sqrt(max(layout.sizes[1], 1))
+    given = threshold(name, value, like, shape, times=times, made=made)
     if weights is None:
         return given
     if isinstance(weights, str):
         if weights != "sqrt_size":
             raise ValueError(f'weights must be "sqrt_size" or a tensor, got "{weights}"')
         if isinstance(layout, Layout):
-            return given * math.sqrt(layout.sizes[1]) if layout.sizes[1] else given
+            return given
         return _weighted(given, layout.group_ptr.diff().to(given.dtype).sqrt())
     if not isinstance(weights, Tensor):
         raise TypeError(f'weights must be "sqrt_size" or a tensor, got {type(weights).__name__}')
@@ -201,11 +234,13 @@ def group_lists(
     count = len(tensors)
     lams, weights = each(lam_name, lam, count), each("weights", weights, count)
     lam1s = each("lam1", lam1, count)
+    made: Made = {}
     for place, w in enumerate(tensors):
         layout = layout_of(name if count == 1 else f"{name}[{place}]", w, dim, groups)
-        group_lam = group_threshold(lam_name, lams[place], w, layout, weights[place])
-        own_lam1 = lam1s[place]
-        group_lam1 = None if own_lam1 is None else threshold("lam1", own_lam1, w, (layout.number,))
+        group_lam = group_threshold(lam_name, lams[place], w, layout, weights[place], made)
+        group_lam1 = lam1s[place]
+        if group_lam1 is not None:
+            group_lam1 = threshold("lam1", group_lam1, w, (layout.number,), made=made)
         _append(lists, place, w, layout, group_lam1, group_lam)
     return lists
 
@@ -213,16 +248,20 @@ def group_lists(
 def elementwise_lists(tensors: Sequence[Tensor], lam: Any) -> Lists:
     """Return tensors with a penalty of their elements, for the ops over lists."""
     lists = Lists([], [], [], [], [], [], [], [], [])
+    made: Made = {}
     for place, (w, own) in enumerate(zip(tensors, each("lam", lam, len(tensors)), strict=True)):
-        given, layout = elementwise_threshold("lam", own, w)
-        _append(lists, place, w, layout, given, given.new_zeros(()))
+        given, layout = elementwise_threshold("lam", own, w, made)
+        of_groups = threshold("lam", 0.0, w, (), made=made)
+        _append(lists, place, w, layout, given, of_groups)
     return lists
 
 
-def elementwise_threshold(name: str, lam: Threshold, w: Tensor) -> tuple[Tensor, Layout]:
+def elementwise_threshold(
+    name: str, lam: Threshold, w: Tensor, made: Made | None = None
+) -> tuple[Tensor, Layout]:
     """Return the threshold of each element, () or flat in the order of memory, and that order."""
     layout = elementwise_layout(w)
-    given = threshold(name, lam, w, tuple(w.shape), "one an element")
+    given = threshold(name, lam, w, tuple(w.shape), "one an element", made=made)
     return (layout.apply(given).reshape(-1) if given.dim() else given), layout
 
 
@@ -239,7 +278,10 @@ def _append(
     lists.tensors.append(w)
     lists.places.append(place)
     lists.layouts.append(layout)
-    lists.values.append(values_of(w, layout))
+    if isinstance(layout, Layout) and layout.is_view:
+        lists.values.append(layout.view(w.detach()))
+    else:
+        lists.values.append(values_of(w, layout))
     lists.lam.append(lam.detach())
     if lam1 is not None:
         lists.lam1.append(lam1.detach())
