@@ -85,10 +85,12 @@ def threshold(
     if not isinstance(value, Tensor):
         if value < 0:
             raise ValueError(f"{name} must be >= 0, got {value}")
-        made = {} if made is None else made
-        key = value * times, computed_in(like), like.device
+        value, dtype, device = value * times, computed_in(like), like.device
+        if made is None or torch.compiler.is_compiling():  # which makes one tensor of those alike
+            return tensor_of(value, dtype=dtype, device=device)
+        key = value, dtype, device
         if key not in made:
-            made[key] = tensor_of(key[0], dtype=key[1], device=key[2])
+            made[key] = tensor_of(value, dtype=dtype, device=device)
         return made[key]
     if value.dtype not in DTYPES:
         raise TypeError(f"{name} must be floating point, got {value.dtype}")

@@ -247,7 +247,7 @@ def test_every_order_gives_the_same_bits(op, path) -> None:
 @pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
 def test_every_barrier_is_needed(op, path) -> None:
     dtype, terms, _ = PATHS[path]
-    # Several tiles, so that every buffer is used twice; and one chunk of features, or two of 16 bits,
+    # Several tiles, so that every buffer is used twice; one chunk of features, or two of 16 bits,
     # where the second product waits for its own copies, or several, where it finds them done.
     N = 260 if op == "sup_con" else 130
     cases = [draw(op, N, D, dtype, 0) for D in (8, 72, 140)]
@@ -274,14 +274,15 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
     tiles = {
         "FmaTile<float>": "float",
         "FmaTile<double>": "double",
-        "MmaTile<bfloat16>": "half",
-        "MmaTile<half>": "half",
-        "MmaTile<TwoTerms>": "two_terms",
+        "MmaTile<bfloat16, 128>": "half",
+        "MmaTile<half, 128>": "half",
+        "MmaTile<TwoTerms, 128>": "two_terms",
     }
+    wide = {"MmaTile<bfloat16, 256>": "half_wide", "MmaTile<half, 256>": "half_wide"}
     assert counted == {
         f"contrastive_{direction}<{tile}, *>": getattr(kernels, f"{direction}_shared_{of}")()
-        for direction in ("forward", "backward")
-        for tile, of in tiles.items()
+        for direction, kinds in {"forward": tiles, "backward": tiles | wide}.items()
+        for tile, of in kinds.items()
     } | {"contrastive_symmetric<*>": kernels.symmetric_shared()}
 
 
