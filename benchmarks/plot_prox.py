@@ -13,14 +13,17 @@ PANELS = (
     Panel("prox l1/l1.5 rows", "l1/l1.5 of rows, in place"),
     Panel("prox l1/l3 rows", "l1/l3 of rows, in place"),
     Panel("prox filters resnet50", "l1/l2 of ResNet-50's filters, in place"),
-    Panel("prox sgd resnet50", "a step of SGD and l1/l2 of ResNet-50's filters"),
+    Panel("prox sgd resnet50", "SGD step and l1/l2, ResNet-50's filters"),
 )
 LABELS = {
     "pytorch": "plain PyTorch",
     "pytorch-sort": "plain PyTorch, by a sort",
     "pytorch-bisection": "plain PyTorch, by bisection",
     "pytorch-compiled": "torch.compile",
+    "pytorch-foreach": "plain PyTorch, foreach",
     "lelkern-l2": "lelkern, l1/l2",
+    "lelkern-apart": "PyTorch's step, lelkern's prox",
+    "spams": "SPAMS",
     "bytes": "the bytes, memory that is there",
     "bytes-new": "copy, new memory",
     "bytes-new-2MiB": "copy, new memory, 2 MiB pages",

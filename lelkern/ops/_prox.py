@@ -85,7 +85,8 @@ def threshold(
     if not isinstance(value, Tensor):
         if value < 0:
             raise ValueError(f"{name} must be >= 0, got {value}")
-        value, dtype, device = value * times, computed_in(like), like.device
+        dtype, device = computed_in(like), like.device
+        value = value if times == 1 else value * times
         if made is None or torch.compiler.is_compiling():  # which makes one tensor of those alike
             return tensor_of(value, dtype=dtype, device=device)
         key = value, dtype, device

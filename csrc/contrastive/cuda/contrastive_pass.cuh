@@ -102,10 +102,11 @@ __device__ Role role_of(const Pass<Word>& pass, int i, int j) {
     return Role::negative;
 }
 
-// Whether all rows of the moving tile from j0 on are negatives of all of the still one from i0 on.
-template <bool labelled, typename Word>
-__device__ bool all_negative(const Pass<Word>& pass, int i0, int j0) {
-    if (labelled || pass.still.ids != nullptr) return false;
+// Whether all pairs of rows of the still tile from i0 on and the moving one from j0 on are
+// negatives, or positives by label.
+template <typename Word>
+__device__ bool is_plain(const Pass<Word>& pass, int i0, int j0) {
+    if (pass.still.ids != nullptr) return false;
     if (i0 + kTile > pass.still.count || j0 + kTile > pass.moving.count) return false;
     if (i0 == j0 && (pass.self || pass.positives == Positives::aligned)) return false;
     // Rows of both tiles are as far apart as their first ones, but for less than a tile.
@@ -114,13 +115,18 @@ __device__ bool all_negative(const Pass<Word>& pass, int i0, int j0) {
 }
 
 // Calls f(role), where role(i, j) says what row j of the moving tile from j0 on is to row i of the
-// still one from i0 on: in most tiles always the same, so that nothing is asked for each pair.
+// still one from i0 on: without looking at what most tiles have none of.
 template <bool labelled, typename Word, typename F>
 __device__ void with_roles(const Pass<Word>& pass, int i0, int j0, const F& f) {
-    if (all_negative<labelled>(pass, i0, j0)) {
-        f([](int, int) { return Role::negative; });
-    } else {
+    if (!is_plain(pass, i0, j0)) {
         f([&](int i, int j) { return role_of<labelled>(pass, i, j); });
+    } else if constexpr (labelled) {
+        f([&](int i, int j) {
+            const bool alike = pass.still.labels[i] == pass.moving.labels[j];
+            return alike ? Role::positive : Role::negative;
+        });
+    } else {
+        f([](int, int) { return Role::negative; });
     }
 }
 
