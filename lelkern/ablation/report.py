@@ -26,6 +26,7 @@ class Report:
     Attributes:
         arms: arm to metric to estimate over the seeds.
         baselines: the same for what the arms are compared with.
+        diverged: arm or baseline to seed to the step at which its training diverged.
         verdicts: of every claim, whether the data support it.
         files: written files by kind: ``csv``, ``curves``, ``json``, ``png``, ``svg``; of further
             plots ``png-2`` and so on.
@@ -34,6 +35,7 @@ class Report:
     experiment: Experiment
     arms: dict[str, dict[str, Estimate]]
     baselines: dict[str, dict[str, Estimate]]
+    diverged: dict[str, dict[int, int]]
     verdicts: tuple[Verdict, ...]
     files: dict[str, Path]
 
@@ -56,15 +58,25 @@ class Report:
                     "method": arms[label].method,
                     "values": dict(arms[label].values),
                     "metrics": _plain(estimates),
+                    "diverged": self._diverged(label),
                 }
                 for label, estimates in self.arms.items()
             ],
             "baselines": [
-                {"name": label, "method": baselines[label].method, "metrics": _plain(estimates)}
+                {
+                    "name": label,
+                    "method": baselines[label].method,
+                    "metrics": _plain(estimates),
+                    "diverged": self._diverged(label),
+                }
                 for label, estimates in self.baselines.items()
             ],
             "files": {kind: str(path) for kind, path in self.files.items()},
         }
+
+    def _diverged(self, label: str) -> list[dict[str, int]]:
+        steps = self.diverged.get(label, {})
+        return [{"seed": seed, "step": step} for seed, step in steps.items()]
 
 
 def write_report(experiment: Experiment, store: Store) -> Report:
@@ -94,6 +106,7 @@ def write_report(experiment: Experiment, store: Store) -> Report:
         experiment,
         arms=_summary(results.arms, [arm.label for arm in study.arms()]),
         baselines=_summary(results.baselines, [b.label for b in study.baseline]),
+        diverged=results.diverged(),
         verdicts=verdicts,
         files=files,
     )
@@ -131,12 +144,15 @@ def _csv(experiment: Experiment, store: Store) -> str:
     metrics = list(dict.fromkeys(name for _, row, _ in done for name in row.metrics))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", *keys, "seed", *metrics, "seconds", "trial"])
+    writer.writerow(["label", *keys, "seed", *metrics, "diverged_at", "seconds", "trial"])
     for trial, row, result in done:
         levels = [format_value(values.get(trial.arm, {}).get(key, "")) for key in keys]
         figures = [row.metrics.get(metric, "") for metric in metrics]
         seconds = result["seconds"] if result else ""
-        writer.writerow([trial.arm, *levels, trial.seed, *figures, seconds, trial.identity])
+        diverged = "" if row.diverged_at is None else row.diverged_at
+        writer.writerow(
+            [trial.arm, *levels, trial.seed, *figures, diverged, seconds, trial.identity]
+        )
     return text.getvalue()
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report, write_report
+from lelkern.ablation.results import in_words
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
@@ -181,12 +182,18 @@ def _show(report: Report) -> None:
     for name in columns:
         table.add_column(escape(metrics[name].axis_label), justify="right")
     table.add_column("n", justify="right")
+    if report.diverged:
+        table.add_column("diverged")
     groups = (report.arms, report.baselines)
     for style, group in zip(("", "dim"), groups, strict=True):
         for arm, estimates in group.items():
             cells = [_cell(metrics[name], estimates.get(name)) for name in columns]
             n = estimates[study.metric].n if study.metric in estimates else 0
-            table.add_row(escape(arm), *cells, str(n), style=style)
+            cells.append(str(n))
+            if report.diverged:
+                steps = report.diverged.get(arm)
+                cells.append(in_words(steps) if steps else "")
+            table.add_row(escape(arm), *cells, style=style)
         table.add_section()
     console = out()
     console.print(table)

@@ -71,9 +71,11 @@ class StudyProgress:
                 )
             case Advanced(step, loss):
                 self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
-            case Done(metrics, seconds):
+            case Done(metrics, seconds, diverged_at):
                 parts = [f"{seconds:.0f} s"]
-                if self._name in metrics:
+                if diverged_at is not None:
+                    parts.insert(0, f"diverged at step {diverged_at}")
+                elif self._name in metrics:
                     value = self._metric.format(metrics[self._name])
                     parts.insert(0, f"{self._metric.label} {value}")
                 self._finish(trial, ", ".join(parts))

@@ -130,6 +130,19 @@ def test_failed_trials_end_with_exit_code_1_and_keep_the_rest(folder, call, stor
     assert len(stored(folder)) == 1  # the baseline whose method has no such key
 
 
+def test_a_study_that_diverges_is_done(folder, call, stored):
+    arguments = ["ablate", "fake.toml", "--seeds", "1", "--set", "fault=diverge"]
+    code, out, err = call(*arguments)
+    assert code == 0
+    assert "0, seed 0: diverged at step 3" in err
+    assert "1 seed at step 3" in out
+    assert "(seed 0 diverged)" in " ".join(out.split())
+    assert len(stored(folder)) == 6
+    code, _, err = call(*arguments)
+    assert code == 0
+    assert "6 of 6 trials were done before" in err
+
+
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_a_quick_study_of_lelkerns_and_more_seeds_later(

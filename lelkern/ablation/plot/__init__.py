@@ -12,7 +12,7 @@ from lelkern.ablation.judge.statistics import estimate, measured
 from lelkern.ablation.plot import curve, heatmap, line
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import RC, Frame
-from lelkern.ablation.results import Results
+from lelkern.ablation.results import Results, in_words
 from lelkern.ablation.study import Plot, Study
 from lelkern.files import write_atomically
 from lelkern.methods.metric import Curve, Metric
@@ -110,10 +110,19 @@ def _notes(picture: Picture) -> list[str]:
 def _missing(picture: Picture) -> list[str]:
     """Say which arms lack values, since a plot shows only what is there."""
     values = measured(picture.results.arms, picture.y)
-    counts = {arm.label: len(values.get(arm.label, {})) for arm in picture.study.arms()}
+    arms = [arm.label for arm in picture.study.arms()]
+    ended = {arm: len(picture.diverged.get(arm, {})) for arm in arms}
+    counts = {arm: len(values.get(arm, {})) + ended[arm] for arm in arms}
     most = max(counts.values())
     short = [f"{arm} ({n} of {most} seeds)" for arm, n in counts.items() if n < most]
-    return [f"Incomplete: {'; '.join(short)}."] if short else []
+    notes = [f"Incomplete: {'; '.join(short)}."] if short else []
+    return [*notes, *_diverged(picture)]
+
+
+def _diverged(picture: Picture) -> list[str]:
+    """Say which trials diverged, and when."""
+    found = [f"{arm} ({in_words(steps)})" for arm, steps in picture.diverged.items()]
+    return [f"Diverged: {'; '.join(found)}."] if found else []
 
 
 def _baselines_in_words(picture: Picture) -> list[str]:

@@ -12,6 +12,7 @@ from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
+    DIVERGED,
     SERIES,
     VERMILION,
     bound_fraction,
@@ -78,9 +79,18 @@ def _draw_band(
 ) -> None:
     """Draw the mean of a curve and its 95 % interval over seeds, where all trials have it.
 
-    Of several arms the mean is taken within each seed first.
+    Of several arms the mean is taken within each seed first. A trial that diverged is a line of its
+    own, which ends where it did.
     """
     rows = [row for row in rows if len(row.curves.get(name, ()))]
+    ended = [row for row in rows if row.diverged_at is not None]
+    for i, row in enumerate(ended):
+        x, y = zip(*row.curves[name], strict=True)
+        shown = [metric.shown(value) for value in y]
+        axes.plot(x, shown, color=color, linestyle=linestyle, linewidth=0.8, zorder=2)
+        named = "_" if i else f"{label}: {DIVERGED['label']}"
+        axes.plot(x[-1:], shown[-1:], **DIVERGED | {"color": color, "label": named})
+    rows = [row for row in rows if row.diverged_at is None]
     if not rows:
         return
     x, table = common_grid([row.curves[name] for row in rows])

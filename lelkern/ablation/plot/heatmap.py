@@ -1,6 +1,6 @@
 """A matrix of means: every pair of a factor's parts, the diagonal a part alone; or two axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -41,7 +41,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     rows, columns, cells = _pairs(picture) if len(picture.axes) == 1 else _product(picture)
     panels = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
-    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label)
+    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label, picture.diverged)
     if published is not None:
         shown = dict(zip(map(str, published.x), published.y, strict=True))
         plain = {arm: f"{value:g}" for arm, value in shown.items()}
@@ -84,6 +84,7 @@ def _draw_matrix(
     values: Mapping[str, float],
     texts: Mapping[str, str],
     unit: str,
+    diverged: Container[str] = (),
 ) -> None:
     found = [[next((arm for arm in arms if arm in values), None) for arms in row] for row in cells]
     matrix = np.array([[values[arm] if arm else np.nan for arm in row] for row in found])
@@ -93,7 +94,8 @@ def _draw_matrix(
         if arm is None:
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="//", ec="0.8"))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            axes.text(j, i, "no data", ha="center", va="center", size=9, bbox=box)
+            said = "diverged" if any(arm in diverged for arm in cells[i][j]) else "no data"
+            axes.text(j, i, said, ha="center", va="center", size=9, bbox=box)
             continue
         red, green, blue, _ = image.to_rgba(matrix[i, j])
         # Relative luminance of the cell, Rec. 709 weights.

@@ -17,6 +17,7 @@ from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
     BLUE,
+    DIVERGED,
     SERIES,
     VERMILION,
     Point,
@@ -144,8 +145,20 @@ def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> Non
             line=picture.plot.kind == "line",
             band=picture.plot.band,
         )
+        gone = [place[arm] + shift for arm in arms if arm in picture.diverged and arm in place]
+        _draw_diverged(axes, gone, color)
     axes.set_ylabel(picture.metric.axis_label)
     axes.grid(axis="y", color="0.92")
+
+
+def _draw_diverged(axes: Axes, positions: Sequence[float], color: str) -> None:
+    """Mark at the foot of the axis where trials diverged, which have no value to draw."""
+    if not positions:
+        return
+    named = any(line.get_label() == DIVERGED["label"] for line in axes.lines)
+    look = DIVERGED | {"color": color, "clip_on": False} | ({"label": "_"} if named else {})
+    height = [0.03] * len(positions)  # as a share of the axis
+    axes.plot(positions, height, transform=axes.get_xaxis_transform(), **look)
 
 
 def _draw_legend(figure: SubFigure, picture: Picture) -> None:

@@ -39,6 +39,16 @@ BASELINE_STYLES: tuple[Any, ...] = (
     (0, (1, 5)),
 )
 
+DIVERGED: dict[str, Any] = {
+    "label": "diverged",
+    "marker": "x",
+    "markersize": 7,
+    "markeredgewidth": 2,
+    "linestyle": "none",
+    "zorder": 4,
+}
+"""The mark of trials that have no value."""
+
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
     "font.size": 10,

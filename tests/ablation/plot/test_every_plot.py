@@ -1,14 +1,20 @@
 """What all kinds of plot have in common: the files, the text around them, and what is missing."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from matplotlib import rcParams
 from pictures import (
     BASELINES,
+    CURVE,
+    HEATMAP,
     LINE,
     OVER_METRIC,
     POINTS,
     SEVERAL,
     STUDIES,
+    cells,
     changed,
     draw,
     foot,
@@ -16,6 +22,7 @@ from pictures import (
     panels,
     rows_of,
     texts,
+    ticks,
     write,
 )
 
@@ -185,3 +192,55 @@ def test_series_differ_in_greyscale():
 def test_no_two_arms_of_a_shipped_study_look_alike(name):
     study = load_study(name)
     assert len(study.arm) <= len(SERIES) or all(plot.lines != "arm" for plot in study.plot)
+
+
+# --- trials that diverged -----------------------------------------------------------------------
+
+
+def diverging(rows, arm):
+    """Rows of which the first two of an arm have diverged."""
+    return [
+        replace(row, metrics={"linear_probe": math.nan}, diverged_at=30 + row.seed)
+        if row.arm == arm and row.seed < 2
+        else row
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_what_diverged_is_named_at_the_foot(name):
+    study = STUDIES[name]
+    arm = study.arms()[0].label
+    text = foot(draw(study, diverging(rows_of(study), arm)))
+    assert f"Diverged: {arm} (2 seeds at steps 30 to 31)." in text
+    assert "Incomplete" not in text
+    assert "Diverged" not in foot(draw(study))
+
+
+@pytest.mark.parametrize("study", [LINE, POINTS, SEVERAL], ids=lambda study: study.title)
+def test_what_diverged_is_marked_where_its_value_would_be(study):
+    arm = study.arms()[1]
+    axes = panels(draw(study, diverging(rows_of(study, seeds=2), arm.label)))[0]
+    (mark,) = [line for line in axes.lines if line.get_marker() == "x"]
+    where = list(ticks(axes).values()).index(arm.label.split("=")[-1])
+    assert list(mark.get_xdata()) == [list(ticks(axes))[where]]
+    assert 0 < mark.get_ydata()[0] < 0.1  # as a share of the axis
+    assert mark.get_transform().contains_branch(axes.transAxes)
+
+
+def test_a_cell_that_diverged_says_so():
+    axes = panels(draw(HEATMAP, diverging(rows_of(HEATMAP, seeds=2), "crop+color")))[0]
+    assert cells(axes)[0, 1] == cells(axes)[1, 0] == "diverged"
+
+
+def test_the_curve_of_a_trial_that_diverged_ends_where_it_did():
+    rows = [
+        replace(row, curves={"loss": row.curves["loss"][:2]}) if row.diverged_at else row
+        for row in diverging(rows_of(CURVE), "slow")
+    ]
+    (axes,) = panels(draw(CURVE, rows))
+    ends = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in ends] == [[2], [2]]
+    assert ends[0].get_label() == "slow: diverged"
+    (mean,) = [line for line in axes.lines if line.get_label() == "slow"]
+    assert list(mean.get_xdata()) == [1, 2, 4]
