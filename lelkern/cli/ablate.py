@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
+from lelkern.ablation.earlier_report import refuse_another_study
 from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report, write_report
 from lelkern.ablation.results import in_words
@@ -19,7 +19,7 @@ from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 from lelkern.cli.completion import complete_data, complete_key, complete_study
-from lelkern.cli.output import err, out
+from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
 from lelkern.methods.metric import Metric
@@ -89,6 +89,7 @@ def command(
         download=download,
     )
     store = Store(folder or experiment.default_folder)
+    refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
         _show_plan(experiment, store, as_json)
         return 0
@@ -108,6 +109,16 @@ def command(
         )
         return 130
     report = write_report(experiment, store)
+    if report.earlier:
+        err().print(
+            f"The report that was there has other trials or plots; it is in {report.earlier} now.",
+            soft_wrap=True,
+        )
+    if report.lacking:
+        err().print(
+            f"No installed font has {report.lacking}: plots show boxes instead. Install one that "
+            "does, such as Noto's, and run the same command again."
+        )
     if as_json:
         click.echo(json.dumps(report.describe(), indent=2))
     else:
@@ -165,22 +176,25 @@ def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"folder": str(store.folder), "trials": plan}, indent=2))
         return
-    table = Table("arm", "seed", "trial", "state", title=escape(experiment.study.title))
+    table = Table("arm", "seed", "trial", "state", title=experiment.study.title)
     for trial in experiment.all_trials:
         state = "to run" if trial.identity in missing else "done"
-        table.add_row(escape(trial.arm), str(trial.seed), trial.identity, state)
+        table.add_row(trial.arm, str(trial.seed), trial.identity, state)
     out().print(table)
-    out().print(f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}")
+    out().print(
+        f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}",
+        soft_wrap=True,
+    )
 
 
 def _show(report: Report) -> None:
     study, metrics = report.experiment.study, report.experiment.metrics
     columns = (study.metric, *study.metrics)
-    table = Table(title=escape(study.title), caption="mean ± 95 % interval over n seeds")
+    table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
     # Arms may differ in their last letter only, so that none is cut off.
-    table.add_column(escape(", ".join(axis.label for axis in study.axes())), overflow="fold")
+    table.add_column(", ".join(axis.label for axis in study.axes()), overflow="fold")
     for name in columns:
-        table.add_column(escape(metrics[name].axis_label), justify="right")
+        table.add_column(metrics[name].axis_label, justify="right")
     table.add_column("n", justify="right")
     if report.diverged:
         table.add_column("diverged")
@@ -193,18 +207,18 @@ def _show(report: Report) -> None:
             if report.diverged:
                 steps = report.diverged.get(arm)
                 cells.append(in_words(steps) if steps else "")
-            table.add_row(escape(arm), *cells, style=style)
+            table.add_row(arm, *cells, style=style)
         table.add_section()
     console = out()
     console.print(table)
     for verdict in report.verdicts:
-        console.print(f"[bold]Claim:[/] {escape(verdict.says)}")
-        console.print(f"[bold]Verdict: {verdict.outcome}.[/] {escape(verdict.reason)}")
+        console.print(headed("Claim:", verdict.says))
+        console.print(headed(f"Verdict: {verdict.outcome}.", verdict.reason))
         if verdict.outlook:
-            console.print(escape(verdict.outlook))
-        console.print(f"[bold]Test:[/] {escape(verdict.test)}")
+            console.print(verdict.outlook)
+        console.print(headed("Test:", verdict.test))
     for kind, path in report.files.items():
-        console.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
+        console.print(f"{kind}: {path}", soft_wrap=True)
 
 
 def _cell(metric: Metric, estimate: Estimate | None) -> str:

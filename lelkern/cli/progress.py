@@ -3,7 +3,6 @@
 from types import TracebackType
 from typing import Self
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -36,10 +35,10 @@ class StudyProgress:
         self._done = 0
         self._console = err()
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -81,15 +80,15 @@ class StudyProgress:
                 self._finish(trial, ", ".join(parts))
             case Failed(summary, file):
                 self.failed[trial] = event
-                self._finish(trial, f"[red]failed[/]: {escape(summary)} ({escape(str(file))})")
+                self._finish(trial, f"failed: {summary} ({file})", style="red")
 
-    def _finish(self, trial: Trial, result: str) -> None:
+    def _finish(self, trial: Trial, result: str, style: str | None = None) -> None:
         self._done += 1
         self._bars.remove_task(self._tasks.pop(trial))
         self._bars.advance(self._all)
         count = f"{self._done}/{self._total}"
-        self._console.print(f"{count} {_name(trial)}: {result}", soft_wrap=True)
+        self._console.print(f"{count} {_name(trial)}: {result}", style=style, soft_wrap=True)
 
 
 def _name(trial: Trial) -> str:
-    return f"{escape(trial.arm)}, seed {trial.seed}"
+    return f"{trial.arm}, seed {trial.seed}"

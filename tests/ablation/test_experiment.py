@@ -122,6 +122,19 @@ def test_what_cannot_be_compared_goes_to_different_folders(study_file):
     assert len(set(folders)) == 5
 
 
+def test_folders_and_files_of_data_with_one_name_do_not_share_results(study_file, tmp_path):
+    table = (tmp_path / "flowers.csv").read_text()
+    folders = []
+    for name, content in (("x", table), ("y", table.replace("a", "c")), ("z", table)):
+        (tmp_path / name).mkdir()
+        data = tmp_path / name / "flowers.csv"
+        data.write_text(content)
+        folders.append(prepare(str(study_file), data=str(data)).default_folder)
+    assert all(folder.name.startswith("fake-flowers-") for folder in folders)
+    assert folders[0] != folders[1]
+    assert folders[0] == folders[2]  # the same data
+
+
 # --- what is wrong --------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from lelkern.ablation.plot.style import (
     VERMILION,
     bound_fraction,
     draw_legend,
+    set_log_scale,
 )
 from lelkern.ablation.results import Points, Row
 from lelkern.methods.metric import Metric
@@ -45,8 +46,6 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
         look = {"color": "0.35", "linestyle": linestyle, "label": baseline.label}
         _draw_band(axes, curve.y, picture.rows(baseline.label), name, **look)
-    for label, value in picture.plot.reference.items():
-        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     if picture.plot.published is not None:
         published = picture.plot.published
         axes.plot(
@@ -58,7 +57,10 @@ def draw(figure: SubFigure, picture: Picture) -> None:
             linestyle="--",
             label=f"{published.source}: {published.label}",
         )
-    axes.set_xscale(picture.plot.scale)
+    if picture.plot.scale == "log":
+        set_log_scale(axes, [float(x) for line in axes.lines for x in line.get_xdata()])
+    for label, value in picture.plot.reference.items():
+        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     axes.set_xlabel(curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log"))
     axes.set_ylabel(curve.y.axis_label)
     bound_fraction(axes, curve.y)

@@ -1,5 +1,6 @@
 """A matrix of means: every pair of a factor's parts, the diagonal a part alone; or two axes."""
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,6 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 
 from lelkern.ablation.judge.statistics import estimate
-from lelkern.ablation.labels import format_value
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import wrapped
 
@@ -55,12 +55,14 @@ def draw(figure: SubFigure, picture: Picture) -> None:
 
 def _pairs(picture: Picture) -> tuple[list[str], list[str], Cells]:
     """Return the parts of a factor's pairs, and of each two of them the labels in either order."""
-    levels = picture.study.factor[0].levels()
-    names = list(dict.fromkeys(format_value(part) for level in levels for part in level))
-    cells = [
-        [[one] if one == other else [f"{one}+{other}", f"{other}+{one}"] for other in names]
-        for one in names
-    ]
+    names = list(picture.study.factor[0].part_labels())
+    labels = iter(picture.study.factor[0].labels())
+    cells = [[[""]] * len(names) for _ in names]
+    for i in range(len(names)):
+        cells[i][i] = [next(labels)]
+    for i, j in itertools.combinations(range(len(names)), 2):
+        one, other = names[i], names[j]
+        cells[i][j] = cells[j][i] = [next(labels), f"{one}+{other}", f"{other}+{one}"]
     return names, names, cells
 
 

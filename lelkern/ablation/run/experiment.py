@@ -14,6 +14,7 @@ from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
 from lelkern.ablation.study import Study, load_study, method_name, shipped_studies, study_path
 from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
+from lelkern.data import DATA_SETS
 from lelkern.data.config import BUDGET, DataConfig
 from lelkern.data.source import DataSource
 from lelkern.methods import get
@@ -32,6 +33,7 @@ class Experiment:
 
     Attributes:
         name: of the study: its file's stem.
+        origin: the study's name if it is a shipped one, else its file, absolute.
         study: as it will run, ``--quick`` and ``--seeds`` applied.
         source: the data, as all trials share them.
         trials: every arm with every seed, seeds varying slowest: an interrupted study has
@@ -43,6 +45,7 @@ class Experiment:
     """
 
     name: str
+    origin: str
     study: Study
     source: DataSource
     trials: tuple[Trial, ...]
@@ -145,9 +148,11 @@ def prepare(
             label, recipe.method, recipe.settings, recipe.runtime, data, fingerprints[data], seed
         )
 
-    namesake = path.stem in shipped_studies() and name_or_file != path.stem
+    shipped = path == shipped_studies().get(path.stem)
+    namesake = path.stem in shipped_studies() and not shipped
     return Experiment(
         name=path.stem,
+        origin=path.stem if shipped else str(path.resolve()),
         study=study,
         source=source,
         trials=tuple(
@@ -162,7 +167,7 @@ def prepare(
         ),
         metrics=metrics,
         curves=curves,
-        variant=_variant(quick, data, settings, content if namesake else None),
+        variant=_variant(quick, data, source, settings, content if namesake else None),
     )
 
 
@@ -334,13 +339,23 @@ def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
 
 
 def _variant(
-    quick: bool, data: str | None, settings: Mapping[str, Any], content: str | None
+    quick: bool,
+    data: str | None,
+    source: DataSource,
+    settings: Mapping[str, Any],
+    content: str | None,
 ) -> str:
-    """Name what differs from the plain study; ``content`` is that of a shipped one's namesake."""
+    """Name what differs from the plain study; ``content`` is that of a shipped one's namesake.
+
+    Folders and files of one name have a part of their fingerprint as well.
+    """
     parts = ["quick"] if quick else []
-    if data is not None:
+    if data in DATA_SETS:
+        parts.append(data)
+    elif data is not None:
         path = Path(data).expanduser()
-        parts.append(path.resolve().name if path.is_dir() else path.stem)
+        name = path.resolve().name if path.is_dir() else path.stem
+        parts += [name, source.fingerprint[:6]]
     if settings or content:
         different = json.dumps([settings, content], sort_keys=True, default=str)
         parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])
