@@ -28,7 +28,7 @@ _SPELLED = {
 
 
 def spell_what_cannot_be_written() -> None:
-    """Let the streams of this process spell what their encodings lack, and keep names' raw bytes."""
+    """Let this process's streams spell what their encodings lack, and keep names' raw bytes."""
     codecs.register_error(_HANDLER, _replacement)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
