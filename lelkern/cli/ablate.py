@@ -22,6 +22,7 @@ from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
+from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
 
@@ -88,6 +89,7 @@ def command(
         data_root=data_root,
         download=download,
     )
+    raise_at_interrupt()
     store = Store(folder or experiment.default_folder)
     refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
@@ -187,12 +189,17 @@ def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
     )
 
 
-def _show(report: Report) -> None:
+_WIDEST = 40  # characters of a label that has the room of other columns
+
+
+def show_table(report: Report) -> None:
+    """Print the table of arms and baselines, in which no label of an arm is cut off."""
     study, metrics = report.experiment.study, report.experiment.metrics
     columns = (study.metric, *study.metrics)
     table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
-    # Arms may differ in their last letter only, so that none is cut off.
-    table.add_column(", ".join(axis.label for axis in study.axes()), overflow="fold")
+    whole = max(map(len, (*report.arms, *report.baselines))) <= _WIDEST
+    heading = ", ".join(axis.label for axis in study.axes())
+    table.add_column(heading, no_wrap=whole, overflow="fold")
     for name in columns:
         table.add_column(metrics[name].axis_label, justify="right")
     table.add_column("n", justify="right")
@@ -209,8 +216,12 @@ def _show(report: Report) -> None:
                 cells.append(in_words(steps) if steps else "")
             table.add_row(arm, *cells, style=style)
         table.add_section()
+    out().print(table)
+
+
+def _show(report: Report) -> None:
+    show_table(report)
     console = out()
-    console.print(table)
     for verdict in report.verdicts:
         console.print(headed("Claim:", verdict.says))
         console.print(headed(f"Verdict: {verdict.outcome}.", verdict.reason))

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from matplotlib import rcParams
+from matplotlib.figure import Figure
 from pictures import (
     BASELINES,
     CURVE,
@@ -26,7 +28,8 @@ from pictures import (
     write,
 )
 
-from lelkern.ablation.plot.style import SERIES, count_text
+from lelkern.ablation.plot import fonts as fonts_module
+from lelkern.ablation.plot.style import SERIES, count_text, wrapped
 from lelkern.ablation.results import Row
 from lelkern.ablation.study import load_study
 from lelkern.ablation.study.files import shipped_studies
@@ -62,7 +65,7 @@ def test_a_failed_plot_leaves_the_old_one(tmp_path, monkeypatch):
     png, *_ = write(LINE, tmp_path / "plot")
     before = png.read_bytes()
 
-    def fail(figure, path):
+    def fail(figure, path, fonts):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
@@ -245,3 +248,57 @@ def test_the_curve_of_a_trial_that_diverged_ends_where_it_did():
     assert ends[0].get_label() == "slow: diverged"
     (mean,) = [line for line in axes.lines if line.get_label() == "slow"]
     assert list(mean.get_xdata()) == [1, 2, 4]
+
+
+# --- text in any language -----------------------------------------------------------------------
+
+
+def test_dollars_are_dollars(tmp_path):
+    """An unbalanced brace in mathematics is an error after all trials."""
+    title = "Costs $5 {or} $\\frac{1$ at x_1"
+    study = changed(LINE, title=title)
+    assert title in texts(draw(study))
+    png, *_ = write(study, tmp_path / "plot")
+    assert png.stat().st_size > 10_000
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Says which fonts are installed beside that of the plots, and what each has."""
+
+    def installed(**fonts):
+        own = fonts_module._characters
+
+        def characters(file):
+            return set(fonts[file]) if file in fonts else own(file)
+
+        listed = [SimpleNamespace(name=f"Font {file}", fname=file) for file in fonts]
+        monkeypatch.setattr(fonts_module.fontManager, "ttflist", listed)
+        monkeypatch.setattr(fonts_module, "_characters", characters)
+
+    return installed
+
+
+def test_what_the_font_of_plots_lacks_comes_from_one_that_has_it(installed):
+    installed(a="\u6e29", b="xyz", c="\u6e29\u5ea6")
+    figure = Figure()
+    text = figure.text(0, 0, "lr \u6e29\u5ea6")
+    assert fonts_module.fonts_for([text]) == fonts_module.Fonts(
+        ("DejaVu Sans", "Font a", "Font c"), ""
+    )
+    figure.texts[0].set_text("plain")
+    assert fonts_module.fonts_for([text]) == fonts_module.Fonts(("DejaVu Sans",), "")
+
+
+def test_what_no_font_has_is_said_and_is_text_in_the_svg(installed, tmp_path, recwarn):
+    installed()
+    _, svg, lacking = write(changed(LINE, title="Title \u6e29\u5ea6"), tmp_path / "plot")
+    assert lacking == "\u5ea6\u6e29"
+    assert "\u6e29\u5ea6" in svg.read_text(encoding="utf-8")
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_wide_characters_are_wrapped_by_their_width():
+    lines = wrapped("\u6e29" * 30, 20).split("\n")
+    assert [len(line) for line in lines] == [10, 10, 10]
+    assert "".join(lines) == "\u6e29" * 30
