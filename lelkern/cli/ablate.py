@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -195,28 +196,45 @@ _WIDEST = 40  # characters of a label that has the room of other columns
 def show_table(report: Report) -> None:
     """Print the table of arms and baselines, in which no label of an arm is cut off."""
     study, metrics = report.experiment.study, report.experiment.metrics
-    columns = (study.metric, *study.metrics)
+    names = (study.metric, *study.metrics)
+    groups = [
+        [(arm, *_cells(report, arm, estimates)) for arm, estimates in group.items()]
+        for group in (report.arms, report.baselines)
+    ]
+    headings = [
+        ", ".join(axis.label for axis in study.axes()),
+        *(metrics[name].axis_label for name in names),
+        "n",
+        *(["diverged"] if report.diverged else []),
+    ]
+    widths = [max(map(len, column)) for column in zip(*groups[0], *groups[1], strict=True)]
+    console = out()
+    if sum(map(max, map(len, headings), widths)) + 3 * len(headings) + 1 > console.width:
+        # Before numbers are: a heading in several lines is as easy to read.
+        headings[1:] = [
+            textwrap.fill(heading, max(width, 8), break_long_words=False)
+            for heading, width in zip(headings[1:], widths[1:], strict=True)
+        ]
     table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
-    whole = max(map(len, (*report.arms, *report.baselines))) <= _WIDEST
-    heading = ", ".join(axis.label for axis in study.axes())
-    table.add_column(heading, no_wrap=whole, overflow="fold")
-    for name in columns:
-        table.add_column(metrics[name].axis_label, justify="right")
-    table.add_column("n", justify="right")
-    if report.diverged:
-        table.add_column("diverged")
-    groups = (report.arms, report.baselines)
+    table.add_column(headings[0], no_wrap=widths[0] <= _WIDEST, overflow="fold")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="left" if heading == "diverged" else "right")
     for style, group in zip(("", "dim"), groups, strict=True):
-        for arm, estimates in group.items():
-            cells = [_cell(metrics[name], estimates.get(name)) for name in columns]
-            n = estimates[study.metric].n if study.metric in estimates else 0
-            cells.append(str(n))
-            if report.diverged:
-                steps = report.diverged.get(arm)
-                cells.append(in_words(steps) if steps else "")
-            table.add_row(arm, *cells, style=style)
+        for row in group:
+            table.add_row(*row, style=style)
         table.add_section()
-    out().print(table)
+    console.print(table)
+
+
+def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[str]:
+    """Return what stands beside an arm: its metrics, how many seeds have one, what diverged."""
+    study, metrics = report.experiment.study, report.experiment.metrics
+    cells = [_cell(metrics[name], estimates.get(name)) for name in (study.metric, *study.metrics)]
+    cells.append(str(estimates[study.metric].n if study.metric in estimates else 0))
+    if report.diverged:
+        steps = report.diverged.get(arm)
+        cells.append(in_words(steps) if steps else "")
+    return cells
 
 
 def _show(report: Report) -> None:
@@ -228,6 +246,11 @@ def _show(report: Report) -> None:
         if verdict.outlook:
             console.print(verdict.outlook)
         console.print(headed("Test:", verdict.test))
+    if any(verdict.more_seeds for verdict in report.verdicts):
+        console.print(
+            "Decide on the number of seeds before you look again: testing after every few, and "
+            "stopping once a claim is supported, finds support where there is none."
+        )
     for kind, path in report.files.items():
         console.print(f"{kind}: {path}", soft_wrap=True)
 

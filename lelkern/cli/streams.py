@@ -51,6 +51,6 @@ def _spelled(character: str) -> str:
     if character in _SPELLED:
         return _SPELLED[character]
     if name.startswith("GREEK SMALL LETTER ") and name.count(" ") == 3:
-        return name.rsplit(" ", 1)[1].lower()
+        return name.rsplit(" ", 1)[1].lower().replace("lamda", "lambda")
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     return plain or character.encode("ascii", "backslashreplace").decode()

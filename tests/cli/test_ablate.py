@@ -12,6 +12,8 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
     ("arguments", "message"),
     [
         (["ablate", "temprature"], "no study 'temprature'; did you mean 'temperature'?"),
+        (["ablate", "fake"], "no study 'fake'; did you mean 'fake.toml'?"),
+        (["ablate", "./fake"], "no study './fake'; did you mean 'fake.toml'?"),
         (["ablate", "fake.toml", "--set", "steps"], "--set steps: must be key=value"),
         (["ablate", "fake.toml", "--set", "=3"], "--set =3: must be key=value"),
         (["ablate", "fake.toml", "--set", "stps=3"], "--set: unknown key 'stps'; did you mean"),

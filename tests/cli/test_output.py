@@ -91,4 +91,4 @@ def test_no_label_of_a_shipped_study_is_broken_in_a_table_of_80_columns(name, ca
         for line in capsys.readouterr().out.splitlines()
         if line.startswith("│")
     ]
-    assert first_cells == list(arms)
+    assert first_cells == list(arms)  # one line each
