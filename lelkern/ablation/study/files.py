@@ -30,7 +30,7 @@ def study_path(name_or_file: str) -> Path:
     shipped = shipped_studies()
     path = shipped.get(name_or_file) or Path(name_or_file)
     if path.suffix != ".toml":
-        if (file := path.with_name(f"{path.name}.toml")).is_file():
+        if (file := Path(f"{name_or_file}.toml")).is_file():
             raise ConfigError(f"no study {name_or_file!r}; did you mean '{file}'?")
         raise ConfigError(f"no study {name_or_file!r}; {nearest(name_or_file, shipped)}")
     return path
