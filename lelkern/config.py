@@ -7,7 +7,7 @@ means exactly what it says.
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "valid: " + ", ".join(known)
+
+
+def nearest_key(word: str, known: Iterable[str]) -> str:
+    """Return a hint as :func:`nearest` does, among dotted keys, whose last parts count as well.
+
+    ``weight_decay`` is ``optimizer.weight_decay``, which no key of one part is nearer to.
+    """
+    known = list(dict.fromkeys(known))
+    last = word.rsplit(".", 1)[-1]
+    same = [key for key in known if key.rsplit(".", 1)[-1] == last]
+    if not same:
+        parts = {key.rsplit(".", 1)[-1] for key in known}
+        close = difflib.get_close_matches(last, sorted(parts), n=1, cutoff=0.5)
+        same = [key for key in known if key.rsplit(".", 1)[-1] in close]
+    if same:
+        return f"did you mean {' or '.join(map(repr, same))}?"
+    return "valid: " + ", ".join(key for key in known if "." not in key)
 
 
 class Config(BaseModel):
@@ -94,6 +111,54 @@ def merge(base: Mapping[str, Any], *overrides: Mapping[str, Any]) -> dict[str, A
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
             merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def parts_of(annotation: Any) -> Iterator[type[Config]]:
+    """Yield the configurations that a type consists of: several where a part has several kinds."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        yield annotation
+    else:
+        for argument in get_args(annotation):
+            yield from parts_of(argument)
+
+
+def keys_of_all_kinds(config: type[Config], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a configuration, a part before its own, of whatever kind it is."""
+    for name, field in config.model_fields.items():
+        yield prefix + name
+        for part in parts_of(field.annotation):
+            yield from keys_of_all_kinds(part, f"{prefix}{name}.")
+
+
+def merge_over(
+    settings: Mapping[str, Any], layer: Mapping[str, Any], parsed: Config
+) -> dict[str, Any]:
+    """Merge as :func:`merge` does, but where the layer names another kind of a part.
+
+    Then nothing stays of the part: ``encoder.name = "resnet18"`` over ``encoder.width = 8`` has no
+    width, which ResNets do not know.
+
+    Args:
+        settings: to merge over.
+        layer: which wins.
+        parsed: what ``settings`` mean.
+    """
+    merged = merge(settings, layer)
+    for key, value in layer.items():
+        part = getattr(parsed, key, None)
+        if not isinstance(part, Config) or not isinstance(value, Mapping):
+            continue
+        kinds = list(parts_of(type(parsed).model_fields[key].annotation))
+        below = settings.get(key)
+        if len(kinds) > 1 and value.get("name", None) not in (None, *_names(type(part))):
+            merged[key] = value
+        elif isinstance(below, Mapping):
+            merged[key] = merge_over(below, value, part)
+    return merged
+
+
+def _names(kind: type[Config]) -> tuple[Any, ...]:
+    return get_args(kind.model_fields["name"].annotation)
 
 
 def nest(dotted: str, value: Any) -> dict[str, Any]:

@@ -20,23 +20,45 @@ def format_value(value: Any) -> str:
 
 
 def distinct_labels(values: Sequence[Any]) -> list[str]:
-    """Write every value; tables of one name get the keys in which they differ.
+    """Write every value; those that would look alike get the keys in which they differ.
 
     ``[{name = "conv", width = 8}, {name = "conv", width = 16}]`` are ``conv(width=8)`` and
-    ``conv(width=16)``. Values that are equal keep equal labels.
+    ``conv(width=16)``, and so in lists. Values that are equal keep equal labels.
     """
     labels = [format_value(value) for value in values]
+    parts = [part for value in values if isinstance(value, list | tuple) for part in value]
     for i, value in enumerate(values):
         alike = [
             other
             for j, other in enumerate(values)
             if j != i and format_value(other) == format_value(value) and other != value
         ]
-        if alike and isinstance(value, Mapping):
-            labels[i] = f"{labels[i]}({_differences(value, alike)})"
-        elif alike:
+        if not alike:
+            continue
+        tables = [_table(one) for one in (value, *alike)]
+        lists = [isinstance(one, list | tuple) for one in (value, *alike)]
+        if all(lists):
+            named = distinct_labels(parts)
+            labels[i] = "+".join(named[parts.index(part)] for part in value)
+        elif all(table is not None for table in tables) and isinstance(value, Mapping | str):
+            own, *others = ({} if table is None else table for table in tables)
+            labels[i] = f"{labels[i]}({_differences(own, others)})"
+        else:
             labels[i] = json.dumps(value, default=str)
     return labels
+
+
+def _table(value: Any) -> dict[str, Any] | None:
+    """Return the dotted keys of a table and their values; a name is short for a table with it."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping):
+        return None
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        below = _table(part) if isinstance(part, Mapping) else None
+        found |= {key: part} if below is None else {f"{key}.{k}": v for k, v in below.items()}
+    return found
 
 
 def _differences(value: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:

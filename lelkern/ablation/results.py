@@ -16,12 +16,14 @@ class Row:
         seed: seed of the trial; arms with the same seed are compared in pairs.
         metrics: name to value; NaN where the trial has none.
         curves: name to points.
+        diverged_at: the step at which the trial diverged, which then has no values; else None.
     """
 
     arm: str
     seed: int
     metrics: Mapping[str, float]
     curves: Mapping[str, Points] = field(default_factory=dict)
+    diverged_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,18 @@ class Results:
 
     arms: Sequence[Row]
     baselines: Sequence[Row] = ()
+
+    def diverged(self) -> dict[str, dict[int, int]]:
+        """Return arm to seed to the step at which the trial diverged, of the trials that did."""
+        found: dict[str, dict[int, int]] = {}
+        for row in (*self.arms, *self.baselines):
+            if row.diverged_at is not None:
+                found.setdefault(row.arm, {})[row.seed] = row.diverged_at
+        return found
+
+
+def in_words(steps: Mapping[int, int]) -> str:
+    """Write when trials diverged, given their steps by seed: ``2 seeds at steps 7 to 31``."""
+    first, last = min(steps.values()), max(steps.values())
+    when = f"step {first}" if first == last else f"steps {first} to {last}"
+    return f"{len(steps)} seed{'s' * (len(steps) > 1)} at {when}"

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from lelkern.cli.streams import spell_what_cannot_be_written
 from lelkern.errors import UserError
 
 
@@ -79,6 +80,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; wrong use ends with one line on standard error and exit code 2."""
+    spell_what_cannot_be_written()
     try:
         sys.exit(cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

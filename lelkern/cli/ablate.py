@@ -3,24 +3,27 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
+from lelkern.ablation.earlier_report import refuse_another_study
 from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report, write_report
+from lelkern.ablation.results import in_words
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 from lelkern.cli.completion import complete_data, complete_key, complete_study
-from lelkern.cli.output import err, out
+from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
+from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
 
@@ -87,7 +90,9 @@ def command(
         data_root=data_root,
         download=download,
     )
+    raise_at_interrupt()
     store = Store(folder or experiment.default_folder)
+    refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
         _show_plan(experiment, store, as_json)
         return 0
@@ -107,6 +112,16 @@ def command(
         )
         return 130
     report = write_report(experiment, store)
+    if report.earlier:
+        err().print(
+            f"The report that was there has other trials or plots; it is in {report.earlier} now.",
+            soft_wrap=True,
+        )
+    if report.lacking:
+        err().print(
+            f"No installed font has {report.lacking}: plots show boxes instead. Install one that "
+            "does, such as Noto's, and run the same command again."
+        )
     if as_json:
         click.echo(json.dumps(report.describe(), indent=2))
     else:
@@ -164,40 +179,80 @@ def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"folder": str(store.folder), "trials": plan}, indent=2))
         return
-    table = Table("arm", "seed", "trial", "state", title=escape(experiment.study.title))
+    table = Table("arm", "seed", "trial", "state", title=experiment.study.title)
     for trial in experiment.all_trials:
         state = "to run" if trial.identity in missing else "done"
-        table.add_row(escape(trial.arm), str(trial.seed), trial.identity, state)
+        table.add_row(trial.arm, str(trial.seed), trial.identity, state)
     out().print(table)
-    out().print(f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}")
+    out().print(
+        f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}",
+        soft_wrap=True,
+    )
+
+
+_WIDEST = 40  # characters of a label that has the room of other columns
+
+
+def show_table(report: Report) -> None:
+    """Print the table of arms and baselines, in which no label of an arm is cut off."""
+    study, metrics = report.experiment.study, report.experiment.metrics
+    names = (study.metric, *study.metrics)
+    groups = [
+        [(arm, *_cells(report, arm, estimates)) for arm, estimates in group.items()]
+        for group in (report.arms, report.baselines)
+    ]
+    headings = [
+        ", ".join(axis.label for axis in study.axes()),
+        *(metrics[name].axis_label for name in names),
+        "n",
+        *(["diverged"] if report.diverged else []),
+    ]
+    widths = [max(map(len, column)) for column in zip(*groups[0], *groups[1], strict=True)]
+    console = out()
+    if sum(map(max, map(len, headings), widths)) + 3 * len(headings) + 1 > console.width:
+        # Before numbers are: a heading in several lines is as easy to read.
+        headings[1:] = [
+            textwrap.fill(heading, max(width, 8), break_long_words=False)
+            for heading, width in zip(headings[1:], widths[1:], strict=True)
+        ]
+    table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
+    table.add_column(headings[0], no_wrap=widths[0] <= _WIDEST, overflow="fold")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="left" if heading == "diverged" else "right")
+    for style, group in zip(("", "dim"), groups, strict=True):
+        for row in group:
+            table.add_row(*row, style=style)
+        table.add_section()
+    console.print(table)
+
+
+def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[str]:
+    """Return what stands beside an arm: its metrics, how many seeds have one, what diverged."""
+    study, metrics = report.experiment.study, report.experiment.metrics
+    cells = [_cell(metrics[name], estimates.get(name)) for name in (study.metric, *study.metrics)]
+    cells.append(str(estimates[study.metric].n if study.metric in estimates else 0))
+    if report.diverged:
+        steps = report.diverged.get(arm)
+        cells.append(in_words(steps) if steps else "")
+    return cells
 
 
 def _show(report: Report) -> None:
-    study, metrics = report.experiment.study, report.experiment.metrics
-    columns = (study.metric, *study.metrics)
-    table = Table(title=escape(study.title), caption="mean ± 95 % interval over n seeds")
-    # Arms may differ in their last letter only, so that none is cut off.
-    table.add_column(escape(", ".join(axis.label for axis in study.axes())), overflow="fold")
-    for name in columns:
-        table.add_column(escape(metrics[name].axis_label), justify="right")
-    table.add_column("n", justify="right")
-    groups = (report.arms, report.baselines)
-    for style, group in zip(("", "dim"), groups, strict=True):
-        for arm, estimates in group.items():
-            cells = [_cell(metrics[name], estimates.get(name)) for name in columns]
-            n = estimates[study.metric].n if study.metric in estimates else 0
-            table.add_row(escape(arm), *cells, str(n), style=style)
-        table.add_section()
+    show_table(report)
     console = out()
-    console.print(table)
     for verdict in report.verdicts:
-        console.print(f"[bold]Claim:[/] {escape(verdict.says)}")
-        console.print(f"[bold]Verdict: {verdict.outcome}.[/] {escape(verdict.reason)}")
+        console.print(headed("Claim:", verdict.says))
+        console.print(headed(f"Verdict: {verdict.outcome}.", verdict.reason))
         if verdict.outlook:
-            console.print(escape(verdict.outlook))
-        console.print(f"[bold]Test:[/] {escape(verdict.test)}")
+            console.print(verdict.outlook)
+        console.print(headed("Test:", verdict.test))
+    if any(verdict.more_seeds for verdict in report.verdicts):
+        console.print(
+            "Decide on the number of seeds before you look again: testing after every few, and "
+            "stopping once a claim is supported, finds support where there is none."
+        )
     for kind, path in report.files.items():
-        console.print(f"{kind}: {escape(str(path))}", soft_wrap=True)
+        console.print(f"{kind}: {path}", soft_wrap=True)
 
 
 def _cell(metric: Metric, estimate: Estimate | None) -> str:

@@ -14,7 +14,7 @@ from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from lelkern.ablation.labels import format_value
-from lelkern.config import Config
+from lelkern.config import Config, parts_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def keys_of(config: type[Config], prefix: str = "") -> Iterator[Key]:
     for name, field in config.model_fields.items():
         if name == "name" and prefix.endswith("]."):
             continue  # the kind itself
-        parts = list(_parts(field.annotation))
+        parts = list(parts_of(field.annotation))
         default = "" if field.is_required() else _default(field)
         yield Key(prefix + name, _type(field, parts), default, meanings.get(name, ""))
         for part in parts:
@@ -74,15 +74,6 @@ def _kind(config: type[Config]) -> str:
         return config.__name__
     names = get_args(field.annotation) if field.is_required() else (field.default,)
     return " or ".join(map(str, names))
-
-
-def _parts(annotation: Any) -> Iterator[type[Config]]:
-    """Yield the configurations that a type consists of."""
-    if isinstance(annotation, type) and issubclass(annotation, Config):
-        yield annotation
-    else:
-        for argument in get_args(annotation):
-            yield from _parts(argument)
 
 
 def _type(field: FieldInfo, parts: list[type[Config]]) -> str:

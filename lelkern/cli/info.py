@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import torch
-from rich.markup import escape
 from rich.table import Table
 
 import lelkern
@@ -28,13 +27,13 @@ def command(as_json: bool) -> None:
         return
     console = out()
     for name, value in facts.items():
-        console.print(f"{name.replace('_', ' ')}: {escape(str(value))}", soft_wrap=True)
+        console.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True)
     for library, record in build_info().items():
         said = ", ".join(f"{key} {value}" for key, value in record.items())
-        console.print(f"built for {library}: {escape(said)}", soft_wrap=True)
+        console.print(f"built for {library}: {said}", soft_wrap=True)
     table = Table("op", "device", "served by", "why")
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*map(str, row.values()))
     console.print(table)
 
 

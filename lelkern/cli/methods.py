@@ -41,7 +41,6 @@ def _list(as_json: bool) -> None:
 
 
 def _show(name: str, as_json: bool) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from lelkern.cli.config_keys import keys_of
@@ -69,12 +68,12 @@ def _show(name: str, as_json: bool) -> None:
             )
         )
         return
-    table = Table("key", "takes", "default", "meaning", title=escape(name))
+    table = Table("key", "takes", "default", "meaning", title=name)
     for key in keys:
-        table.add_row(*(escape(text) for text in asdict(key).values()))
+        table.add_row(*asdict(key).values())
     console = out()
     console.print(table)
     console.print(f"takes data of the kind: {method.data.kind}")
-    console.print("reports: " + escape(", ".join(f"{k} ({label})" for k, label in reports.items())))
+    console.print("reports: " + ", ".join(f"{k} ({label})" for k, label in reports.items()))
     if curves:
-        console.print("curves: " + escape("; ".join(f"{k} ({s})" for k, s in curves.items())))
+        console.print("curves: " + "; ".join(f"{k} ({s})" for k, s in curves.items()))

@@ -28,4 +28,4 @@ def command(name: str) -> None:
     template = (studies_folder() / "template.toml").read_text(encoding="utf-8")
     title = json.dumps(path.stem, ensure_ascii=False)  # a string of JSON is one of TOML
     write_text_atomically(path, template.replace('"NAME"', title))
-    out().print(f"Wrote {path}; lelkern ablate {path} --quick runs it.", markup=False)
+    out().print(f"Wrote {path}; lelkern ablate {path} --quick runs it.")

@@ -3,7 +3,6 @@
 from types import TracebackType
 from typing import Self
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -36,10 +35,10 @@ class StudyProgress:
         self._done = 0
         self._console = err()
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -71,23 +70,25 @@ class StudyProgress:
                 )
             case Advanced(step, loss):
                 self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
-            case Done(metrics, seconds):
+            case Done(metrics, seconds, diverged_at):
                 parts = [f"{seconds:.0f} s"]
-                if self._name in metrics:
+                if diverged_at is not None:
+                    parts.insert(0, f"diverged at step {diverged_at}")
+                elif self._name in metrics:
                     value = self._metric.format(metrics[self._name])
                     parts.insert(0, f"{self._metric.label} {value}")
                 self._finish(trial, ", ".join(parts))
             case Failed(summary, file):
                 self.failed[trial] = event
-                self._finish(trial, f"[red]failed[/]: {escape(summary)} ({escape(str(file))})")
+                self._finish(trial, f"failed: {summary} ({file})", style="red")
 
-    def _finish(self, trial: Trial, result: str) -> None:
+    def _finish(self, trial: Trial, result: str, style: str | None = None) -> None:
         self._done += 1
         self._bars.remove_task(self._tasks.pop(trial))
         self._bars.advance(self._all)
         count = f"{self._done}/{self._total}"
-        self._console.print(f"{count} {_name(trial)}: {result}", soft_wrap=True)
+        self._console.print(f"{count} {_name(trial)}: {result}", style=style, soft_wrap=True)
 
 
 def _name(trial: Trial) -> str:
-    return f"{escape(trial.arm)}, seed {trial.seed}"
+    return f"{trial.arm}, seed {trial.seed}"

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from lelkern.ablation.run.inventory import Folder, take_stock
@@ -54,12 +53,12 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
         click.echo(json.dumps([asdict(line) for line in lines], indent=2))
         return 0
     if not stock:
-        err().print(f"{escape(str(folder))}: no results", soft_wrap=True)
+        err().print(f"{folder}: no results", soft_wrap=True)
         return 0
     if not prune:
         table = Table("folder", "study", "trials", "stale", "failed", "MB")
         for line in lines:
-            table.add_row(*(escape(str(value)) for value in asdict(line).values()))
+            table.add_row(*map(str, asdict(line).values()))
         out().print(table)
         return 0
     return _prune(stock, yes)

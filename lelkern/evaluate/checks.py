@@ -3,19 +3,25 @@
 import torch
 from torch import Tensor
 
+from lelkern.errors import NotFiniteError
+
 
 def check_features(name: str, x: Tensor) -> None:
     """Require floating-point (N, D) with N, D >= 1 and finite values.
 
     A diverged run gives NaN features, which most metrics would turn into a plausible number:
     every comparison with NaN is false.
+
+    Raises:
+        ValueError: another dtype or shape.
+        NotFiniteError: NaN or infinity.
     """
     if x.ndim != 2 or 0 in x.shape or not x.is_floating_point():
         raise ValueError(f"{name} must be floating point (N, D), got {x.dtype} {tuple(x.shape)}")
     finite = torch.isfinite(x).all(dim=1)
     if not finite.all():
         row = int(finite.int().argmin())
-        raise ValueError(f"{name} must be finite, got NaN or infinity in row {row}")
+        raise NotFiniteError(f"{name} must be finite, got NaN or infinity in row {row}")
 
 
 def check_labels(name: str, y: Tensor, n: int) -> None:

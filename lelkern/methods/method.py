@@ -18,10 +18,13 @@ class Outcome:
     Attributes:
         metrics: a number for every metric that the method declares; NaN where it has none.
         curves: the points (x, y) of every curve that the method declares, in their order.
+        diverged_at: the step at which the training of a trial diverged, which was its last; None if
+            it did not. A study says so of a trial, not a method.
     """
 
     metrics: Mapping[str, float]
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    diverged_at: int | None = None
 
 
 def accept(config: Any, data: Any) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lelkern.errors import NotFiniteError
 from lelkern.runtime import Progress
 
 
@@ -75,6 +76,13 @@ def unbroken_batches(number: int, size: int, steps: int) -> Iterator[Tensor]:
 def after(steps: int, progress: Progress) -> Progress:
     """Return the progress of a training that follows on others, of so many steps altogether."""
     return lambda step, loss: progress(steps + step, loss)
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise NotFiniteError if a weight of a network is NaN or infinite: its training diverged."""
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise NotFiniteError(f"{name} must be finite, got NaN or infinity")
 
 
 class Losses:

@@ -1,6 +1,7 @@
 """A recipe that takes no time and misbehaves on request."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from lelkern.config import Config
 from lelkern.data import TableData
+from lelkern.errors import NotFiniteError
 from lelkern.methods import Curve, Method, Metric, Outcome, percentage
 
 
@@ -20,7 +22,8 @@ class FakeConfig(Config):
         level: at 2 it is best.
         steps: it makes.
         pause: seconds a step.
-        fault: ``raise``, ``die`` or ``undeclared``.
+        fault: ``raise``, ``die``, ``undeclared``; ``diverge``, after two steps; or ``overflow``, of
+            what is computed after the last.
         only_once: a file: the fault strikes only while it does not exist.
         surroundings: a file: gets what decides what this process imports.
         seen: a folder: gets a file a seed with the labels that are visible.
@@ -38,7 +41,10 @@ class FakeConfig(Config):
 def run(config, data, seed, runtime, progress):
     for step in range(config.steps):
         time.sleep(config.pause)
-        progress(step + 1, 1.0 / (step + 1))
+        diverges = config.fault == "diverge" and step == 2
+        progress(step + 1, math.nan if diverges else 1.0 / (step + 1))
+    if config.fault == "overflow":
+        raise NotFiniteError("features must be finite")
     if config.surroundings:
         Path(config.surroundings).write_text(json.dumps(surroundings()))
     if config.seen:

@@ -122,6 +122,19 @@ def test_what_cannot_be_compared_goes_to_different_folders(study_file):
     assert len(set(folders)) == 5
 
 
+def test_folders_and_files_of_data_with_one_name_do_not_share_results(study_file, tmp_path):
+    table = (tmp_path / "flowers.csv").read_text()
+    folders = []
+    for name, content in (("x", table), ("y", table.replace("a", "c")), ("z", table)):
+        (tmp_path / name).mkdir()
+        data = tmp_path / name / "flowers.csv"
+        data.write_text(content)
+        folders.append(prepare(str(study_file), data=str(data)).default_folder)
+    assert all(folder.name.startswith("fake-flowers-") for folder in folders)
+    assert folders[0] != folders[1]
+    assert folders[0] == folders[2]  # the same data
+
+
 # --- what is wrong --------------------------------------------------------------------------
 
 
@@ -171,6 +184,83 @@ def test_wrong_studies(ready, replacements, message):
     with pytest.raises(ConfigError, match=message) as error:
         ready(*replacements)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("weight_decay", "'optimizer.weight_decay'"),
+        ("image_size", "'data.image_size'"),
+        ("width", "'encoder.width' or 'head.width'"),
+        ("thread", "'runtime.threads'"),
+        ("btach_size", "'batch_size'"),
+    ],
+)
+def test_an_unknown_key_is_looked_for_below_others(key, meant):
+    message = f"--set: unknown key '{key}'; did you mean {meant}?"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        prepare("temperature", settings={key: 1})
+
+
+def test_a_factor_and_an_arm_with_an_unknown_key_get_the_same_hint(tmp_path):
+    factor = 'key = "weight_decay"\nlabel = "l"\nvalues = [0.0, 0.1]\n'
+    path = tmp_path / "own.toml"
+    path.write_text(
+        ENCODERS.replace('key = "temperature"\nlabel = "τ"\nvalues = [0.1, 1]\n', factor)
+    )
+    with pytest.raises(ConfigError, match=r"did you mean 'optimizer\.weight_decay'\?"):
+        prepare(str(path))
+
+
+ENCODERS = """
+title = "Own"
+method = "simclr"
+metric = "knn"
+base = { encoder = { width = 8 } }
+[[factor]]
+key = "temperature"
+label = "τ"
+values = [0.1, 1]
+[[claim]]
+says = "So it is."
+shape = "ordered"
+[[plot]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "encoder"),
+    [
+        ({"name": "resnet18"}, {"name": "resnet18"}),
+        ({"name": "conv"}, {"name": "conv", "width": 8, "depth": 2}),
+        ({"depth": 3}, {"name": "conv", "width": 8, "depth": 3}),
+        ({"name": "conv", "depth": 3}, {"name": "conv", "width": 8, "depth": 3}),
+    ],
+)
+def test_another_kind_replaces_what_is_set_of_the_old_one(tmp_path, settings, encoder):
+    path = tmp_path / "own.toml"
+    path.write_text(ENCODERS)
+    for trial in prepare(str(path), settings={"encoder": settings}).trials:
+        assert trial.config.encoder.model_dump() == encoder
+
+
+def test_an_arm_of_another_kind_replaces_what_is_set_of_the_old_one(tmp_path):
+    path = tmp_path / "own.toml"
+    values = 'key = "encoder"\nlabel = "e"\nvalues = [{ depth = 1 }, { name = "resnet18" }]\n'
+    path.write_text(
+        ENCODERS.replace('key = "temperature"\nlabel = "τ"\nvalues = [0.1, 1]\n', values)
+    )
+    small, large = [trial.config.encoder for trial in prepare(str(path), seeds=1).trials]
+    assert (small.width, small.depth) == (8, 1)
+    assert large.name == "resnet18"
+
+
+def test_a_study_without_a_short_form_has_none(tmp_path):
+    path = tmp_path / "own.toml"
+    for text in (ENCODERS, f"{ENCODERS}[quick]\nminutes = 1\n"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="--quick has nothing to change"):
+            prepare(str(path), quick=True)
 
 
 def test_a_metric_that_one_method_lacks(ready):

@@ -43,6 +43,27 @@ def test_what_looks_alike_and_differs_gets_different_labels():
     assert len(set(distinct_labels(["1", 1]))) == 2
 
 
+def test_lists_are_told_apart_by_the_parts_that_differ():
+    small, large = ({"name": "crop", "min_scale": scale} for scale in (0.2, 0.5))
+    assert distinct_labels([("blur", small), ("blur", large), ("blur",)]) == [
+        "blur+crop(min_scale=0.2)",
+        "blur+crop(min_scale=0.5)",
+        "blur",
+    ]
+
+
+def test_a_name_and_a_table_of_it_and_tables_within_tables():
+    assert distinct_labels(["conv", {"name": "conv", "width": 8}, "mlp"]) == [
+        "conv(width=default)",
+        "conv(width=8)",
+        "mlp",
+    ]
+    assert distinct_labels([{"name": "x", "opt": {"lr": rate}} for rate in (1, 2)]) == [
+        "x(opt.lr=1)",
+        "x(opt.lr=2)",
+    ]
+
+
 def test_equal_values_have_equal_labels():
     encoder = {"name": "conv", "width": 8}
     assert distinct_labels([encoder, dict(encoder), 0.5, 0.5]) == ["conv", "conv", "0.5", "0.5"]

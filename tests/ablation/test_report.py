@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import pytest
 from fake_study import write_study
@@ -71,6 +72,23 @@ def test_every_plot_and_every_claim_is_reported(tmp_path, store):
     for kind in ("png", "svg", "png-2", "svg-2"):
         assert report.files[kind].stat().st_size > 5000
     assert report.files["png-2"].name == "plot-2.png"
+
+
+def test_what_diverged_is_in_the_summary_and_the_table(tmp_path, store):
+    experiment = prepare(str(write_study(tmp_path)), seeds=2)
+    for trial in experiment.all_trials:
+        gone = (trial.arm, trial.seed) == ("4", 1)
+        metrics = dict.fromkeys(trial.recipe.metrics, math.nan if gone else 0.5)
+        curves = dict.fromkeys(trial.recipe.curves, ()) | {"loss": ()}
+        store.save(trial, Outcome(metrics, curves, 31 if gone else None), 1.0)
+    report = write_report(experiment, store)
+    assert report.diverged == {"4": {1: 31}}
+    arms = {arm["arm"]: arm for arm in report.describe()["arms"]}
+    assert arms["4"]["diverged"] == [{"seed": 1, "step": 31}]
+    assert arms["2"]["diverged"] == []
+    rows = {(row["label"], row["seed"]): row for row in table(report.files["csv"])}
+    assert rows["4", "1"]["diverged_at"] == "31"
+    assert rows["4", "0"]["diverged_at"] == ""
 
 
 def test_a_study_without_results_still_has_a_report(study_file, store):

@@ -1,6 +1,7 @@
 """Trials in worker processes: results, isolation, interruption."""
 
 import json
+import math
 import multiprocessing
 import os
 import subprocess
@@ -94,6 +95,29 @@ def test_one_failure_spoils_nothing_else_and_is_run_again(
     again = run(experiment, store)
     assert kinds(again, Done) == failed
     assert not event.file.exists()
+
+
+@pytest.mark.parametrize(("fault", "losses"), [("diverge", 2), ("overflow", 3)])
+def test_a_trial_that_diverges_is_a_result(study_file, store, fault, losses):
+    settings = {"fault": fault, "steps": 3}
+    experiment = prepare(str(study_file), seeds=1, settings=settings)
+    trial = experiment.trials[0]
+    (_, (_, event)) = run_trials([trial], files_of(experiment, store), store, 1)
+    assert isinstance(event, Done)
+    assert event.diverged_at == 3
+    row = store.row(trial)
+    assert row.diverged_at == 3
+    assert all(math.isnan(value) for value in row.metrics.values())
+    assert row.curves["loss"] == [(i, 1 / i) for i in range(1, losses + 1)]
+    assert row.curves["path"] == []
+    assert store.missing([trial]) == []
+
+
+def test_what_is_not_finite_before_the_first_step_is_a_failure(study_file, store):
+    settings = {"fault": "overflow", "steps": 0}
+    experiment = prepare(str(study_file), seeds=1, settings=settings)
+    (_, (_, event)) = run_trials(experiment.trials[:1], files_of(experiment, store), store, 1)
+    assert isinstance(event, Failed)
 
 
 def test_a_worker_reads_the_labels_that_its_budget_leaves(study_file, store, tmp_path):

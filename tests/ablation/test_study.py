@@ -1,5 +1,6 @@
 """What a study's file says: its arms, names and budgets, and what is wrong with it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,46 @@ def test_values_that_hardly_differ_are_told_apart():
     assert momenta.labels() == ("0.9999999", "0.99999999")
 
 
+ENCODERS = ["conv", {"name": "conv", "width": 8}, {"name": "conv", "width": 16}]
+CROPS = [{"name": "crop", "min_scale": 0.2}, {"name": "crop", "min_scale": 0.5}, "blur"]
+
+
+def test_tables_that_look_alike_are_told_apart():
+    encoders = factor(values=ENCODERS, scale="category")
+    assert encoders.labels() == ("conv(width=default)", "conv(width=8)", "conv(width=16)")
+    small, large, blur = "crop(min_scale=0.2)", "crop(min_scale=0.5)", "blur"
+    crops = factor(values=(), pairs_of=CROPS, scale="category")
+    assert crops.labels() == (
+        small, large, blur, f"{small}+{large}", f"{small}+{blur}", f"{large}+{blur}",
+    )  # fmt: skip
+
+
+def test_names_of_parts_make_those_of_their_pairs():
+    crops = factor(values=(), pairs_of=CROPS, scale="category", names=["small", "large", "blur"])
+    assert crops.labels()[2:5] == ("blur", "small+large", "small+blur")
+
+
+def test_the_short_form_calls_values_what_the_study_does(load):
+    study = load(
+        ("values = [0.0, 1.0, 2.0, 4.0]", f"values = {json.dumps(ENCODERS)}".replace(":", "=")),
+        ('scale = "linear"\n', ""),
+        ("level = [0.0, 2.0, 4.0]", 'level = ["conv", { name = "conv", width = 8 }]'),
+        ('shape = "interior-maximum"', 'shape = "best"\narm = "conv(width=8)"'),
+    )
+    assert [arm.label for arm in study.quickened().arms()] == [
+        "conv(width=default)", "conv(width=8)",
+    ]  # fmt: skip
+
+
+def test_axes_with_one_label_get_their_keys(load):
+    second = '[[factor]]\nkey = "other.level"\nlabel = "level"\nscale = "linear"\nvalues = [1, 2]\n'
+    study = load(
+        ('[[baseline]]\nlabel = "constant"', f'{second}[[baseline]]\nlabel = "constant"'),
+        ('shape = "interior-maximum"', 'shape = "increasing"'),
+    )
+    assert [axis.label for axis in study.axes()] == ["level (level)", "level (other.level)"]
+
+
 def test_names_stand_for_values():
     named = factor(values=[[1, 2], [3]], names=["two", "one"])
     assert named.labels() == ("two", "one")
@@ -204,13 +245,17 @@ LINE = 'kind = "line"'
         ('method = "fake_method.py"\n', "", "method: is missing for 'level 9'"),
         # Factors.
         ('scale = "linear"', 'scale = "loq"', "factor.0.scale: .*'log', 'linear' or 'category'"),
-        (VALUES, "[0.0, 0.0]", "factor 'level' has a value twice"),
+        (VALUES, "[0.0, 0.0]", "factor 'level' has the value '0' twice"),
         (VALUES, "[1.0]", "factor 'level' needs at least two values"),
         (VALUES, '[1.0, "b"]', "scale 'linear' but not only numbers"),
         (f"values = {VALUES}", "", "needs either 'values' or 'pairs_of'"),
         (VALUES, f"{VALUES}\nnames = ['a']", "factor 'level' has 4 values but 1 names"),
-        ('scale = "linear"', 'scale = "log"', "scale 'log' but not only values > 0"),
-        ('scale = "linear"', 'scale = "log-complement"', "'log-complement' but not only .* < 1"),
+        (
+            f'scale = "linear"\nvalues = {VALUES}',
+            'scale = "log"\nvalues = [1.0, -0.5, 2.0, 4.0]',
+            "scale 'log' but not only values >= 0",
+        ),
+        ('scale = "linear"', 'scale = "log-complement"', "'log-complement' but not only .* <= 1"),
         ('key = "level"', 'key = "data.seed"', "factor 'data.seed': all arms share data"),
         ('key = "level"', 'key = "runtime"', "factor 'runtime': all arms share data and runtime"),
         (

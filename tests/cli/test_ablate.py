@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_study import write_study
 
 TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "steps=3"]
 
@@ -11,6 +12,8 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
     ("arguments", "message"),
     [
         (["ablate", "temprature"], "no study 'temprature'; did you mean 'temperature'?"),
+        (["ablate", "fake"], "no study 'fake'; did you mean 'fake.toml'?"),
+        (["ablate", "./fake"], "no study './fake'; did you mean 'fake.toml'?"),
         (["ablate", "fake.toml", "--set", "steps"], "--set steps: must be key=value"),
         (["ablate", "fake.toml", "--set", "=3"], "--set =3: must be key=value"),
         (["ablate", "fake.toml", "--set", "stps=3"], "--set: unknown key 'stps'; did you mean"),
@@ -96,6 +99,46 @@ def test_a_study_from_start_to_end_and_again(folder, call, stored):
     assert "6 of 6 trials were done before" in err
 
 
+def test_fewer_seeds_keep_the_report_of_more(folder, call):
+    assert call("ablate", "fake.toml", "--seeds", "2")[0] == 0
+    before = {path.name: path.read_bytes() for path in (folder / "runs/fake").glob("*.*")}
+    code, _, err = call("ablate", "fake.toml", "--seeds", "1")
+    assert code == 0
+    assert "runs/fake/earlier/1" in err
+    kept = {path.name: path.read_bytes() for path in (folder / "runs/fake/earlier/1").iterdir()}
+    assert kept == {name: content for name, content in before.items() if name != "format.json"}
+    assert json.loads((folder / "runs/fake/summary.json").read_text())["seeds"] == 1
+    code, _, err = call("ablate", "fake.toml", "--seeds", "2")  # has all of the report of one
+    assert code == 0
+    assert "earlier" not in err
+    assert json.loads((folder / "runs/fake/summary.json").read_text())["seeds"] == 2
+
+
+def test_a_folder_with_another_studys_results_is_refused(folder, call):
+    for name in "ab":
+        (folder / name).mkdir()
+        write_study(folder / name, name="same")
+    arguments = ["--seeds", "1"]
+    assert call("ablate", "a/same.toml", *arguments)[0] == 0
+    before = (folder / "runs/same/summary.json").read_bytes()
+    for where in ([], ["--out", "runs/same"], ["--dry-run"]):
+        code, out, err = call("ablate", "b/same.toml", *arguments, *where)
+        assert (code, out) == (2, "")
+        assert err.startswith("lelkern: runs/same: holds the results of another study, ")
+        assert "a/same.toml; choose another folder with --out" in err
+    assert (folder / "runs/same/summary.json").read_bytes() == before
+    (folder / "a" / "same.toml").rename(folder / "a" / "renamed.toml")
+    assert call("ablate", "a/renamed.toml", *arguments, "--out", "runs/same")[0] == 0
+
+
+def test_files_of_the_users_own_are_kept(folder, call):
+    (folder / "results.csv").write_text("mine\n")
+    code, _, err = call("ablate", "fake.toml", "--seeds", "1", "--out", ".")
+    assert code == 0
+    assert (folder / "earlier/1/results.csv").read_text() == "mine\n"
+    assert "earlier/1" in err
+
+
 def test_out_names_the_folder(folder, call):
     assert call("ablate", "fake.toml", "--out", "else/where", "--seeds", "1")[0] == 0
     assert (folder / "else" / "where" / "summary.json").exists()
@@ -128,6 +171,19 @@ def test_failed_trials_end_with_exit_code_1_and_keep_the_rest(folder, call, stor
     assert "5 trials failed; the same command runs them again." in err
     assert "constant" in out
     assert len(stored(folder)) == 1  # the baseline whose method has no such key
+
+
+def test_a_study_that_diverges_is_done(folder, call, stored):
+    arguments = ["ablate", "fake.toml", "--seeds", "1", "--set", "fault=diverge"]
+    code, out, err = call(*arguments)
+    assert code == 0
+    assert "0, seed 0: diverged at step 3" in err
+    assert "1 seed at step 3" in out
+    assert "(seed 0 diverged)" in " ".join(out.split())
+    assert len(stored(folder)) == 6
+    code, _, err = call(*arguments)
+    assert code == 0
+    assert "6 of 6 trials were done before" in err
 
 
 @pytest.mark.thorough

@@ -46,6 +46,26 @@ def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     assert "Traceback" not in err
 
 
+WAIT = "from pathlib import Path\nimport time\nPath('waiting').touch()\ntime.sleep(60)\n"
+
+
+@pytest.mark.parametrize("module", ["click.py", "fake_method.py"])
+def test_interrupting_an_import_shows_no_traceback(folder, environment, module):
+    (folder / module).write_text(WAIT)
+    path = os.pathsep.join([str(folder), environment["PYTHONPATH"]])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lelkern", "ablate", "fake.toml"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment | {"PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    wait_until((folder / "waiting").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, environment, stored):
     """The results of the study that nobody stops."""

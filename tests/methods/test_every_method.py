@@ -16,7 +16,9 @@ import torch
 from tiny_data import AWKWARD, TINY, hidden, unlabelled
 from tiny_settings import grown, tiny
 
-from lelkern.config import Config
+from lelkern.ablation.run.trial import Trial
+from lelkern.config import Config, merge, nest
+from lelkern.data import DataConfig
 from lelkern.methods import available, find, get
 from lelkern.runtime import RuntimeConfig
 
@@ -73,6 +75,26 @@ def arrays(data):
 
 
 # --- a run ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METHODS, ids=lambda name: Path(name).stem)
+def test_a_training_that_diverges_is_a_result(name):
+    method = get(name)
+    data = TINY[method.data]()
+    plain = tiny(method, data).model_dump(mode="json")
+    rates = [key for key in ("optimizer", "lr") if key in plain]
+    if not rates:
+        pytest.skip("it has no learning rate")
+    plain = merge(plain, nest("optimizer.lr" if rates[0] == "optimizer" else "lr", 1e30))
+    trial = Trial("arm", name, json.dumps(plain), RUNTIME, DataConfig(), "", seed=0)
+    threads = torch.get_num_threads()
+    try:
+        outcome = trial.run(data, lambda step, loss: None)
+    finally:
+        torch.set_num_threads(threads)
+    assert outcome.diverged_at is not None
+    assert 1 <= outcome.diverged_at <= 100
+    assert all(np.isnan(value) for value in outcome.metrics.values())
 
 
 def test_the_seed_decides_everything_and_nothing_global_does_or_changes(method, config, data):

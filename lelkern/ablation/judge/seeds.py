@@ -42,14 +42,20 @@ def common_seeds(
         wanted = sorted(finished) if arm in constants else every
         unrun = [s for s in wanted if s not in finished and s >= planned.get(arm, s + 1)]
         unfinished = [s for s in wanted if s not in finished and s not in unrun]
-        diverged = [s for s in wanted if s in finished and any(s not in value for value in own)]
+        diverged = diverged_seeds(rows, arm)
+        valueless = [
+            s
+            for s in wanted
+            if s in finished and s not in diverged and any(s not in value for value in own)
+        ]
         if not finished:
             gaps.append(f"{arm} (no finished trial)")
-        elif unfinished or diverged or unrun:
+        elif unfinished or diverged or valueless or unrun:
             parts = [
                 _seeds(unrun, "not run"),
                 _seeds(unfinished, "not finished"),
-                _seeds(diverged, "not a finite number"),
+                _seeds(diverged, "diverged"),
+                _seeds(valueless, "not a finite number"),
             ]
             gaps.append(f"{arm} ({', '.join(filter(None, parts))})")
     for cell, value in values.items():
@@ -61,6 +67,11 @@ def common_seeds(
         for cell, value in values.items()
     }
     return seeds, table, tuple(gaps)
+
+
+def diverged_seeds(rows: Mapping[str, Sequence[Row]], arm: str) -> list[int]:
+    """Return the seeds with which an arm's training diverged."""
+    return sorted(row.seed for row in rows.get(arm, ()) if row.diverged_at is not None)
 
 
 def _seeds(seeds: Sequence[int], what: str) -> str:

@@ -27,8 +27,14 @@ class Statement:
 
     @property
     def effect(self) -> str:
-        """The difference in the direction of the metric, as a person reads it: ``-3.1 points``."""
-        return self.metric.difference(self.way * self.difference)
+        """The difference in the direction of the metric, as a person reads it: ``-3.1 points``.
+
+        Of a metric that is better lower: ``3.1 points higher``, which no one takes for a gain.
+        """
+        change = self.way * self.difference
+        if self.metric.better != "lower":
+            return self.metric.difference(change)
+        return f"{amount(self.metric, abs(change))} {'higher' if change > 0 else 'lower'}"
 
     @property
     def p_value(self) -> float:

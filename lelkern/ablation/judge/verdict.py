@@ -1,7 +1,7 @@
 """Whether the data of a study support its claims."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from lelkern.ablation.judge.claims.claim import Claim
@@ -9,7 +9,7 @@ from lelkern.ablation.judge.evidence import ALPHA, holm
 from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.judge.outlook import MoreSeeds, look_ahead
 from lelkern.ablation.judge.sample import Sample
-from lelkern.ablation.judge.seeds import common_seeds
+from lelkern.ablation.judge.seeds import common_seeds, diverged_seeds
 from lelkern.ablation.judge.statement import Statement, Statements
 from lelkern.ablation.results import Results, Row
 from lelkern.methods.metric import Metric
@@ -72,7 +72,8 @@ def judge(study: "Study", results: Results, metrics: Mapping[str, Metric]) -> tu
 
     A claim is about higher values unless lower values of its metric are better. Only seeds count
     that every arm of the claim finished with a finite value; what is left out is said in the
-    reason. A baseline that ran one seed counts as a constant.
+    reason. A baseline that ran one seed counts as a constant. No claim is supported where an arm
+    of it diverged with some seeds, since the others may be those on which it does well.
 
     Args:
         study: as it was run.
@@ -129,6 +130,12 @@ def _judge_one(
         for cells in comparisons
         if all(arm in constants for arm, _ in cells)
     ]
+    diverged = {
+        arm: gone
+        for arm in dict.fromkeys(arm for arm, _ in cells)
+        if (gone := diverged_seeds(rows, arm))
+    }
+    never = [arm for arm, gone in diverged.items() if len(gone) == len(rows[arm])]
     obstacle = ""
     outlook = "How many more seeds would settle it cannot be said from fewer than 2."
     if untestable:
@@ -139,6 +146,9 @@ def _judge_one(
     elif len(common) < 2:
         have = "No seed" if not common else "Only 1 seed"
         obstacle = f"{have} has a result in every arm; a test needs at least 2."
+        if never:
+            diverge = "diverge" if len(never) > 1 else "diverges"
+            outlook = f"More seeds would not settle it while {_and(never)} {diverge} with each."
     if obstacle:
         return Verdict(
             says=claim.says,
@@ -149,7 +159,12 @@ def _judge_one(
             p_value=None,
             outlook=outlook,
         )
-    return decide(claim, claim.statements(sample), len(common), constants, missing)
+    statements = claim.statements(sample)
+    if diverged and not statements.obstacle:
+        statements = replace(
+            statements, obstacle=f"{_and(list(diverged))} diverged with other seeds"
+        )
+    return decide(claim, statements, len(common), constants, missing)
 
 
 def decide(
@@ -277,6 +292,10 @@ def _p_text(comparison: Comparison, raw: bool) -> str:
         p = comparison.p_adjusted
     text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
     return f"{text} after Holm's correction" if corrected and p > ALPHA else text
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _missing(gaps: Sequence[str], most: int = 4) -> str:

@@ -12,10 +12,12 @@ from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
+    DIVERGED,
     SERIES,
     VERMILION,
     bound_fraction,
     draw_legend,
+    set_log_scale,
 )
 from lelkern.ablation.results import Points, Row
 from lelkern.methods.metric import Metric
@@ -44,8 +46,6 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
         look = {"color": "0.35", "linestyle": linestyle, "label": baseline.label}
         _draw_band(axes, curve.y, picture.rows(baseline.label), name, **look)
-    for label, value in picture.plot.reference.items():
-        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     if picture.plot.published is not None:
         published = picture.plot.published
         axes.plot(
@@ -57,7 +57,10 @@ def draw(figure: SubFigure, picture: Picture) -> None:
             linestyle="--",
             label=f"{published.source}: {published.label}",
         )
-    axes.set_xscale(picture.plot.scale)
+    if picture.plot.scale == "log":
+        set_log_scale(axes, [float(x) for line in axes.lines for x in line.get_xdata()])
+    for label, value in picture.plot.reference.items():
+        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     axes.set_xlabel(curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log"))
     axes.set_ylabel(curve.y.axis_label)
     bound_fraction(axes, curve.y)
@@ -78,9 +81,18 @@ def _draw_band(
 ) -> None:
     """Draw the mean of a curve and its 95 % interval over seeds, where all trials have it.
 
-    Of several arms the mean is taken within each seed first.
+    Of several arms the mean is taken within each seed first. A trial that diverged is a line of its
+    own, which ends where it did.
     """
     rows = [row for row in rows if len(row.curves.get(name, ()))]
+    ended = [row for row in rows if row.diverged_at is not None]
+    for i, row in enumerate(ended):
+        x, y = zip(*row.curves[name], strict=True)
+        shown = [metric.shown(value) for value in y]
+        axes.plot(x, shown, color=color, linestyle=linestyle, linewidth=0.8, zorder=2)
+        named = "_" if i else f"{label}: {DIVERGED['label']}"
+        axes.plot(x[-1:], shown[-1:], **DIVERGED | {"color": color, "label": named})
+    rows = [row for row in rows if row.diverged_at is None]
     if not rows:
         return
     x, table = common_grid([row.curves[name] for row in rows])

@@ -1,6 +1,7 @@
 """A matrix of means: every pair of a factor's parts, the diagonal a part alone; or two axes."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -9,7 +10,6 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 
 from lelkern.ablation.judge.statistics import estimate
-from lelkern.ablation.labels import format_value
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import wrapped
 
@@ -41,7 +41,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     rows, columns, cells = _pairs(picture) if len(picture.axes) == 1 else _product(picture)
     panels = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
-    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label)
+    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label, picture.diverged)
     if published is not None:
         shown = dict(zip(map(str, published.x), published.y, strict=True))
         plain = {arm: f"{value:g}" for arm, value in shown.items()}
@@ -55,12 +55,14 @@ def draw(figure: SubFigure, picture: Picture) -> None:
 
 def _pairs(picture: Picture) -> tuple[list[str], list[str], Cells]:
     """Return the parts of a factor's pairs, and of each two of them the labels in either order."""
-    levels = picture.study.factor[0].levels()
-    names = list(dict.fromkeys(format_value(part) for level in levels for part in level))
-    cells = [
-        [[one] if one == other else [f"{one}+{other}", f"{other}+{one}"] for other in names]
-        for one in names
-    ]
+    names = list(picture.study.factor[0].part_labels())
+    labels = iter(picture.study.factor[0].labels())
+    cells = [[[""]] * len(names) for _ in names]
+    for i in range(len(names)):
+        cells[i][i] = [next(labels)]
+    for i, j in itertools.combinations(range(len(names)), 2):
+        one, other = names[i], names[j]
+        cells[i][j] = cells[j][i] = [next(labels), f"{one}+{other}", f"{other}+{one}"]
     return names, names, cells
 
 
@@ -84,6 +86,7 @@ def _draw_matrix(
     values: Mapping[str, float],
     texts: Mapping[str, str],
     unit: str,
+    diverged: Container[str] = (),
 ) -> None:
     found = [[next((arm for arm in arms if arm in values), None) for arms in row] for row in cells]
     matrix = np.array([[values[arm] if arm else np.nan for arm in row] for row in found])
@@ -93,7 +96,8 @@ def _draw_matrix(
         if arm is None:
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="//", ec="0.8"))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            axes.text(j, i, "no data", ha="center", va="center", size=9, bbox=box)
+            said = "diverged" if any(arm in diverged for arm in cells[i][j]) else "no data"
+            axes.text(j, i, said, ha="center", va="center", size=9, bbox=box)
             continue
         red, green, blue, _ = image.to_rgba(matrix[i, j])
         # Relative luminance of the cell, Rec. 709 weights.

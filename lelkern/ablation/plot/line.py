@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from lelkern.ablation.grid import Axis
@@ -17,6 +18,7 @@ from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
     BLUE,
+    DIVERGED,
     SERIES,
     VERMILION,
     Point,
@@ -24,6 +26,7 @@ from lelkern.ablation.plot.style import (
     count_text,
     draw_legend,
     draw_series,
+    set_log_scale,
     wrapped,
 )
 from lelkern.ablation.study import Published
@@ -31,6 +34,7 @@ from lelkern.methods.metric import Metric
 
 _SIZE, _SIZE_WITH_PANEL = (8.0, 4.9), (10.5, 4.9)  # inches
 _SCALE_NAMES = {"log": " (log scale)", "log-complement": " (log scale of 1 − value)"}
+_LEAST_COMPLEMENT = 1e-12
 
 
 def size(picture: Picture) -> tuple[float, float]:
@@ -57,7 +61,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     draw_baselines(axes, picture)
     bound_fraction(axes, picture.metric)
     if picture.x_metric is not None and picture.plot.scale == "log":
-        _log_axis(axes)
+        _log_axis(axes, list(place.values()))
     if published is not None and picture.x_axis is not None:
         _draw_published(axes, published, picture.x_axis, picture.plot.kind == "line")
     _draw_legend(figure, picture)
@@ -73,7 +77,7 @@ def _along_axis(axes: Axes, picture: Picture) -> dict[str, float]:
     assert axis is not None
     positions = _positions(axis)
     if axis.is_numeric:
-        _set_scale(axes, axis.scale)
+        _set_scale(axes, axis.scale, positions)
     else:
         axes.set_xlim(-0.5, len(positions) - 0.5)
     _label_levels(axes, axis, positions)
@@ -101,20 +105,28 @@ def _along_metric(axes: Axes, picture: Picture) -> dict[str, float]:
     }
 
 
-def _set_scale(axes: Axes, scale: str) -> None:
+def _set_scale(axes: Axes, scale: str, positions: Sequence[float]) -> None:
     if scale == "log-complement":
-        axes.set_xscale("function", functions=(_log_complement, _from_log_complement))
-    else:
-        axes.set_xscale(scale)
+        below = min(1 - x for x in positions if x < 1)
+        least = below if 1 in positions else _LEAST_COMPLEMENT  # finite at 1, where an axis ends
+        functions = (
+            partial(_log_complement, least=least),
+            partial(_from_log_complement, least=least),
+        )
+        axes.set_xscale("function", functions=functions)
+    elif scale == "log":
+        set_log_scale(axes, positions)
 
 
-def _log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map 0, 0.9, 0.99 to 0, 1, 2."""
-    return -np.log10(np.maximum(1 - x, 1e-12))  # finite at 1, where an empty axis ends
+def _log_complement(x: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Map 0, 0.9, 0.99 to 0, 1, 2; from 1 - ``least`` on linear, with 1 one further on."""
+    rest = 1 - x
+    return -np.log10(np.maximum(rest, least)) + np.maximum(1 - rest / least, 0)
 
 
-def _from_log_complement(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 - 10.0**-x
+def _from_log_complement(y: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    beyond = np.maximum(y + np.log10(least), 0)
+    return 1 - np.maximum(10.0 ** -(y - beyond), least) + least * beyond
 
 
 def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float]) -> None:
@@ -144,8 +156,20 @@ def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> Non
             line=picture.plot.kind == "line",
             band=picture.plot.band,
         )
+        gone = [place[arm] + shift for arm in arms if arm in picture.diverged and arm in place]
+        _draw_diverged(axes, gone, color)
     axes.set_ylabel(picture.metric.axis_label)
     axes.grid(axis="y", color="0.92")
+
+
+def _draw_diverged(axes: Axes, positions: Sequence[float], color: str) -> None:
+    """Mark at the foot of the axis where trials diverged, which have no value to draw."""
+    if not positions:
+        return
+    named = any(line.get_label() == DIVERGED["label"] for line in axes.lines)
+    look = DIVERGED | {"color": color, "clip_on": False} | ({"label": "_"} if named else {})
+    height = [0.03] * len(positions)  # as a share of the axis
+    axes.plot(positions, height, transform=axes.get_xaxis_transform(), **look)
 
 
 def _draw_legend(figure: SubFigure, picture: Picture) -> None:
@@ -205,7 +229,8 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
 def _draw_panel(axes: Axes, published: Published, picture: Picture) -> None:
     x = [float(place) for place in published.x]
     axes.plot(x, published.y, color=VERMILION, marker="s", markerfacecolor="white", linestyle="--")
-    axes.set_xscale(picture.plot.scale)
+    if picture.plot.scale == "log":
+        set_log_scale(axes, x)
     axes.set_xticks(x, [count_text(place) for place in x])
     axes.minorticks_off()
     axes.margins(x=0.2, y=0.15)
@@ -222,10 +247,9 @@ def _color_published(axes: Axes, published: Published) -> None:
     axes.tick_params("y", colors=VERMILION)
 
 
-def _log_axis(axes: Axes) -> None:
-    if not math.isfinite(axes.dataLim.minposx):
+def _log_axis(axes: Axes, positions: Sequence[float]) -> None:
+    if not positions:
         axes.set_xlim(1e3, 1e6)  # no point is drawn, and a logarithmic axis needs a range
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    set_log_scale(axes, positions)
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))

@@ -111,6 +111,11 @@ class Picture:
         """Return the finished trials of an arm or a baseline."""
         return [r for r in (*self.results.arms, *self.results.baselines) if r.arm == arm]
 
+    @cached_property
+    def diverged(self) -> dict[str, dict[int, int]]:
+        """Arm or baseline to seed to the step at which its training diverged."""
+        return self.results.diverged()
+
     def seed_counts(self) -> set[int]:
         """Return how many seeds arms have; empty where none has any."""
         return {len(values) for values in self._measured.values()}

@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from lelkern.ablation.judge.statistics import Estimate, estimate
@@ -39,8 +41,22 @@ BASELINE_STYLES: tuple[Any, ...] = (
     (0, (1, 5)),
 )
 
+DIVERGED: dict[str, Any] = {
+    "label": "diverged",
+    "marker": "x",
+    "markersize": 7,
+    "markeredgewidth": 2,
+    "linestyle": "none",
+    "zorder": 4,
+}
+"""The mark of trials that have no value."""
+
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that every machine draws the same."""
+
 RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.family": FONT,
+    "text.parse_math": False,  # a dollar in a title is a dollar
     "font.size": 10,
     "axes.labelsize": 10,
     "axes.titlesize": 10,
@@ -75,12 +91,12 @@ class Frame:
     def figure(self, width: float, height: float) -> tuple[Figure, SubFigure]:
         """Return a figure with this text, wrapped, and the part of it to draw in, in inches."""
         inside = width - 2 * MARGIN
-        title = textwrap.wrap(self.title, int(inside * TITLE_CHARACTERS))
-        subtitle = textwrap.wrap(_unbroken(self.subtitle), int(inside * CHARACTERS))
+        title = _lines(self.title, int(inside * TITLE_CHARACTERS))
+        subtitle = _lines(_unbroken(self.subtitle), int(inside * CHARACTERS))
         notes = [
             line
             for note in self.notes
-            for line in textwrap.wrap(_unbroken(note), int(inside * CHARACTERS))
+            for line in _lines(_unbroken(note), int(inside * CHARACTERS))
         ]
         below_title = MARGIN + TITLE_LINE * len(title)
         head = below_title + LINE * len(subtitle) + MARGIN / 2
@@ -175,6 +191,22 @@ def bound_fraction(axes: Axes, metric: Metric) -> None:
         axes.set_ylim(max(low, -102 if metric.signed else -2), min(high, 102))
 
 
+def set_log_scale(axes: Axes, values: Sequence[float]) -> None:
+    """Make x logarithmic, and linear from the smallest size to 0 where that or less is to be drawn.
+
+    Args:
+        axes: whose ticks are labelled by :func:`count_text` then.
+        values: what is to be drawn along x.
+    """
+    if any(value <= 0 for value in values):
+        smallest = min((abs(value) for value in values if value), default=1.0)
+        axes.set_xscale("symlog", linthresh=smallest, linscale=0.9)  # 0 is one decade further on
+    else:
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def count_text(value: float) -> str:
     """Write a count on an axis: ``300``, ``25k``, ``375M``."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -216,4 +248,11 @@ def draw_legend(figure: SubFigure, width: float, most: int, title: str | None = 
 
 def wrapped(label: str, width: int = 44) -> str:
     """Break a long label into lines; by default, lines that fit beside an axis."""
-    return textwrap.fill(label, width)
+    return "\n".join(_lines(label, width))
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Break a text into lines of a width in characters, of which wide ones count twice."""
+    filler = "\ue000"  # of no language
+    padded = "".join(c + filler * (east_asian_width(c) in "WF") for c in text)
+    return [line.replace(filler, "") for line in textwrap.wrap(padded, width)]

@@ -12,8 +12,27 @@ from lelkern.ablation.results import Results, Row
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
-from lelkern.ablation.study import Study, load_study, method_name, shipped_studies, study_path
-from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
+from lelkern.ablation.study import (
+    Quick,
+    Study,
+    load_study,
+    method_name,
+    shipped_studies,
+    study_path,
+)
+from lelkern.config import (
+    Config,
+    ConfigError,
+    dotted_keys,
+    keys_of_all_kinds,
+    merge,
+    merge_over,
+    nearest,
+    nearest_key,
+    nest,
+    overlap,
+)
+from lelkern.data import DATA_SETS
 from lelkern.data.config import BUDGET, DataConfig
 from lelkern.data.source import DataSource
 from lelkern.methods import get
@@ -32,6 +51,7 @@ class Experiment:
 
     Attributes:
         name: of the study: its file's stem.
+        origin: the study's name if it is a shipped one, else its file, absolute.
         study: as it will run, ``--quick`` and ``--seeds`` applied.
         source: the data, as all trials share them.
         trials: every arm with every seed, seeds varying slowest: an interrupted study has
@@ -43,6 +63,7 @@ class Experiment:
     """
 
     name: str
+    origin: str
     study: Study
     source: DataSource
     trials: tuple[Trial, ...]
@@ -119,6 +140,8 @@ def prepare(
     path = study_path(name_or_file)
     content = study.model_dump_json()
     if quick:
+        if study.quick.model_copy(update={"minutes": None}) == Quick():
+            raise ConfigError(f"{path}: --quick has nothing to change: the study has no [quick]")
         study = study.quickened()
     if seeds is not None:
         study = study.model_copy(update={"seeds": seeds})
@@ -145,9 +168,11 @@ def prepare(
             label, recipe.method, recipe.settings, recipe.runtime, data, fingerprints[data], seed
         )
 
-    namesake = path.stem in shipped_studies() and name_or_file != path.stem
+    shipped = path == shipped_studies().get(path.stem)
+    namesake = path.stem in shipped_studies() and not shipped
     return Experiment(
         name=path.stem,
+        origin=path.stem if shipped else str(path.resolve()),
         study=study,
         source=source,
         trials=tuple(
@@ -162,7 +187,7 @@ def prepare(
         ),
         metrics=metrics,
         curves=curves,
-        variant=_variant(quick, data, settings, content if namesake else None),
+        variant=_variant(quick, data, source, settings, content if namesake else None),
     )
 
 
@@ -214,11 +239,8 @@ class _Recipes:
         arms = (*study.arms(), *study.baseline_arms())
         types = [get(method_name(arm.method, path)).config for arm in arms]
         types.append(_Shared)
-        known = list(dict.fromkeys(key for config in types for key in config.model_fields))
-        for settings, where in ((study.base, f"{path}: base"), (given, "--set")):
-            for key in settings:
-                if key not in known:
-                    raise ConfigError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+        _refuse_unknown(study.base, types, f"{path}: base")
+        _refuse_unknown(given, types, "--set")
 
     def resolve(self, arm: Arm) -> _Recipe:
         """Return the recipe of an arm.
@@ -227,7 +249,9 @@ class _Recipes:
             ConfigError: a value is wrong, or the method has no such key.
         """
         name = method_name(arm.method, self._path)
-        config = self._parse(get(name).config, arm.label, arm.settings)
+        known = get(name).config
+        _refuse_unknown(arm.settings, (known, _Shared), f"{self._path}: arm {arm.label!r}")
+        config = self._parse(known, arm.label, arm.settings)
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         shared = self.shared(arm)
         return _Recipe(name, settings, shared.data, shared.runtime.resolve())
@@ -242,13 +266,25 @@ class _Recipes:
 
     def _parse(self, config: type[C], label: str, own: Mapping[str, Any]) -> C:
         # Each layer by itself first, so that an error names where the wrong value stands.
-        base = _of(config, self._study.base)
-        config.parse(base, f"{self._path}: base")
-        given = _of(config, self._given)
-        config.parse(merge(base, given), "--set")
+        settings = _of(config, self._study.base)
+        parsed = config.parse(settings, f"{self._path}: base")
         own = {k: v for k, v in own.items() if (k in _Shared.model_fields) == (config is _Shared)}
         # An arm's own come last: what --set says of the rest leaves a baseline what it is called.
-        return config.parse(merge(base, given, own), f"{self._path}: arm {label!r}")
+        for layer, where in (
+            (_of(config, self._given), "--set"),
+            (own, f"{self._path}: arm {label!r}"),
+        ):
+            settings = merge_over(settings, layer, parsed)
+            parsed = config.parse(settings, where)
+        return parsed
+
+
+def _refuse_unknown(settings: Mapping[str, Any], types: Sequence[type[Config]], where: str) -> None:
+    """Refuse a key that none of the configurations has, and name the one that may be meant."""
+    for key in settings:
+        if not any(key in config.model_fields for config in types):
+            known = [name for config in types for name in keys_of_all_kinds(config)]
+            raise ConfigError(f"{where}: unknown key {key!r}; {nearest_key(key, known)}")
 
 
 def _of(config: type[Config], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -334,13 +370,23 @@ def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
 
 
 def _variant(
-    quick: bool, data: str | None, settings: Mapping[str, Any], content: str | None
+    quick: bool,
+    data: str | None,
+    source: DataSource,
+    settings: Mapping[str, Any],
+    content: str | None,
 ) -> str:
-    """Name what differs from the plain study; ``content`` is that of a shipped one's namesake."""
+    """Name what differs from the plain study; ``content`` is that of a shipped one's namesake.
+
+    Folders and files of one name have a part of their fingerprint as well.
+    """
     parts = ["quick"] if quick else []
-    if data is not None:
+    if data in DATA_SETS:
+        parts.append(data)
+    elif data is not None:
         path = Path(data).expanduser()
-        parts.append(path.resolve().name if path.is_dir() else path.stem)
+        name = path.resolve().name if path.is_dir() else path.stem
+        parts += [name, source.fingerprint[:6]]
     if settings or content:
         different = json.dumps([settings, content], sort_keys=True, default=str)
         parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])

@@ -132,7 +132,7 @@ def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: St
         process.join()
         row, result = store.row(trial), store.result(trial)
         if row is not None and result is not None:
-            return Done(row.metrics, result["seconds"])
+            return Done(row.metrics, result["seconds"], row.diverged_at)
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))
     return event

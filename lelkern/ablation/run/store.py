@@ -65,7 +65,7 @@ class Store:
             name: [(x, _from_json(y)) for x, y in points]
             for name, points in result["curves"].items()
         }
-        return Row(trial.arm, trial.seed, metrics, curves)
+        return Row(trial.arm, trial.seed, metrics, curves, result.get("diverged_at"))
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that are not done, each identity once, in order."""
@@ -87,6 +87,7 @@ class Store:
                 name: [[x, _to_json(y)] for x, y in points]
                 for name, points in outcome.curves.items()
             },
+            "diverged_at": outcome.diverged_at,
             "seconds": round(seconds, 3),
             "environment": {
                 "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -13,6 +14,7 @@ from lelkern.ablation.run.code import code_fingerprint, package_versions
 from lelkern.config import Config
 from lelkern.data.config import DataConfig
 from lelkern.data.kind import Data
+from lelkern.errors import NotFiniteError
 from lelkern.methods import find, get
 from lelkern.methods.method import Method, Outcome
 from lelkern.runtime import Progress, RuntimeConfig
@@ -84,12 +86,17 @@ class Trial:
     def run(self, data: Data, progress: Progress) -> Outcome:
         """Train and evaluate, and record the losses.
 
+        A training whose loss is no finite number has diverged: it stops there, and its outcome is
+        that step, without metrics. So it has where only what comes after the last step, such as
+        features, is not finite.
+
         Args:
             data: what the recipe may see: labels that the budget hides are -1.
             progress: called after each step with the number of steps done and the loss.
 
         Raises:
-            ValueError: the recipe reports other metrics or curves than it declares.
+            ValueError: the recipe reports other metrics or curves than it declares, or something is
+                not finite before the first step.
         """
         import torch
 
@@ -98,9 +105,19 @@ class Trial:
 
         def record(step: int, loss: float) -> None:
             losses.append((step, loss))
+            if not math.isfinite(loss):
+                raise NotFiniteError(f"loss must be finite, got {loss} at step {step}")
             progress(step, loss)
 
-        outcome = self.recipe.run(self.config, data, self.seed, self.runtime, record)
+        try:
+            outcome = self.recipe.run(self.config, data, self.seed, self.runtime, record)
+        except NotFiniteError:
+            if not losses:
+                raise
+            metrics = dict.fromkeys(self.recipe.metrics, math.nan)
+            curves = dict.fromkeys(self.recipe.curves, ())
+            finite = [point for point in losses if math.isfinite(point[1])]
+            return Outcome(metrics, {**curves, LOSS: thinned(finite)}, losses[-1][0])
         self.recipe.confirm(outcome)
         return Outcome(outcome.metrics, {**outcome.curves, LOSS: thinned(losses)})
 
@@ -112,7 +129,5 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> P
     edges = [len(points) * i // most for i in range(most + 1)]
     parts = [points[a:b] for a, b in pairwise(edges)]
     return [
-        # Not math.fsum, which raises where losses that diverged are infinite.
-        (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part))
-        for part in parts
+        (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts
     ]

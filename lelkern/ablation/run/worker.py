@@ -40,10 +40,17 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Done:
-    """A trial is finished and its result is stored."""
+    """A trial is finished and its result is stored.
+
+    Attributes:
+        metrics: name to value; NaN where the trial has none.
+        seconds: it took.
+        diverged_at: the step at which it diverged, if it did.
+    """
 
     metrics: Mapping[str, float]
     seconds: float
+    diverged_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,4 +147,4 @@ def work(
         else:
             seconds = time.monotonic() - started
             store.save(trial, outcome, seconds)
-            messages.send(Done(outcome.metrics, seconds))
+            messages.send(Done(outcome.metrics, seconds, outcome.diverged_at))

@@ -12,7 +12,7 @@ from lelkern.ablation.study.files import (
     study_path,
 )
 from lelkern.ablation.study.plot import Plot, Published
-from lelkern.ablation.study.study import Baseline, NamedArm, Study
+from lelkern.ablation.study.study import Baseline, NamedArm, Quick, Study
 
 __all__ = [
     "Baseline",
@@ -20,6 +20,7 @@ __all__ = [
     "NamedArm",
     "Plot",
     "Published",
+    "Quick",
     "Study",
     "load_study",
     "method_name",

@@ -22,9 +22,10 @@ class Factor(Config):
         values: the values, in the order in which they are shown.
         pairs_of: instead of ``values``: parts (names, or tables with a ``name``) of which each
             alone and each pair is a value.
-        names: labels of the values, if they are not to be written as they are.
-        scale: how a numeric axis is drawn; ``log-complement``: by the logarithm of 1 - value, for
-            momenta and other shares near 1.
+        names: labels of the values, or of the parts of ``pairs_of``, if they are not to be
+            written as they are.
+        scale: how a numeric axis is drawn; ``log``, where 0 has a place to the left;
+            ``log-complement``: by the logarithm of 1 - value, for momenta and other shares near 1.
     """
 
     key: str
@@ -39,22 +40,24 @@ class Factor(Config):
         if bool(self.values) == bool(self.pairs_of):
             raise ValueError(f"factor {self.key!r} needs either 'values' or 'pairs_of'")
         levels = self.levels()
-        if self.names and len(self.names) != len(levels):
+        if self.names and len(self.names) not in (len(levels), len(self.pairs_of)):
+            parts = f"{len(self.pairs_of)} parts and " if self.pairs_of else ""
             raise ValueError(
-                f"factor {self.key!r} has {len(levels)} values but {len(self.names)} names"
+                f"factor {self.key!r} has {parts}{len(levels)} values but {len(self.names)} names"
             )
         labels = self.labels()
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"factor {self.key!r} has a value twice")
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                raise ValueError(f"factor {self.key!r} has the value {label!r} twice")
         if len(levels) < 2:
             raise ValueError(f"factor {self.key!r} needs at least two values")
         if self.scale != "category" and not all(_is_number(level) for level in levels):
             raise ValueError(f"factor {self.key!r} has scale {self.scale!r} but not only numbers")
-        if self.scale == "log" and not all(level > 0 for level in levels):
-            raise ValueError(f"factor {self.key!r} has scale 'log' but not only values > 0")
-        if self.scale == "log-complement" and not all(level < 1 for level in levels):
+        if self.scale == "log" and not all(level >= 0 for level in levels):
+            raise ValueError(f"factor {self.key!r} has scale 'log' but not only values >= 0")
+        if self.scale == "log-complement" and not all(level <= 1 for level in levels):
             raise ValueError(
-                f"factor {self.key!r} has scale 'log-complement' but not only values < 1"
+                f"factor {self.key!r} has scale 'log-complement' but not only values <= 1"
             )
         return self
 
@@ -67,23 +70,38 @@ class Factor(Config):
 
     def labels(self) -> tuple[str, ...]:
         """Return the label of every value."""
-        return self.names or tuple(distinct_labels(self.levels()))
+        if self.names and len(self.names) != len(self.pairs_of):
+            return self.names
+        if not self.pairs_of:
+            return tuple(distinct_labels(self.values))
+        parts = self.part_labels()
+        alone = ((part,) for part in parts)
+        return tuple("+".join(part) for part in (*alone, *itertools.combinations(parts, 2)))
+
+    def part_labels(self) -> tuple[str, ...]:
+        """Return the label of every part of ``pairs_of``."""
+        if self.names and len(self.names) == len(self.pairs_of):
+            return self.names
+        return tuple(distinct_labels(self.pairs_of))
 
     def names_of(self, kept: Sequence[Any]) -> tuple[str, ...]:
-        """Return the names of some of the values; nothing if the factor has no names.
+        """Return the labels of some values, so that the short form of a study has the same.
+
+        Returns:
+            Nothing if one of them is none of the factor's, which has no names.
 
         Raises:
             ConfigError: the factor has names, and one of these is not among its values.
         """
-        if not self.names:
-            return ()
-        levels = self.levels()
+        levels, labels = self.levels(), self.labels()
         for value in kept:
             if value not in levels:
+                if not self.names:
+                    return ()
                 raise ConfigError(
                     f"factor {self.key!r} has names, and {value!r} is none of its values"
                 )
-        return tuple(self.names[levels.index(value)] for value in kept)
+        return tuple(labels[levels.index(value)] for value in kept)
 
 
 def _is_number(value: Any) -> bool:

@@ -30,6 +30,8 @@ def study_path(name_or_file: str) -> Path:
     shipped = shipped_studies()
     path = shipped.get(name_or_file) or Path(name_or_file)
     if path.suffix != ".toml":
+        if (file := Path(f"{name_or_file}.toml")).is_file():
+            raise ConfigError(f"no study {name_or_file!r}; did you mean '{file}'?")
         raise ConfigError(f"no study {name_or_file!r}; {nearest(name_or_file, shipped)}")
     return path
 

@@ -168,9 +168,19 @@ class Study(Config):
         """Return the axes of the grid: named arms first, then factors in their order."""
         names = tuple(arm.label for arm in self.arm)
         named = [Axis(ARM, "arm", names, names, "category")] if self.arm else []
+        labels = [*(axis.label for axis in named), *(factor.label for factor in self.factor)]
         return (
             *named,
-            *(Axis(f.key, f.label, f.levels(), f.labels(), f.scale) for f in self.factor),
+            *(
+                Axis(
+                    f.key,
+                    f"{f.label} ({f.key})" if labels.count(f.label) > 1 else f.label,
+                    f.levels(),
+                    f.labels(),
+                    f.scale,
+                )
+                for f in self.factor
+            ),
         )
 
     def arms(self) -> tuple[Arm, ...]:

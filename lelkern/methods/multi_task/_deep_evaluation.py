@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lelkern.data import ImageTaskData
 from lelkern.evaluate import extract
+from lelkern.evaluate.checks import check_features
 from lelkern.methods.method import Outcome
 from lelkern.methods.metric import Curve, Metric, percentage
 
@@ -44,6 +45,9 @@ def evaluate(
         The metrics and curves. A task's accuracy is over the images that have its label, and left
         out where there are none; means are over the tasks that are left. NaN: the validation
         accuracy without validation images, and what is said of tasks that are not there.
+
+    Raises:
+        NotFiniteError: a logit is NaN or infinite.
     """
     tests = _accuracies(network, data, "test")
     metrics = dict.fromkeys(METRICS, math.nan) | {
@@ -60,6 +64,7 @@ def _accuracies(network: nn.Module, data: ImageTaskData, split: str) -> dict[int
     """Return the accuracy of each task by its number, from 1, where a label is known."""
     sizes = [len(classes) for classes in data.task_classes]
     (logits,) = extract([network], getattr(data, f"{split}_images"))  # (N, sum of sizes)
+    check_features("logits", logits)
     answers = [part.argmax(dim=1) for part in logits.split(sizes, dim=1)]
     pairs = zip(answers, data.task_labels(split).T, strict=True)
     return {

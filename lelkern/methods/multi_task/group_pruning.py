@@ -25,6 +25,7 @@ from lelkern.augment import Augment, AugmentConfig
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate import extract
+from lelkern.evaluate.checks import check_features
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.images import check_labels, check_square, labelled_images
 from lelkern.methods.method import Method, Outcome
@@ -32,7 +33,7 @@ from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.multi_task._classifier import Classifier
 from lelkern.methods.multi_task._filter_chains import group_filters, without_dead_filters
 from lelkern.methods.multi_task._multiply_adds import multiply_adds
-from lelkern.methods.training import after, seeded, unbroken_batches
+from lelkern.methods.training import after, check_weights, seeded, unbroken_batches
 from lelkern.models import ConvEncoderConfig, EncoderConfig
 from lelkern.optim import ProximalSGD, warmup_cosine
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -156,7 +157,11 @@ def _fit(
     warmup: float,
     progress: Progress,
 ) -> None:
-    """Minimise the cross-entropy, and whatever the optimiser has a proximal operator for."""
+    """Minimise the cross-entropy, and whatever the optimiser has a proximal operator for.
+
+    Raises:
+        NotFiniteError: it has diverged; filters of NaN could not be taken out.
+    """
     schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, round(warmup * steps)))
     for done, (x, y) in enumerate(batches, start=1):
         loss = F.cross_entropy(model(x), y)
@@ -165,6 +170,7 @@ def _fit(
         optimizer.step()
         schedule.step()
         progress(done, loss.item())
+    check_weights(model)
 
 
 def difference(one: nn.Module, other: nn.Module, images: Tensor) -> float:
@@ -210,6 +216,7 @@ def run(
 
 def _accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     (logits,) = extract([model], images)
+    check_features("logits", logits)
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 

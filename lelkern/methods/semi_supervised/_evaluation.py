@@ -14,6 +14,7 @@ from lelkern.evaluate import (
     negative_log_likelihood,
     overconfidence,
 )
+from lelkern.evaluate.checks import check_features
 from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.semi_supervised._learner import Trained
 
@@ -107,8 +108,13 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     Args:
         model: images, float in [0, 1], to logits.
         images: (N, 3, H, W) uint8, on any device.
+
+    Raises:
+        NotFiniteError: a logit is NaN or infinite.
     """
-    return extract([model], images)[0].double()
+    (logits,) = extract([model], images)
+    check_features("logits", logits)
+    return logits.double()
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

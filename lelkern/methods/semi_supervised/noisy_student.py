@@ -22,6 +22,7 @@ from torch import Tensor
 from lelkern.augment import Augment
 from lelkern.data import ImageData
 from lelkern.evaluate import extract
+from lelkern.evaluate.checks import check_features
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
@@ -76,6 +77,9 @@ def teacher_labels(config: NoisyStudentConfig, teacher: Trained, images: Tensor)
     """Return what a teacher says of images (M, 3, H, W), uint8: (M, C), in float32 on the CPU.
 
     Without noise it sees them as they are, in evaluation mode.
+
+    Raises:
+        NotFiniteError: a logit is NaN or infinite.
     """
     model = teacher.model
     if config.noise_teacher:
@@ -86,6 +90,7 @@ def teacher_labels(config: NoisyStudentConfig, teacher: Trained, images: Tensor)
             logits = torch.cat([model(view).cpu() for view in views])
     else:
         (logits,) = extract([model], images)
+    check_features("logits", logits)
     if config.labels == "hard":
         return F.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
     return logits.softmax(dim=1)

@@ -284,8 +284,8 @@ def test_no_difference_is_not_equality():
         ("accuracy", 0.85, "supported", "new at labels_per_class=100 reaches 85.0 % (+"),
         ("accuracy", 0.95, "not supported", "falls short of 95.0 % (-"),
         ("accuracy", 0.9, "inconclusive", "reaches 90.0 %"),
-        ("loss", 0.95, "supported", "reaches 0.950 nats (-"),
-        ("loss", 0.85, "not supported", "falls short of 0.850 nats (+"),
+        ("loss", 0.95, "supported", "reaches 0.950 nats (0.049 nats lower, "),
+        ("loss", 0.85, "not supported", "falls short of 0.850 nats (0.051 nats higher, "),
     ],
 )
 def test_a_metric_reaches_a_value(metric, value, outcome, text):

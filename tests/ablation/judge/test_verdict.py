@@ -163,6 +163,38 @@ def test_a_diverged_run_is_missing_and_said_to_be():
     assert "none (seed 2 not a finite number)" in found.reason
 
 
+def diverging(rows, *gone):
+    """Rows of which some, by arm and seed, have diverged."""
+    return [
+        dataclasses.replace(row, metrics={"accuracy": math.nan}, diverged_at=7)
+        if (row.arm, row.seed) in gone
+        else row
+        for row in rows
+    ]
+
+
+def test_no_claim_is_supported_on_the_seeds_that_did_not_diverge():
+    rows = results(ORDER, noisy([0.8, 0.85, 0.9], 0.003, seeds=4)).arms
+    (found,) = judge(ORDER, Results(diverging(rows, ("none", 2))), METRICS)
+    assert found.outcome == "inconclusive"
+    assert "but none diverged with other seeds." in found.reason
+    assert "Missing: none (seed 2 diverged)." in found.reason
+
+
+def test_a_contradiction_stays_one_where_seeds_diverged():
+    rows = results(ORDER, noisy([0.9, 0.85, 0.8], 0.003, seeds=5)).arms
+    (found,) = judge(ORDER, Results(diverging(rows, ("none", 2))), METRICS)
+    assert found.outcome == "not supported"
+    assert "none (seed 2 diverged)" in found.reason
+
+
+def test_an_arm_that_always_diverges_is_not_asked_for_more_seeds():
+    rows = results(ORDER, noisy([0.8, 0.85, 0.9], 0.003, seeds=2)).arms
+    (found,) = judge(ORDER, Results(diverging(rows, ("none", 0), ("none", 1))), METRICS)
+    assert found.outcome == "inconclusive"
+    assert found.outlook == "More seeds would not settle it while none diverges with each."
+
+
 def test_many_gaps_are_counted():
     study = make({"shape": "increasing"}, factors=[factor(list(range(8)))])
     (found,) = judge(study, Results([]), METRICS)

@@ -105,3 +105,15 @@ def test_curves_are_brought_to_the_x_that_all_of_them_cover():
     x, y = common_grid([[(0, 0.0), (2, 4.0), (4, 4.0)], [(1, 1.0), (3, 3.0), (9, 9.0)]])
     assert list(x) == [1, 2, 3, 4]
     assert np.allclose(y, [[2, 4, 4, 4], [1, 2, 3, 4]])
+
+
+def test_zero_has_a_place_on_a_logarithmic_axis():
+    study_ = changed(CURVE, plot={"scale": "log"})
+    rows = [
+        Row(a, 0, {"linear_probe": 0.5}, {"loss": [(0, 1.0), (10, 0.5)]}) for a in ("slow", "fast")
+    ]
+    (axes,) = panels(draw(study_, rows))
+    places = axes.transData.transform([(0, 0), (10, 0)])[:, 0]
+    assert np.isfinite(places).all()
+    assert axes.get_window_extent().x0 < places[0] < places[1]
+    assert all("$" not in tick.get_text() for tick in axes.get_xticklabels())

@@ -1,14 +1,22 @@
 """What all kinds of plot have in common: the files, the text around them, and what is missing."""
 
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from matplotlib import rcParams
+from matplotlib.figure import Figure
 from pictures import (
     BASELINES,
+    CURVE,
+    HEATMAP,
     LINE,
     OVER_METRIC,
     POINTS,
     SEVERAL,
     STUDIES,
+    cells,
     changed,
     draw,
     foot,
@@ -16,10 +24,12 @@ from pictures import (
     panels,
     rows_of,
     texts,
+    ticks,
     write,
 )
 
-from lelkern.ablation.plot.style import SERIES, count_text
+from lelkern.ablation.plot import fonts as fonts_module
+from lelkern.ablation.plot.style import SERIES, count_text, wrapped
 from lelkern.ablation.results import Row
 from lelkern.ablation.study import load_study
 from lelkern.ablation.study.files import shipped_studies
@@ -32,7 +42,7 @@ each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
 @each_kind
 def test_both_files_are_written_and_are_the_same_whatever_the_users_settings(study, tmp_path):
-    png, svg = write(study, tmp_path / "new" / "plot-0.5", baselines=BASELINES)
+    png, svg, _ = write(study, tmp_path / "new" / "plot-0.5", baselines=BASELINES)
     assert (png.name, svg.name) == ("plot-0.5.png", "plot-0.5.svg")
     assert sorted(p.name for p in png.parent.iterdir()) == ["plot-0.5.png", "plot-0.5.svg"]
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -43,7 +53,7 @@ def test_both_files_are_written_and_are_the_same_whatever_the_users_settings(stu
     try:
         rcParams.update({"font.size": 20, "axes.grid": True, "savefig.dpi": 30})
         user = dict(rcParams)
-        again, _ = write(study, tmp_path / "again", baselines=BASELINES)
+        again, *_ = write(study, tmp_path / "again", baselines=BASELINES)
         assert dict(rcParams) == user
     finally:
         rcParams.update(before)
@@ -52,10 +62,10 @@ def test_both_files_are_written_and_are_the_same_whatever_the_users_settings(stu
 
 
 def test_a_failed_plot_leaves_the_old_one(tmp_path, monkeypatch):
-    png, _ = write(LINE, tmp_path / "plot")
+    png, *_ = write(LINE, tmp_path / "plot")
     before = png.read_bytes()
 
-    def fail(figure, path):
+    def fail(figure, path, fonts):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
@@ -67,7 +77,7 @@ def test_a_failed_plot_leaves_the_old_one(tmp_path, monkeypatch):
 
 
 def test_png_has_150_dots_an_inch(tmp_path):
-    png, _ = write(LINE, tmp_path / "plot")
+    png, *_ = write(LINE, tmp_path / "plot")
     width = int.from_bytes(png.read_bytes()[16:20], "big")
     assert width == 150 * draw(LINE).get_size_inches()[0]
 
@@ -185,3 +195,110 @@ def test_series_differ_in_greyscale():
 def test_no_two_arms_of_a_shipped_study_look_alike(name):
     study = load_study(name)
     assert len(study.arm) <= len(SERIES) or all(plot.lines != "arm" for plot in study.plot)
+
+
+# --- trials that diverged -----------------------------------------------------------------------
+
+
+def diverging(rows, arm):
+    """Rows of which the first two of an arm have diverged."""
+    return [
+        replace(row, metrics={"linear_probe": math.nan}, diverged_at=30 + row.seed)
+        if row.arm == arm and row.seed < 2
+        else row
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_what_diverged_is_named_at_the_foot(name):
+    study = STUDIES[name]
+    arm = study.arms()[0].label
+    text = foot(draw(study, diverging(rows_of(study), arm)))
+    assert f"Diverged: {arm} (2 seeds at steps 30 to 31)." in text
+    assert "Incomplete" not in text
+    assert "Diverged" not in foot(draw(study))
+
+
+@pytest.mark.parametrize("study", [LINE, POINTS, SEVERAL], ids=lambda study: study.title)
+def test_what_diverged_is_marked_where_its_value_would_be(study):
+    arm = study.arms()[1]
+    axes = panels(draw(study, diverging(rows_of(study, seeds=2), arm.label)))[0]
+    (mark,) = [line for line in axes.lines if line.get_marker() == "x"]
+    where = list(ticks(axes).values()).index(arm.label.split("=")[-1])
+    assert list(mark.get_xdata()) == [list(ticks(axes))[where]]
+    drawn = mark.get_transform().transform(mark.get_xydata())
+    ((_, height),) = axes.transAxes.inverted().transform(drawn)
+    assert 0 < height < 0.1
+
+
+def test_a_cell_that_diverged_says_so():
+    axes = panels(draw(HEATMAP, diverging(rows_of(HEATMAP, seeds=2), "crop+color")))[0]
+    assert cells(axes)[0, 1] == cells(axes)[1, 0] == "diverged"
+
+
+def test_the_curve_of_a_trial_that_diverged_ends_where_it_did():
+    rows = [
+        replace(row, curves={"loss": row.curves["loss"][:2]}) if row.diverged_at else row
+        for row in diverging(rows_of(CURVE), "slow")
+    ]
+    (axes,) = panels(draw(CURVE, rows))
+    ends = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in ends] == [[2], [2]]
+    assert ends[0].get_label() == "slow: diverged"
+    (mean,) = [line for line in axes.lines if line.get_label() == "slow"]
+    assert list(mean.get_xdata()) == [1, 2, 4]
+
+
+# --- text in any language -----------------------------------------------------------------------
+
+
+def test_dollars_are_dollars(tmp_path):
+    """An unbalanced brace in mathematics is an error after all trials."""
+    title = "Costs $5 {or} $\\frac{1$ at x_1"
+    study = changed(LINE, title=title)
+    assert title in texts(draw(study))
+    png, *_ = write(study, tmp_path / "plot")
+    assert png.stat().st_size > 10_000
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Says which fonts are installed beside that of the plots, and what each has."""
+
+    def installed(**fonts):
+        own = fonts_module._characters
+
+        def characters(file):
+            return set(fonts[file]) if file in fonts else own(file)
+
+        listed = [SimpleNamespace(name=f"Font {file}", fname=file) for file in fonts]
+        monkeypatch.setattr(fonts_module.fontManager, "ttflist", listed)
+        monkeypatch.setattr(fonts_module, "_characters", characters)
+
+    return installed
+
+
+def test_what_the_font_of_plots_lacks_comes_from_one_that_has_it(installed):
+    installed(a="\u6e29", b="xyz", c="\u6e29\u5ea6")
+    figure = Figure()
+    text = figure.text(0, 0, "lr \u6e29\u5ea6")
+    assert fonts_module.fonts_for([text]) == fonts_module.Fonts(
+        ("DejaVu Sans", "Font a", "Font c"), ""
+    )
+    figure.texts[0].set_text("plain")
+    assert fonts_module.fonts_for([text]) == fonts_module.Fonts(("DejaVu Sans",), "")
+
+
+def test_what_no_font_has_is_said_and_is_text_in_the_svg(installed, tmp_path, recwarn):
+    installed()
+    _, svg, lacking = write(changed(LINE, title="Title \u6e29\u5ea6"), tmp_path / "plot")
+    assert lacking == "\u5ea6\u6e29"
+    assert "\u6e29\u5ea6" in svg.read_text(encoding="utf-8")
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_wide_characters_are_wrapped_by_their_width():
+    lines = wrapped("\u6e29" * 30, 20).split("\n")
+    assert [len(line) for line in lines] == [10, 10, 10]
+    assert "".join(lines) == "\u6e29" * 30

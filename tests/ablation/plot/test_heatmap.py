@@ -91,3 +91,24 @@ def test_published_pairs_are_a_second_matrix_whichever_order_they_name():
     assert list(text.values()).count("no data") == 13
     assert (ours.get_title(), theirs.get_title()) == ("this study", "A paper")
     assert [bar.get_ylabel() for bar in bars] == ["linear probe (%)", "top-1 (%)"]
+
+
+def test_parts_that_differ_in_one_key_have_cells_of_their_own():
+    crops = ({"name": "crop", "min_scale": 0.2}, {"name": "crop", "min_scale": 0.5}, "blur")
+    factor = HEATMAP.factor[0].model_copy(update={"pairs_of": crops})
+    study = changed(OURS_ONLY, factor=(factor,))
+    rows = rows_of(study)
+    axes, _ = panels(draw(study, rows))
+    assert names(axes.get_xticklabels()) == ["crop(min_scale=0.2)", "crop(min_scale=0.5)", "blur"]
+    mean = estimate(values_of(rows, "crop(min_scale=0.2)+crop(min_scale=0.5)")).mean
+    assert cells(axes)[0, 1].startswith(f"{mean:.1f}")
+    assert "no data" not in cells(axes).values()
+
+
+def test_pairs_with_names_of_their_own_have_their_cells():
+    labels = tuple("abcdefghij")
+    study = changed(OURS_ONLY, factor=(HEATMAP.factor[0].model_copy(update={"names": labels}),))
+    rows = rows_of(study)
+    text = cells(panels(draw(study, rows))[0])
+    assert "no data" not in text.values()
+    assert text[0, 1].startswith(f"{estimate(values_of(rows, 'e')).mean:.1f}")

@@ -137,3 +137,24 @@ def test_published_figures_in_the_same_unit_are_on_the_same_axis():
 
 def test_no_second_axis_without_published_figures():
     assert len(panels(draw(changed(LINE, plot={"published": None})))) == 1
+
+
+def test_zero_has_a_place_on_a_logarithmic_axis():
+    axes, _ = panels(draw(with_factor(LINE, values=(0, 1e-4, 1e-3, 1e-2))))
+    assert axes.get_xlabel() == "temperature τ (log scale)"
+    assert ticks(axes) == {0: "0", 1e-4: "0.0001", 1e-3: "0.001", 1e-2: "0.01"}
+    places = axes.transData.transform([(x, 0) for x in ticks(axes)])[:, 0]
+    assert np.diff(places) == pytest.approx(np.diff(places)[0])
+    assert len(means(axes)) == 4
+    left, right = axes.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    assert left < places[0] < places[-1] < right
+
+
+def test_one_has_a_place_on_the_scale_of_what_is_left_to_one():
+    axes, _ = panels(draw(with_factor(MOMENTUM, values=(0.9, 0.99, 0.999, 1.0))))
+    places = axes.transData.transform([(x, 0) for x in (0.9, 0.99, 0.999, 1)])[:, 0]
+    assert np.diff(places) == pytest.approx(np.diff(places)[0])
+    inverted = axes.transData.inverted().transform([(x, 0) for x in places])[:, 0]
+    assert inverted == pytest.approx([0.9, 0.99, 0.999, 1])
+    left, right = axes.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    assert left < places[0] < places[-1] < right

@@ -1,0 +1,73 @@
+"""The report that a folder holds already: of which study it is, and how it is kept."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from lelkern.config import ConfigError
+
+_FILES = ("results.csv", "curves.csv", "summary.json", "plot*.png", "plot*.svg")
+
+
+def refuse_another_study(folder: Path, name: str, origin: str) -> None:
+    """Refuse a folder with the report of another study, before anything runs.
+
+    A study whose file is not there any more may have been renamed to this one.
+
+    Args:
+        folder: of results, which need not exist.
+        name: of the study that is to run.
+        origin: its file, or its name if it is shipped.
+
+    Raises:
+        ConfigError: the folder holds the report of another study.
+    """
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        other, its_name = summary.get("origin"), summary.get("study")
+    except (OSError, ValueError, AttributeError):
+        return
+    same = its_name in (name, None) if other is None else other == origin
+    gone = isinstance(other, str) and Path(other).is_absolute() and not Path(other).exists()
+    if not same and not gone:
+        raise ConfigError(
+            f"{folder}: holds the results of another study, {other or its_name}; "
+            "choose another folder with --out"
+        )
+
+
+def set_aside(folder: Path, trials: Iterable[str], files: Iterable[Path]) -> Path | None:
+    """Move a report out of the way of one that does not have all of its trials and plots.
+
+    Args:
+        folder: of results.
+        trials: identities of the trials of the new report.
+        files: that it will write.
+
+    Returns:
+        The folder in which the earlier report is now; None if there was none to keep.
+    """
+    found = sorted(path for pattern in _FILES for path in folder.glob(pattern))
+    if not found or (set(found) <= set(files) and _trials(folder) <= set(trials)):
+        return None
+    number = 1
+    while (folder / "earlier" / str(number)).exists():
+        number += 1
+    kept = folder / "earlier" / str(number)
+    kept.mkdir(parents=True)
+    for path in found:
+        path.rename(kept / path.name)
+    return kept
+
+
+def _trials(folder: Path) -> set[str]:
+    """Return the identities of the trials of a report; something unknown if there are none."""
+    try:
+        text = (folder / "results.csv").read_text(encoding="utf-8")
+        table = csv.DictReader(text.splitlines())
+        if "trial" in (table.fieldnames or ()):
+            return {row["trial"] for row in table}
+    except (OSError, ValueError, csv.Error):
+        pass
+    return {"unknown"}
