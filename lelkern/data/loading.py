@@ -24,6 +24,7 @@ from lelkern.data.image_data import ImageData
 from lelkern.data.mat_file import open_mat
 from lelkern.data.npz_file import open_npz
 from lelkern.data.registry import DATA_SETS, DataSet
+from lelkern.torch_settings import usual_settings
 
 __all__ = ["DATA_SETS", "DEFAULT_ROOT", "FILES", "find", "fingerprint", "load"]
 
@@ -67,6 +68,7 @@ def find(name: str, target: str | None = None) -> DataSet:
     raise DataError(f"'{name}' is neither a data set nor a folder or file; {hint}")
 
 
+@usual_settings()
 def load(
     name: str,
     *,

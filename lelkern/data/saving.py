@@ -12,10 +12,12 @@ from torch import Tensor
 from lelkern.data.errors import DataError
 from lelkern.data.kind import Data
 from lelkern.files import write_atomically
+from lelkern.torch_settings import usual_settings
 
 K = TypeVar("K")
 
 
+@usual_settings()
 def save_content(data: Data, path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write data to one file, whole or not at all.
 
@@ -38,6 +40,7 @@ def save_content(data: Data, path: str | os.PathLike[str], content: Mapping[str,
     write_atomically(Path(path), write)
 
 
+@usual_settings()
 def load_content(
     cls: type[Data],
     path: str | os.PathLike[str],

@@ -6,8 +6,10 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_classification, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.torch_settings import usual_settings
 
 
+@usual_settings()
 def knn(
     train_x: Tensor,
     train_y: Tensor,

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds import KINDS
+from strange_settings import strange_settings
 
-from lelkern.data import DataConfig, DataError, TableData, visible_labels
+from lelkern.data import DataConfig, DataError, FunctionFamily, TableData, visible_labels
 
 
 def same(a, b):
@@ -61,6 +62,26 @@ def test_validation_samples_are_saved_as_well(data, tmp_path):
 
 def test_nothing_to_prepare_changes_nothing(data):
     assert same(data.prepare(DataConfig()), data)
+
+
+def test_settings_of_pytorch_decide_nothing(data, tmp_path):
+    wanted = {"image_size": 8, "val_fraction": 0.4, "samples_per_task": 3}
+    config = DataConfig(**{key: value for key, value in wanted.items() if key in data.options})
+
+    def everything():
+        prepared = data.prepare(config)
+        prepared.save(tmp_path / "file")
+        read = type(data).load(tmp_path / "file")
+        parts = [prepared, read, read.labels()]
+        if (labels := read.labels()) is not None:
+            parts.append(visible_labels(labels, DataConfig(labels=2), seed=0))
+        if isinstance(data, FunctionFamily):
+            parts.extend(data.sample(3, 2, torch.Generator().manual_seed(0)))
+        return tuple(parts)
+
+    expected = everything()
+    with strange_settings():
+        assert same(everything(), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
