@@ -1,5 +1,6 @@
 """From a name or a path to data."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ def load(
     Returns:
         uint8 images (N, 3, H, W) and int64 labels (N,), for training and for testing.
 
+    Warns:
+        UserWarning: images of a folder are trained on and tested on.
+
     Raises:
         DataError: the data is unknown, missing or unusable, or no images.
         ValueError: ``image_size`` or ``test_fraction`` is out of range.
@@ -101,6 +105,8 @@ def load(
     options = _image_options(image_size, seed, test_fraction)
     data = _find_images(name).load(options, root or DEFAULT_ROOT, download)
     assert isinstance(data, ImageData)
+    for remark in data.remarks:
+        warnings.warn(f"{name}: {remark}", stacklevel=3)  # the decorator is a frame of its own
     return data if image_size is None else data.resized(image_size)
 
 
