@@ -1,19 +1,27 @@
 """The command line: ``lelkern ablate``, ``lelkern studies``, ``lelkern methods`` and others.
 
 Standard output is data, standard error is progress. Exit code 0: done; 1: some trials failed;
-2: wrong use, with one line that says what; 130: interrupted.
+2: wrong use, or a file that can't be read or written, with one line that says what; 3: a fault of
+lelkern's own, with a traceback; 130: interrupted; 141: nobody reads the output any more.
 """
 
+import contextlib
+import errno
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
 from lelkern.errors import UserError
+
+
+class _HiddenError(Exception):
+    """An error of which click would make something else; it is the cause of this one."""
 
 
 class _Commands(click.Group):
@@ -35,6 +43,13 @@ class _Commands(click.Group):
         if name not in self.summaries:
             return None
         return _imported(name)
+
+    def invoke(self, context: click.Context) -> object:
+        """Keep from click what it would take for an interruption, or for a failure of trials."""
+        try:
+            return super().invoke(context)
+        except (EOFError, BrokenPipeError) as error:
+            raise _HiddenError from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -79,21 +94,60 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; wrong use ends with one line on standard error and exit code 2."""
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the shell has closed it
+            _finish(stream)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line, say what is wrong if anything is, and return the exit code."""
     try:
-        sys.exit(cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0)
+        try:
+            code = cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except _HiddenError as error:
+            raise error.__cause__ or error from None
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(0)
+        return 0
     except click.ClickException as error:
-        click.echo(f"lelkern: {error.format_message()}", err=True)
-        sys.exit(2)
+        return _refuse(error.format_message())
     except UserError as error:
-        click.echo(f"lelkern: {error}", err=True)
-        sys.exit(2)
+        return _refuse(str(error))
+    except BrokenPipeError:
+        return 141
     except OSError as error:  # a folder that cannot be written, a full disk
-        if error.filename is None:
-            raise
-        click.echo(f"lelkern: {error.filename}: {error.strerror}", err=True)
-        sys.exit(2)
+        what = error.filename
+        if what is None and error.errno in _WRITING:
+            what = "output"
+        return _refuse(f"{what}: {error.strerror}" if what else str(error))
     except click.Abort:
-        sys.exit(130)
+        return 130
+    except Exception:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return 3
+    return int(code)
+
+
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What goes wrong with an output and not with a file, which would be named."""
+
+
+def _refuse(message: str) -> int:
+    with contextlib.suppress(OSError):
+        click.echo(f"lelkern: {message}", err=True)
+    return 2
+
+
+def _finish(stream: TextIO) -> None:
+    """Write what a stream still holds, or throw it away: Python would try again, and complain."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
