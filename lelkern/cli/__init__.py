@@ -11,9 +11,9 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -22,6 +22,15 @@ from lelkern.errors import UserError
 
 class _HiddenError(Exception):
     """An error of which click would make something else; it is the cause of this one."""
+
+
+@contextlib.contextmanager
+def _hidden_from_click() -> Iterator[None]:
+    """Keep from click what it would take for an interruption, or end with a code of its own."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError) as error:
+        raise _HiddenError from error
 
 
 class _Commands(click.Group):
@@ -44,12 +53,15 @@ class _Commands(click.Group):
             return None
         return _imported(name)
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the arguments, and do what ``--help`` and ``--version`` say."""
+        with _hidden_from_click():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, context: click.Context) -> object:
-        """Keep from click what it would take for an interruption, or for a failure of trials."""
-        try:
+        """Run the command."""
+        with _hidden_from_click():
             return super().invoke(context)
-        except (EOFError, BrokenPipeError) as error:
-            raise _HiddenError from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

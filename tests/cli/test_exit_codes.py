@@ -26,9 +26,10 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_2(environment, 
     assert (ran.returncode, ran.stderr) == (2, f"{NO_SPACE}\n")
 
 
-def test_a_reader_that_has_left_is_no_failure(environment):
+@pytest.mark.parametrize("arguments", [["studies"], ["--help"]])
+def test_a_reader_that_has_left_is_no_failure(environment, arguments):
     process = subprocess.Popen(
-        [sys.executable, "-m", "lelkern", "studies"],
+        [sys.executable, "-m", "lelkern", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
