@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def save_content(data: Data, path: str | os.PathLike[str], content: Mapping[str,
         with partial.open("wb") as file:
             stream = _Stream(file)
             try:
-                torch.save(whole, stream)
+                torch.save(whole, cast(BinaryIO, stream))  # all that it calls is there
             except RuntimeError as error:
                 raise stream.error or error from error
         seal(partial)

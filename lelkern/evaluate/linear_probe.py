@@ -80,13 +80,18 @@ def linear_probe(
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each column, (1, D) float64; 1 for constant ones."""
     parts = _parts(x)
-    mean = sum(part.double().sum(dim=0, keepdim=True) for part in parts) / len(x)
-    squares = sum((part.double() - mean).square().sum(dim=0, keepdim=True) for part in parts)
+    total = torch.zeros(1, x.shape[1], dtype=torch.float64, device=x.device)
+    for part in parts:
+        total += part.double().sum(dim=0, keepdim=True)
+    mean = total / len(x)
+    squares, largest = torch.zeros_like(mean), torch.zeros_like(mean)
+    for part in parts:
+        squares += (part.double() - mean).square().sum(dim=0, keepdim=True)
+        largest = torch.maximum(largest, part.double().abs().amax(dim=0, keepdim=True))
     std = (squares / len(x)).sqrt()
-    largest = torch.stack([part.abs().amax(dim=0) for part in parts]).amax(dim=0, keepdim=True)
     # A dead unit's deviation is rounding, relative to its size; dividing by it would turn the
     # slightest difference in the test set into the largest feature of all.
-    constant = std <= 1e-7 * largest.double()
+    constant = std <= 1e-7 * largest
     return mean, std.masked_fill(constant, 1)
 
 
