@@ -1,6 +1,6 @@
 """What the fork server imports once, so that a worker starts in milliseconds instead of seconds.
 
-Nothing imports this module but the server: a command that only lists things has no use for it.
+The process that starts workers does not import it, for it has no use for it.
 """
 
 import kornia.augmentation  # noqa: F401

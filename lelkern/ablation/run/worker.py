@@ -129,6 +129,9 @@ def work(
     with contextlib.suppress(BrokenPipeError), _unwritable_reported(messages):
         try:
             imports.adopt()
+            # Where a fork server has not, and before the threads of what it imports are limited.
+            from lelkern.ablation.run import preloaded  # noqa: F401
+
             if trial.identity != identity:
                 raise RuntimeError(
                     f"the code of {trial.method} has changed since the study began: run it again"

@@ -18,12 +18,12 @@ class RawPixelsConfig(Config):
     """What the classifiers see.
 
     Attributes:
-        size: larger images are brought to so many pixels a side, by their short side and cut to a
+        side: larger images are brought to so many pixels a side, by their short side and cut to a
             square. It bounds what the baseline costs: memory is 12 bytes for each of the
-            3 size^2 numbers of an image, and the time of the linear probe grows with them, too.
+            3 side^2 numbers of an image, and the time of the linear probe grows with them, too.
     """
 
-    size: int = Field(default=32, ge=1)
+    side: int = Field(default=32, ge=1)
 
 
 def run(
@@ -32,15 +32,15 @@ def run(
     """Fit the classifiers to the pixels of the labelled training images, and test them."""
     train_images, train_y = labelled_images(data)
     train_x, test_x = (
-        to_unit(_at_most(config.size, images)).flatten(1)
+        to_unit(_at_most(config.side, images)).flatten(1)
         for images in (train_images, data.test_images)
     )
     arguments = (train_x, train_y, test_x, data.test_labels)
     return Outcome({"linear_probe": linear_probe(*arguments), "knn": knn(*arguments)})
 
 
-def _at_most(size: int, images: Tensor) -> Tensor:
-    return images if min(images.shape[2:]) <= size else resize_and_crop(images, size)
+def _at_most(side: int, images: Tensor) -> Tensor:
+    return images if min(images.shape[2:]) <= side else resize_and_crop(images, side)
 
 
 def check(config: RawPixelsConfig, data: ImageData) -> None:

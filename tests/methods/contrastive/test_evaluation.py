@@ -73,7 +73,7 @@ def test_raw_pixels_of_large_images_are_those_of_small_ones(data):
             test_labels=data.test_labels[:60],
         )
 
-    config = raw_pixels.RawPixelsConfig(size=8)
+    config = raw_pixels.RawPixelsConfig(side=8)
     assert run("raw-pixels", config, few()) == run("raw-pixels", config, few(8))
     assert run("raw-pixels", raw_pixels.RawPixelsConfig(), few()) != run(
         "raw-pixels", config, few()
