@@ -4,20 +4,22 @@ import errno
 import os
 from typing import NoReturn
 
-from rich.console import Console
+from rich import console
 
 
-class _Console(Console):
+class Console(console.Console):
+    """A console that leaves a closed pipe to the command line."""
+
     def on_broken_pipe(self) -> NoReturn:
-        """Leave it to the command line, which has a code for it; rich would exit with another."""
+        """Raise what the command line has an exit code for; rich would exit with another."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def out() -> Console:
     """Return the console for results (standard output)."""
-    return _Console(highlight=False)
+    return Console(highlight=False)
 
 
 def err() -> Console:
     """Return the console for progress and remarks (standard error)."""
-    return _Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False)
