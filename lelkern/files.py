@@ -1,9 +1,14 @@
-"""Writing files so that a reader, or a power cut, never sees half of one."""
+"""Writing files so that a reader, or a power cut, never sees half of one, nor a damaged one."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+
+_SEAL = b"lelkern sha-256 "
+"""What a sealed file's last bytes begin with, before the digest of all bytes before them."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -15,8 +20,20 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Args:
         path: the file to create or replace.
         write: writes the whole content to the path it is given, which has ``path``'s suffix.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk; it names ``path`` or its folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_beside(path, write)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_beside(path: Path, write: Callable[[Path], None]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -28,6 +45,39 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def seal(path: Path) -> None:
+    """Append to a file the digest of its content, by which :func:`state_of_seal` knows it again.
+
+    Readers of NumPy's and of zip files, PyTorch's among them, pass over what follows the end.
+    """
+    with path.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0, os.SEEK_END)
+        file.write(_SEAL + digest)
+
+
+def state_of_seal(path: Path) -> Literal["whole", "damaged", "none"]:
+    """Say whether a file is what :func:`seal` left, is not, or has no seal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size - len(_SEAL) - digest.digest_size
+        if left < 0:
+            return "none"
+        file.seek(left)
+        found = file.read()
+        if not found.startswith(_SEAL):
+            return "none"
+        file.seek(0)
+        while left and (chunk := file.read(min(left, 1 << 20))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return "whole" if found == _SEAL + digest.digest() else "damaged"
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -1,8 +1,9 @@
+import errno
 import stat
 
 import pytest
 
-from lelkern.files import write_atomically, write_text_atomically
+from lelkern.files import seal, state_of_seal, write_atomically, write_text_atomically
 
 
 def test_replaces_the_file_and_leaves_nothing_else(tmp_path):
@@ -32,3 +33,29 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
     ordinary.write_text("")
     write_text_atomically(atomic, "")
     assert stat.S_IMODE(atomic.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_an_error_names_the_file_and_not_a_temporary_one(tmp_path):
+    def fail(temporary):
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomically(tmp_path / "result.json", fail)
+    assert caught.value.filename == str(tmp_path / "result.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"content", bytes(3 << 20)])
+def test_a_seal_tells_every_damage(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert state_of_seal(path) == "none"
+    seal(path)
+    sealed = path.read_bytes()
+    assert sealed.startswith(content)
+    assert state_of_seal(path) == "whole"
+    path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    assert state_of_seal(path) == "damaged"
+    path.write_bytes(b"x" + sealed)
+    assert state_of_seal(path) == "damaged"
+    path.write_bytes(sealed[:-1])
+    assert state_of_seal(path) == "none"

@@ -30,5 +30,14 @@ class Augment(nn.Module):
         self.steps = nn.Sequential(*(augmentation.build(size) for augmentation in config))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Augment images (B, 3, H, W), float in [0, 1], keeping shape and range."""
+        """Augment images (B, 3, H, W), float in [0, 1], keeping shape and range.
+
+        Raises:
+            ValueError: the images are not floating point.
+        """
+        if not images.is_floating_point():
+            raise ValueError(
+                "images must be floating point, from 0 to 1, "
+                f"got {images.dtype} {tuple(images.shape)}"
+            )
         return self.steps(images).clamp(0, 1)

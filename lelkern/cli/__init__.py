@@ -1,20 +1,37 @@
 """The command line: ``lelkern ablate``, ``lelkern studies``, ``lelkern methods`` and others.
 
 Standard output is data, standard error is progress. Exit code 0: done; 1: some trials failed;
-2: wrong use, with one line that says what; 130: interrupted.
+2: wrong use, or a file that can't be read or written, with one line that says what; 3: a fault of
+lelkern's own, with a traceback; 130: interrupted; 141: nobody reads the output any more.
 """
 
+import contextlib
+import errno
 import gc
 import os
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from lelkern.cli.streams import spell_what_cannot_be_written
 from lelkern.errors import UserError
+
+
+class _HiddenError(Exception):
+    """An error of which click would make something else; it is the cause of this one."""
+
+
+@contextlib.contextmanager
+def _hidden_from_click() -> Iterator[None]:
+    """Keep from click what it would take for an interruption, or end with a code of its own."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError) as error:
+        raise _HiddenError from error
 
 
 class _Commands(click.Group):
@@ -36,6 +53,16 @@ class _Commands(click.Group):
         if name not in self.summaries:
             return None
         return _imported(name)
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the arguments, and do what ``--help`` and ``--version`` say."""
+        with _hidden_from_click():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command."""
+        with _hidden_from_click():
+            return super().invoke(context)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -81,21 +108,60 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; wrong use ends with one line on standard error and exit code 2."""
     spell_what_cannot_be_written()
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the shell has closed it
+            _finish(stream)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line, say what is wrong if anything is, and return the exit code."""
     try:
-        sys.exit(cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0)
+        try:
+            code = cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except _HiddenError as error:
+            raise error.__cause__ or error from None
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(0)
+        return 0
     except click.ClickException as error:
-        click.echo(f"lelkern: {error.format_message()}", err=True)
-        sys.exit(2)
+        return _refuse(error.format_message())
     except UserError as error:
-        click.echo(f"lelkern: {error}", err=True)
-        sys.exit(2)
+        return _refuse(str(error))
+    except BrokenPipeError:
+        return 141
     except OSError as error:  # a folder that cannot be written, a full disk
-        if error.filename is None:
-            raise
-        click.echo(f"lelkern: {error.filename}: {error.strerror}", err=True)
-        sys.exit(2)
+        what = error.filename
+        if what is None and error.errno in _WRITING:
+            what = "output"
+        return _refuse(f"{what}: {error.strerror}" if what else str(error))
     except click.Abort:
-        sys.exit(130)
+        return 130
+    except Exception:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return 3
+    return int(code)
+
+
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What goes wrong with an output and not with a file, which would be named."""
+
+
+def _refuse(message: str) -> int:
+    with contextlib.suppress(OSError):
+        click.echo(f"lelkern: {message}", err=True)
+    return 2
+
+
+def _finish(stream: TextIO) -> None:
+    """Write what a stream still holds, or throw it away: Python would try again, and complain."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from rich.table import Table
@@ -42,6 +43,12 @@ from lelkern.methods.metric import Metric
 @click.option("--download", is_flag=True, help="Fetch a named data set if it is missing.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, shared by all arms.")
 @click.option(
+    "--without",
+    metavar="LABEL",
+    multiple=True,
+    help="Leave out a baseline, such as 'raw pixels'; may be repeated.",
+)
+@click.option(
     "--set",
     "assignments",
     metavar="KEY=VALUE",
@@ -61,7 +68,9 @@ from lelkern.methods.metric import Metric
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for results. [default: runs/STUDY...]",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, show what would run, and run nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     study: str,
@@ -69,6 +78,7 @@ def command(
     data_root: Path | None,
     download: bool,
     seeds: int | None,
+    without: tuple[str, ...],
     assignments: tuple[str, ...],
     workers: int | None,
     quick: bool,
@@ -85,6 +95,7 @@ def command(
         study,
         quick=quick,
         seeds=seeds,
+        without=without,
         settings=parse_settings(assignments),
         data=data,
         data_root=data_root,
@@ -94,12 +105,14 @@ def command(
     store = Store(folder or experiment.default_folder)
     refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
-        _show_plan(experiment, store, as_json)
+        with TemporaryDirectory() as place:
+            found = _prepare(experiment, DataFiles(Path(place), experiment.source))
+        _show_plan(experiment, store, found, as_json)
         return 0
     store.open()
     files = DataFiles(store.folder / "data", experiment.source)
-    files.prepare(experiment.all_trials)
-    experiment.check(files)
+    for line in _prepare(experiment, files):
+        err().print(line, soft_wrap=True)
 
     try:
         with _termination_as_interrupt():
@@ -131,8 +144,18 @@ def command(
     return 1 if failures else 0
 
 
+def _prepare(experiment: Experiment, files: DataFiles) -> list[str]:
+    """Read the data, refuse what a trial could not work with, and say what was found."""
+    found = files.prepare(experiment.all_trials)
+    experiment.check(files)
+    return [f"{experiment.source.config.name}: {description}" for description in found]
+
+
 def _run(experiment: Experiment, store: Store, files: DataFiles, workers: int | None) -> int:
     """Run the missing trials and return how many failed."""
+    for path in store.damaged(experiment.all_trials):
+        line = f"{path}: not the result of its trial, which runs again"
+        err().print(line, soft_wrap=True)
     missing = store.missing(experiment.all_trials)
     done = len(experiment.all_trials) - len(missing)
     if done:
@@ -170,20 +193,23 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show_plan(experiment: Experiment, store: Store, as_json: bool) -> None:
+def _show_plan(experiment: Experiment, store: Store, data: list[str], as_json: bool) -> None:
     missing = {trial.identity for trial in store.missing(experiment.all_trials)}
     if as_json:
         plan = [
             {"arm": t.arm, "trial": t.identity, "done": t.identity not in missing, **t.describe()}
             for t in experiment.all_trials
         ]
-        click.echo(json.dumps({"folder": str(store.folder), "trials": plan}, indent=2))
+        content = {"folder": str(store.folder), "data": data, "trials": plan}
+        click.echo(json.dumps(content, indent=2))
         return
     table = Table("arm", "seed", "trial", "state", title=experiment.study.title)
     for trial in experiment.all_trials:
         state = "to run" if trial.identity in missing else "done"
         table.add_row(trial.arm, str(trial.seed), trial.identity, state)
     out().print(table)
+    for line in data:
+        out().print(line, soft_wrap=True)
     out().print(
         f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}",
         soft_wrap=True,

@@ -3,8 +3,20 @@
 Text is printed as it is: brackets and colons in a path or a title are no markup.
 """
 
-from rich.console import Console
+import errno
+import os
+from typing import NoReturn
+
+from rich import console
 from rich.text import Text
+
+
+class Console(console.Console):
+    """A console that leaves a closed pipe to the command line."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise what the command line has an exit code for; rich would exit with another."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def out() -> Console:

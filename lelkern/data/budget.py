@@ -7,6 +7,7 @@ from lelkern.config import ConfigError
 from lelkern.data.config import DataConfig
 from lelkern.data.draw import stream
 from lelkern.data.kind import Data
+from lelkern.torch_settings import usual_settings
 
 
 def check_budget(data: Data, config: DataConfig) -> None:
@@ -29,6 +30,7 @@ def check_budget(data: Data, config: DataConfig) -> None:
         raise ConfigError(_no_classes("labels", config.labels, data))
 
 
+@usual_settings()
 def visible_labels(labels: Tensor, config: DataConfig, seed: int) -> Tensor:
     """Return the training labels with -1 where the label budget hides them.
 

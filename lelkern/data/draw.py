@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lelkern.data.errors import DataError
+from lelkern.torch_settings import usual_settings
 
 
 def stream(purpose: str, seed: int) -> torch.Generator:
@@ -22,6 +23,7 @@ def stream(purpose: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+@usual_settings()
 def draw_split(n: int, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Split n samples at random in two, with at least one on either side.
 
@@ -38,6 +40,7 @@ def draw_split(n: int, fraction: float, generator: torch.Generator) -> tuple[Ten
     return order[size:].sort().values, order[:size].sort().values
 
 
+@usual_settings()
 def draw_split_by_class(
     labels: Tensor, fraction: float, generator: torch.Generator, classes: tuple[str, ...], name: str
 ) -> tuple[Tensor, Tensor]:

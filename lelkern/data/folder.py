@@ -2,12 +2,16 @@
 
 Two layouts are understood::
 
-    photos/train/cat/*.jpg   photos/val/cat/*.jpg      the split is given (val/ or test/)
+    photos/train/cat/*.jpg   photos/val/cat/*.jpg      the split is given
     photos/cat/*.jpg                                   the split is drawn, class by class
 
-Class folders are searched to any depth; hidden files and files that are no images are passed
-over. Classes and files are taken in the order of their names, so that the same folder gives the
-same data on every machine.
+``train`` may be called ``training``, and ``val`` ``valid``, ``validation``, ``test`` or
+``testing``, in small or large letters. What looks like a split and is none is an error, so that
+splits, or several data sets side by side, are not taken for classes.
+
+Class folders are searched to any depth, through links as well; hidden files and files that are no
+images are passed over. Classes and files are taken in the order of their names, so that the same
+folder gives the same data on every machine.
 
 Every image becomes red, green and blue in 8 bits, upright as its EXIF orientation says:
 
@@ -23,10 +27,12 @@ Every image becomes red, green and blue in 8 bits, upright as its EXIF orientati
 """
 
 import os
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +47,22 @@ from lelkern.data.errors import DataError
 from lelkern.data.image_data import ImageData
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.resize import target_size
+from lelkern.data.sizes import count
 
 VERSION = 2
 """Raised whenever the same files would give other images, so that caches notice."""
 
 # torchvision's IMG_EXTENSIONS, spelled out: importing torchvision for nine strings takes seconds.
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+TRAIN_FOLDERS = ("train", "training")
+"""What the folder of a given split's training images may be called, in any case."""
+
+TEST_FOLDERS = ("val", "valid", "validation", "test", "testing")
+"""What that of its test images may be called, in the order in which they are looked for.
+
+Validation comes first: published test folders often come without labels.
+"""
 
 Split = tuple[tuple[Path, ...], ...]
 """For each class, in the order of the names, its files, sorted."""
@@ -59,8 +75,8 @@ class ImageFolder:
     Attributes:
         path: the folder.
         classes: sorted names.
-        train: the files of ``train/``; all files where the split is yet to be drawn.
-        test: the files of ``val/`` or ``test/``; None where the split is yet to be drawn.
+        train: the files of the training folder; all files where the split is yet to be drawn.
+        test: those of the folder that is tested on; None where the split is yet to be drawn.
     """
 
     path: Path
@@ -73,6 +89,11 @@ class ImageFolder:
         for split in (self.train, self.test or ()):
             for paths in split:
                 yield from paths
+
+    @cached_property
+    def hashes(self) -> dict[Path, str]:
+        """The SHA-256 of the content of every file; read once."""
+        return {file: file_hash(file) for file in self.files()}
 
 
 def open_folder(path: Path) -> DataSet:
@@ -96,7 +117,8 @@ def open_folder(path: Path) -> DataSet:
         version=VERSION,
         read=partial(load_folder, found) if found.test is None else load_split,
         content=lambda root: [
-            (file.relative_to(found.path).as_posix(), file_hash(file)) for file in found.files()
+            (file.relative_to(found.path).as_posix(), content)
+            for file, content in found.hashes.items()
         ],
     )
 
@@ -105,24 +127,22 @@ def scan_folder(path: Path) -> ImageFolder:
     """List the images of a folder.
 
     Args:
-        path: a folder in one of the two layouts above. With both ``val/`` and ``test/``,
-            ``val/`` is taken: published test folders often come without labels.
+        path: a folder in one of the two layouts above; with several folders to test on, the first
+            of :data:`TEST_FOLDERS` is taken.
 
     Raises:
-        DataError: no such folder, no or only one class, an empty class, or splits whose classes
-            differ.
+        DataError: no such folder, no or only one class, an empty class, splits whose classes
+            differ, or classes that look like splits.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder")
-    train = path / "train"
-    # A folder `train` that holds images and no folders is a class: the vehicle.
-    if not (train.is_dir() and _subfolders(train)):
+    splits = _find_splits(path)
+    if splits is None:
         classes = _scan_classes(path)
+        _refuse_splits_as_classes(path, tuple(classes))
         return ImageFolder(path, tuple(classes), tuple(classes.values()), None)
 
-    test = next((path / name for name in ("val", "test") if (path / name).is_dir()), None)
-    if test is None:
-        raise DataError(f"{path}: has train/ but neither val/ nor test/")
+    train, test = splits
     train_classes, test_classes = _scan_classes(train), _scan_classes(test)
     for name in sorted(train_classes.keys() ^ test_classes.keys()):
         here, missing = (train, test) if name in train_classes else (test, train)
@@ -161,7 +181,98 @@ def load_folder(
         test_images=images[len(train_labels) :],
         test_labels=test_labels,
         classes=folder.classes,
+        remarks=_remarks(folder, train, test),
     )
+
+
+def _remarks(folder: ImageFolder, train: Split, test: Split) -> tuple[str, ...]:
+    """Return what is odd about the images of a folder, a line each."""
+    return (*_subfolders_only(folder), *_trained_and_tested_on(folder, train, test))
+
+
+def _subfolders_only(folder: ImageFolder) -> Iterator[str]:
+    """Say so if all classes consist of subfolders, as where a folder holds several data sets."""
+    if folder.test is None and all(
+        all(path.parent != folder.path / name for path in paths)
+        and len(_subfolders(folder.path / name)) > 1
+        for name, paths in zip(folder.classes, folder.train, strict=True)
+    ):
+        first = folder.classes[0]
+        inner = [f"{first}/{child.name}" for child in _subfolders(folder.path / first)[:2]]
+        yield (
+            f"all images of all classes, {', '.join(folder.classes)}, lie in subfolders: if these "
+            f"are the classes, such as {' and '.join(inner)}, name the folder above them"
+        )
+
+
+def _trained_and_tested_on(folder: ImageFolder, train: Split, test: Split) -> Iterator[str]:
+    known = {folder.hashes[path]: path for paths in train for path in paths}
+    both = [
+        (known[folder.hashes[path]], path)
+        for paths in test
+        for path in paths
+        if folder.hashes[path] in known
+    ]
+    if both:
+        one, other = (path.relative_to(folder.path).as_posix() for path in both[0])
+        what = count(len(both), "test image is a training image", "test images are training images")
+        yield f"{what} as well, such as {other}, which is {one}"
+
+
+def _find_splits(path: Path) -> tuple[Path, Path] | None:
+    """Return the folders of the training and of the test images; None where no split is given.
+
+    Raises:
+        DataError: one of them is missing, holds no class folders, or is there twice.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in _subfolders(path):
+        found[folder.name.lower()].append(folder)
+    trains = [folder for name in TRAIN_FOLDERS for folder in found[name]]
+    tests = [folder for name in TEST_FOLDERS for folder in found[name]]
+    of_classes = [folder for folder in trains if _subfolders(folder)]
+    # A folder `train` that holds images and no folders is a class: the vehicle.
+    if not tests and not of_classes:
+        return None
+    if not trains or not tests:
+        there, wanted = (trains, "val/ nor test/") if trains else (tests, "train/ nor training/")
+        names = " and ".join(f"{folder.name}/" for folder in there)
+        raise DataError(f"{path}: has {names} but neither {wanted}")
+    test = tests[0]
+    for folders in (trains, found[test.name.lower()]):
+        if len(folders) > 1:
+            names = " and ".join(f"{folder.name}/" for folder in folders)
+            raise DataError(f"{path}: has both {names}; one of them must go")
+    for folder in (trains[0], test):
+        if not _subfolders(folder):
+            raise DataError(
+                f"{folder}: looks like a split, but has no class folders; "
+                "expected one folder of images per class"
+            )
+    return trains[0], test
+
+
+def _refuse_splits_as_classes(path: Path, classes: tuple[str, ...]) -> None:
+    """Raise DataError if what would be classes are splits, or data sets with splits of their own.
+
+    So are ``train2017`` and ``val2017``, but not ``bullet train`` beside ``test tube`` and ``cup``.
+    """
+    if all(_words(name) & {*TRAIN_FOLDERS, *TEST_FOLDERS} for name in classes):
+        raise DataError(
+            f"{path}: its classes would be {', '.join(classes)}, which look like splits; "
+            "call the folders train/ and val/"
+        )
+    for name in classes:
+        inner = {folder.name.lower() for folder in _subfolders(path / name)}
+        if inner & set(TRAIN_FOLDERS) and inner & set(TEST_FOLDERS):
+            raise DataError(
+                f"{path}: '{name}' would be a class, but is split itself into "
+                f"{', '.join(sorted(inner))}; name one data set, or put splits above classes"
+            )
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split("[^a-z]+", name.lower()))
 
 
 def _subfolders(path: Path) -> list[Path]:
@@ -186,15 +297,22 @@ def _scan_classes(path: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _images_below(folder: Path) -> tuple[Path, ...]:
-    found = []
-    for parent, subfolders, names in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in names
-            if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
-        ]
-    return tuple(sorted(found))
+    return tuple(sorted(_walk(folder, frozenset())))
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yield the images in a folder and its subfolders, but for links to a folder above itself."""
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    with os.scandir(folder) as children:
+        for child in children:
+            if child.name.startswith("."):
+                continue
+            if child.is_dir():
+                yield from _walk(folder / child.name, above | {place})
+            elif child.name.lower().endswith(IMAGE_EXTENSIONS):
+                yield folder / child.name
 
 
 def _draw_split(folder: ImageFolder, seed: int, test_fraction: float) -> tuple[Split, Split]:

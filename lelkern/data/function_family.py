@@ -11,6 +11,7 @@ from torch import Tensor
 from lelkern.data.config import DataConfig
 from lelkern.data.errors import DataError
 from lelkern.data.saving import load_content, save_content
+from lelkern.torch_settings import usual_settings
 
 Draw = Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]
 """Takes numbers of tasks T and samples S and a generator; returns x (T, S, D) and y (T, S, C)."""
@@ -40,6 +41,7 @@ class FunctionFamily:
     kind: ClassVar[str] = "functions"
     options: ClassVar[frozenset[str]] = frozenset()
 
+    @usual_settings()
     def sample(self, tasks: int, shots: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw functions, and samples of each.
 

@@ -30,6 +30,7 @@ class ImageData:
         unlabeled_images: (U, 3, H, W) uint8, for data sets that come with some (STL-10).
         val_images: (V, 3, H, W) uint8, set aside from the training images to select models with.
         val_labels: (V,) int64; given where ``val_images`` are.
+        remarks: what is odd about the data and no error, a line each.
 
     Raises:
         DataError: a tensor has another dtype or shape, or a label has no class.
@@ -44,6 +45,7 @@ class ImageData:
     unlabeled_images: Tensor | None = None
     val_images: Tensor | None = None
     val_labels: Tensor | None = None
+    remarks: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "images"
     options: ClassVar[frozenset[str]] = BUDGET | {"image_size", "val_fraction"}
@@ -92,7 +94,10 @@ class ImageData:
             )
 
     def describe(self) -> str:
-        """Return such as ``10 classes, 1,297 training and 500 test images, 24x24``."""
+        """Return such as ``10 classes, 1,297 training and 500 test images, 24x24``.
+
+        What is odd about the data follows.
+        """
         height, width = self.train_images.shape[2:]
         val = None if self.val_images is None else len(self.val_images)
         parts = [
@@ -102,7 +107,7 @@ class ImageData:
         ]
         if self.unlabeled_images is not None:
             parts.append(f"{len(self.unlabeled_images):,} unlabelled")
-        return ", ".join(parts)
+        return "; ".join([", ".join(parts), *self.remarks])
 
     def labels(self) -> Tensor:
         """Return ``train_labels``: (N,) int64, -1 where hidden."""

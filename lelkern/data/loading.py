@@ -1,5 +1,6 @@
 """From a name or a path to data."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from lelkern.data.image_data import ImageData
 from lelkern.data.mat_file import open_mat
 from lelkern.data.npz_file import open_npz
 from lelkern.data.registry import DATA_SETS, DataSet
+from lelkern.torch_settings import usual_settings
 
 __all__ = ["DATA_SETS", "DEFAULT_ROOT", "FILES", "find", "fingerprint", "load"]
 
@@ -67,6 +69,7 @@ def find(name: str, target: str | None = None) -> DataSet:
     raise DataError(f"'{name}' is neither a data set nor a folder or file; {hint}")
 
 
+@usual_settings()
 def load(
     name: str,
     *,
@@ -92,6 +95,9 @@ def load(
     Returns:
         uint8 images (N, 3, H, W) and int64 labels (N,), for training and for testing.
 
+    Warns:
+        UserWarning: images of a folder are trained on and tested on.
+
     Raises:
         DataError: the data is unknown, missing or unusable, or no images.
         ValueError: ``image_size`` or ``test_fraction`` is out of range.
@@ -99,6 +105,8 @@ def load(
     options = _image_options(image_size, seed, test_fraction)
     data = _find_images(name).load(options, root or DEFAULT_ROOT, download)
     assert isinstance(data, ImageData)
+    for remark in data.remarks:
+        warnings.warn(f"{name}: {remark}", stacklevel=3)  # the decorator is a frame of its own
     return data if image_size is None else data.resized(image_size)
 
 

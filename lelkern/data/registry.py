@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lelkern.data.kind import Data
+from lelkern.torch_settings import usual_settings
 
 OPTIONS = frozenset({"image_size", "seed", "test_fraction", "target", "noise", "overlap"})
 """The keys of a data configuration that a reader may take."""
@@ -63,6 +64,7 @@ class DataSet:
         """The keys of a data configuration that mean something for this data set."""
         return (self._parameters - PLACES) | self.kind.options
 
+    @usual_settings()
     def load(self, options: Mapping[str, Any], root: Path, download: bool) -> Data:
         """Read the data.
 

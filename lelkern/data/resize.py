@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lelkern.torch_settings import usual_settings
+
 _CHUNK = 4096  # images at a time: interpolation works in float32, four times the size of uint8
 
 
@@ -13,6 +15,7 @@ def target_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(size, round(height * size / short)), max(size, round(width * size / short))
 
 
+@usual_settings()
 def resize_and_crop(images: Tensor, size: int) -> Tensor:
     """Resize (bilinear, antialiased) and centre-crop.
 

@@ -11,6 +11,7 @@ from lelkern.data.config import DataConfig
 from lelkern.data.kind import Data
 from lelkern.data.loading import DEFAULT_ROOT, find
 from lelkern.data.registry import DataSet
+from lelkern.torch_settings import usual_settings
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class DataSource:
         """
         return self._found.kind
 
+    @usual_settings()
     def load(self) -> Data:
         """Read or generate the data, with all of its labels.
 

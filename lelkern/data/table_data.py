@@ -16,6 +16,7 @@ from lelkern.data.draw import draw_split, draw_split_by_class, stream
 from lelkern.data.errors import DataError
 from lelkern.data.saving import load_content, save_content
 from lelkern.data.sizes import count, samples
+from lelkern.torch_settings import usual_settings
 
 
 # eq=False: comparing arrays gives arrays, so a generated __eq__ could only raise.
@@ -130,6 +131,7 @@ class TableData:
         sizes = samples(len(self.train_x), val, len(self.test_x), "samples")
         return f"{what}, {sizes}, {count(len(self.features), 'feature', 'features')}"
 
+    @usual_settings()
     def labels(self) -> Tensor | None:
         """Return ``train_y`` as a tensor: (N,) int64, -1 where hidden; None for targets."""
         return torch.tensor(self.train_y) if self.classes else None

@@ -16,6 +16,7 @@ from lelkern.data.draw import draw_split, stream
 from lelkern.data.errors import DataError
 from lelkern.data.saving import load_content, save_content
 from lelkern.data.sizes import count, samples
+from lelkern.torch_settings import usual_settings
 
 _Rows = tuple[NDArray[Any], NDArray[Any]]
 
@@ -208,6 +209,7 @@ class TaskData:
         """
         return self._first(config)._with_validation(config)
 
+    @usual_settings()
     def _first(self, config: DataConfig) -> Self:
         """Return the tasks with no more training samples than ``config.samples_per_task``."""
         if config.samples_per_task is None:

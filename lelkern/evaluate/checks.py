@@ -24,6 +24,14 @@ def check_features(name: str, x: Tensor) -> None:
         raise NotFiniteError(f"{name} must be finite, got NaN or infinity in row {row}")
 
 
+def check_images(name: str, images: Tensor) -> None:
+    """Require uint8 images (N, 3, H, W), N >= 1."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape or images.shape[1] != 3:
+        raise ValueError(
+            f"{name} must be uint8 (N, 3, H, W), got {images.dtype} {tuple(images.shape)}"
+        )
+
+
 def check_labels(name: str, y: Tensor, n: int) -> None:
     """Require integer labels (n,), none negative."""
     integer = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_pairs, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.torch_settings import usual_settings
 
 
 class ContrastiveStatistics(NamedTuple):
@@ -22,6 +23,7 @@ class ContrastiveStatistics(NamedTuple):
     entropy: float
 
 
+@usual_settings()
 def contrastive_statistics(
     z1: Tensor, z2: Tensor, temperature: float, *, chunk_size: int = 1024
 ) -> ContrastiveStatistics:

@@ -7,11 +7,20 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from lelkern.evaluate.checks import check_positive
+from lelkern.evaluate.checks import check_images, check_positive
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Return images in 0..255, uint8, as numbers in [0, 1], float32."""
+    """Return images in 0..255, uint8, as numbers in [0, 1], float32.
+
+    Args:
+        images: (..., 3, H, W).
+
+    Raises:
+        ValueError: the images have another dtype: numbers from 0 to 1 would become black images.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8, got {images.dtype} {tuple(images.shape)}")
     return images.float() / 255
 
 
@@ -50,10 +59,7 @@ def extract(
     """
     if not modules:
         raise ValueError("modules must hold at least one module, got none")
-    if images.dtype != torch.uint8 or images.ndim != 4 or len(images) == 0:
-        raise ValueError(
-            f"images must be uint8 (N, 3, H, W), got {images.dtype} {tuple(images.shape)}"
-        )
+    check_images("images", images)
     check_positive("batch_size", batch_size)
     if device is None:
         first = next(chain.from_iterable(module.parameters() for module in modules), None)

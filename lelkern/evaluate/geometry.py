@@ -10,8 +10,10 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_features, check_labels, check_pairs, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.torch_settings import usual_settings
 
 
+@usual_settings()
 def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
     r"""Return the mean distance of positive pairs; 0 is perfect, 4 (for alpha = 2) the worst.
 
@@ -36,6 +38,7 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
     return float((unit_rows(z1) - unit_rows(z2)).norm(dim=1).pow(alpha).mean())
 
 
+@usual_settings()
 def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
     r"""Return the logarithm of the mean Gaussian potential over pairs; lower is more uniform.
 
@@ -77,6 +80,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
     return float(torch.stack(sums).logsumexp(dim=0)) - math.log(n * (n - 1) / 2)
 
 
+@usual_settings()
 def tolerance(z: Tensor, labels: Tensor) -> float:
     r"""Return the mean cosine similarity of samples of one class; 1 where classes are points.
 

@@ -6,8 +6,10 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_classification, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.torch_settings import usual_settings
 
 
+@usual_settings()
 def knn(
     train_x: Tensor,
     train_y: Tensor,
@@ -38,7 +40,8 @@ def knn(
         test_y: (M,) integer. A class that the training set lacks counts as wrong.
         k: number of neighbours; all N where there are fewer.
         temperature: the weights' temperature.
-        chunk_size: test samples at a time; memory is (chunk_size, N).
+        chunk_size: test samples at a time; memory is (chunk_size, N), besides the features at
+            norm 1.
 
     Returns:
         Accuracy in [0, 1].
@@ -52,8 +55,7 @@ def knn(
     check_positive("chunk_size", chunk_size)
     k = min(k, len(train_x))
     bank = unit_rows(train_x).T  # (D, N)
-    classes, y = torch.unique(train_y, return_inverse=True)  # y counts 0..C-1
-    votes = F.one_hot(y, len(classes)).to(bank.dtype)  # (N, C)
+    y = train_y.long()
     correct = 0
     for x, label in zip(
         torch.split(test_x, chunk_size), torch.split(test_y, chunk_size), strict=True
@@ -62,9 +64,23 @@ def knn(
         s, neighbour = _first_largest(similarity, k)  # (B, k)
         # Relative to the nearest: the same classification, and no temperature overflows.
         weight = ((s - s[:, :1]) / temperature).exp()
-        score = torch.einsum("bk,bkc->bc", weight, votes[neighbour])
-        correct += int((classes[score.argmax(dim=1)] == label).sum())
+        correct += int((_elected(y[neighbour], weight) == label).sum())
     return correct / len(test_x)
+
+
+def _elected(labels: Tensor, weight: Tensor) -> Tensor:
+    """Return the label (B,) with the most votes among (B, k), the lowest of several.
+
+    Memory is (B, k), however many classes there are.
+    """
+    labels, order = labels.sort(dim=1, stable=True)
+    begins = labels[:, 1:] != labels[:, :-1]
+    place = F.pad(begins.cumsum(dim=1), (1, 0))  # (B, k): of a label among those of its row
+    # In float64 equal votes are equal in whatever order a GPU adds them up.
+    votes = torch.zeros_like(weight, dtype=torch.float64)
+    votes.scatter_add_(1, place, weight.double().gather(1, order))
+    candidates = torch.zeros_like(labels).scatter_(1, place, labels)
+    return candidates.gather(1, votes.argmax(dim=1, keepdim=True))[:, 0]
 
 
 def _first_largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,16 @@
 
 import warnings
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lelkern.evaluate.checks import check_classification, check_positive
+
+_NUMBERS = 1 << 21
+"""How many numbers of features are standardised at a time: 16 MiB of them in float64."""
 
 
 def linear_probe(
@@ -29,6 +34,8 @@ def linear_probe(
     Appendix B.8 (L2-regularised logistic regression on frozen features, no augmentation), except
     that C is fixed instead of searched for: a study compares encoders, and a search per encoder
     would take longer than training a small one, and would need a third split.
+
+    Memory is that of the standardised features, (N, D) float64, besides the arguments.
 
     Args:
         train_x: (N, D) floating point.
@@ -72,14 +79,32 @@ def linear_probe(
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each column, (1, D) float64; 1 for constant ones."""
-    x = x.double()
-    std, mean = torch.std_mean(x, dim=0, correction=0, keepdim=True)
+    parts = _parts(x)
+    total = torch.zeros(1, x.shape[1], dtype=torch.float64, device=x.device)
+    for part in parts:
+        total += part.double().sum(dim=0, keepdim=True)
+    mean = total / len(x)
+    squares, largest = torch.zeros_like(mean), torch.zeros_like(mean)
+    for part in parts:
+        squares += (part.double() - mean).square().sum(dim=0, keepdim=True)
+        largest = torch.maximum(largest, part.double().abs().amax(dim=0, keepdim=True))
+    std = (squares / len(x)).sqrt()
     # A dead unit's deviation is rounding, relative to its size; dividing by it would turn the
     # slightest difference in the test set into the largest feature of all.
-    constant = std <= 1e-7 * x.abs().amax(dim=0, keepdim=True)
+    constant = std <= 1e-7 * largest
     return mean, std.masked_fill(constant, 1)
 
 
-def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> object:
+def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> NDArray[np.float64]:
     """Return NumPy float64 (N, D): in float32 L-BFGS stops early, on noise in the line search."""
-    return ((x.double() - mean) / scale).cpu().numpy()
+    standardised = np.empty(x.shape)
+    done = 0
+    for part in _parts(x):
+        standardised[done : done + len(part)] = ((part.double() - mean) / scale).cpu().numpy()
+        done += len(part)
+    return standardised
+
+
+def _parts(x: Tensor) -> tuple[Tensor, ...]:
+    """Split features (N, D) into parts of so few rows that their copies in float64 are small."""
+    return x.split(max(1, _NUMBERS // x.shape[1]))

@@ -9,6 +9,7 @@ from lelkern.config import Config
 from lelkern.data.kind import Data
 from lelkern.methods.metric import Curve, Metric
 from lelkern.runtime import Progress, RuntimeConfig
+from lelkern.torch_settings import usual_settings
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Method:
         data: the kind of data that it takes.
         metrics: what it reports, by name.
         run: trains and evaluates: (configuration, data, seed, runtime, progress) to the outcome.
-            Everything random follows from the seed; global generators stay as they are.
+            Everything random follows from the seed; global generators stay as they are. Called
+            from here, it runs under :func:`~lelkern.torch_settings.usual_settings`.
         curves: the series of points that it reports, by name. The loss of every ``progress`` is
             recorded as the curve ``loss`` in any case.
         check: raises ValueError if a configuration does not fit the data, in a time that does not
@@ -62,6 +64,7 @@ class Method:
             raise ValueError("metrics must hold at least one metric, got none")
         if "loss" in self.curves:
             raise ValueError("curves must not hold 'loss', which is recorded for every method")
+        object.__setattr__(self, "run", usual_settings()(self.run))  # the class is frozen
 
     def confirm(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome has what was declared, no less and no more.

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 
 from lelkern.errors import NotFiniteError
 from lelkern.runtime import Progress
+from lelkern.torch_settings import usual_settings
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed PyTorch's global generators inside a ``with`` block, and put them back after it."""
-    with torch.random.fork_rng():
+    """Seed PyTorch's global generators inside a ``with`` block, and put them back after it.
+
+    Inside, PyTorch is set as :func:`~lelkern.torch_settings.usual_settings` says.
+    """
+    with usual_settings(), torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
 

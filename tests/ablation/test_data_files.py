@@ -91,6 +91,30 @@ def test_a_damaged_file_is_written_again(files, experiment):
     assert (files.load(trial).train_y == seen).all()
 
 
+@pytest.mark.parametrize("name", ["*.data", "*-labels.npy", "*-labels-*-seed-1.npy"])
+@pytest.mark.parametrize("damage", ["zeros", "a byte", "cut off", "missing"])
+def test_a_damaged_file_of_any_kind_is_made_anew(files, experiment, name, damage):
+    trials = [trial_of(experiment, arm, 1) for arm in ("2", "constant")]
+    seen = [files.load(trial) for trial in trials]
+    for path in files.folder.glob(name):
+        content = path.read_bytes()
+        path.unlink()
+        middle = len(content) // 2
+        if damage != "missing":
+            path.write_bytes(
+                {
+                    "zeros": content[:middle] + bytes(len(content) - middle),
+                    "a byte": content[:-60] + bytes([content[-60] ^ 1]) + content[-59:],
+                    "cut off": content[:middle],
+                }[damage]
+            )
+    files.prepare(experiment.all_trials)
+    for trial, before in zip(trials, seen, strict=True):
+        now = files.load(trial)
+        assert (now.train_y == before.train_y).all()
+        assert (now.train_x == before.train_x).all()
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut off", "empty"])
 def test_a_damaged_labels_file_is_an_error_that_names_it(files, experiment, damage):
     for path in files.folder.glob("*-labels-*-seed-1.npy"):

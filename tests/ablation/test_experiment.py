@@ -49,6 +49,24 @@ def test_a_baseline_runs_no_seeds_beyond_the_studys(ready, own, study, runs):
     assert [t.seed for t in experiment.baselines if t.arm == "constant"] == list(range(runs))
 
 
+def test_baselines_may_be_left_out(ready):
+    whole, some = ready(), ready(without=["constant"])
+    assert some.baselines == whole.baselines[1:]
+    assert [trial.identity for trial in some.trials] == [t.identity for t in whole.trials]
+    assert ready(without=["constant", "level 9"]).baselines == ()
+    quick = ready(without=["constant"], quick=True, seeds=1)
+    assert len(quick.baselines) == 1
+    assert quick.trials == ready(quick=True, seeds=1).trials
+
+
+def test_a_baseline_that_is_not_there_or_that_a_claim_needs_stays(ready):
+    with pytest.raises(ConfigError, match=r"--without constnt: .*did you mean 'constant'"):
+        ready(without=["constnt"])
+    claim = '[[claim]]\nsays = "More."\nshape = "beats"\narm = "4"\nover = "constant"\n'
+    with pytest.raises(ConfigError, match=r"--without constant: claim\.\d: .*constant"):
+        ready(("[[plot]]", claim + "\n[[plot]]"), without=["constant"])
+
+
 def test_a_baseline_may_equal_an_arm(ready):
     experiment = ready((VALUES, "values = [0.0, 1.0, 2.0, 9.0]"))
     assert experiment.trials[3].identity == experiment.baselines[1].identity

@@ -3,9 +3,12 @@
 import json
 import math
 import multiprocessing
+import multiprocessing.forkserver
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from fake_method import surroundings
 
 import lelkern
+from lelkern.ablation.run import runner
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.runner import Started, run_trials
@@ -214,6 +218,83 @@ def test_a_method_that_changes_under_a_study_fails_and_mixes_nothing(study_file,
     assert isinstance(failed, Failed)
     assert "fake_method.py has changed since the study began" in failed.summary
     assert list(store.folder.glob("trials/*/result.json")) == []
+
+
+def test_a_result_that_cannot_be_stored_ends_the_study_and_names_the_file(study_file, store):
+    experiment = prepare(str(study_file), seeds=1)
+    files = files_of(experiment, store)
+    (store.folder / "trials").write_text("in the way")
+    with pytest.raises(OSError, match="trials") as caught:
+        list(run_trials(experiment.trials, files, store, 2))
+    assert str(store.folder / "trials") in caught.value.filename
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_cannot_be_started_fails_its_trial_only(study_file, store, monkeypatch):
+    experiment = prepare(str(study_file), seeds=1)
+    trials, start = experiment.trials[:2], runner._start
+
+    def fail_once(context, trial, *arguments):
+        if trial == trials[0]:
+            raise EOFError("the server is gone")
+        return start(context, trial, *arguments)
+
+    monkeypatch.setattr(runner, "_start", fail_once)
+    events = list(run_trials(trials, files_of(experiment, store), store, 1))
+    (failed,) = [event for _, event in events if isinstance(event, Failed)]
+    assert failed.summary == "no process could be started: EOFError: the server is gone"
+    assert kinds(events, Done) == [trials[1]]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no fork server")
+def test_a_fork_server_that_is_killed_is_started_again(study_file, store, finished):
+    experiment = prepare(str(study_file), seeds=1)
+    files = files_of(experiment, store)
+    multiprocessing.forkserver.ensure_running()
+    os.kill(multiprocessing.forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    events = list(run_trials(experiment.trials[:2], files, store, 1))
+    assert kinds(events, Done) == list(experiment.trials[:2])
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError()])
+def test_a_fork_server_that_dies_while_it_starts_a_worker_has_a_successor(
+    study_file, store, finished, monkeypatch, error
+):
+    experiment = prepare(str(study_file), seeds=1)
+    process = multiprocessing.get_context("forkserver").Process
+    start, errors = process.start, [error]
+
+    def fail_once(self):
+        if errors:
+            raise errors.pop()
+        start(self)
+
+    monkeypatch.setattr(process, "start", fail_once)
+    events = list(run_trials(experiment.trials[:1], files_of(experiment, store), store, 1))
+    assert [type(event) for _, event in events if not isinstance(event, Advanced)] == [
+        Started,
+        Done,
+    ]
+
+
+def test_a_long_temporary_folder_leaves_room_for_an_address(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with runner._short_paths():
+        assert len(tempfile.gettempdir()) <= runner._LONGEST
+    assert tempfile.gettempdir() == str(long)
+
+
+def test_workers_need_not_import_what_is_slow(finished, tmp_path):
+    file = tmp_path / "imported"
+    slow = ("torch._dynamo", "kornia.augmentation", "sklearn.linear_model")
+    found = f"str([name in sys.modules for name in {slow}])"
+    look = f"import pathlib, sys\npathlib.Path({str(file)!r}).write_text({found})"
+    process = multiprocessing.get_context("forkserver").Process(target=exec, args=(look,))
+    process.start()
+    process.join()
+    assert file.read_text() == "[True, True, True]"
 
 
 RUN_TRIALS = """

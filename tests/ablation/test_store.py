@@ -74,6 +74,9 @@ def test_missing_names_each_identity_once_and_in_order(store, study_file):
         "{}",
         '{"metrics": {}, "curves": {}, "config": {}}',
         '{"metrics": 1, "curves": {}, "config": {}, "seconds": 1}',
+        "null",
+        '"text"',
+        "[" * 100_000,
     ],
 )
 def test_half_a_result_is_no_result(store, trial, content):
@@ -83,6 +86,39 @@ def test_half_a_result_is_no_result(store, trial, content):
     path.write_text(content)
     assert store.missing([trial]) == [trial]
     assert store.row(trial) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("metrics", {"accuracy": "0.5"}),
+        ("metrics", {"accuracy": True}),
+        ("metrics", [0.5]),
+        ("curves", {"loss": [[1, "2"]]}),
+        ("curves", {"loss": [[None, 2.0]]}),
+        ("curves", {"loss": [[1, 2.0, 3.0]]}),
+        ("curves", {"loss": 1.0}),
+        ("seconds", "1"),
+        ("seconds", None),
+        ("seed", 1),
+        ("seed", "0"),
+        ("data", "another"),
+        ("config", {}),
+        ("runtime", "cpu"),
+        ("environment", None),
+    ],
+)
+def test_what_is_not_of_the_form_of_a_result_or_of_another_trial_is_none(store, trial, key, value):
+    store.save(trial, Outcome(METRICS, {"loss": [(1, 2.0), (2, math.nan)]}), 1.0)
+    assert store.damaged([trial]) == []
+    (path,) = store.folder.glob("trials/*/result.json")
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, key: value}))
+    assert store.missing([trial]) == [trial]
+    assert store.row(trial) is None
+    assert store.damaged([trial]) == [path]
+    path.write_text(json.dumps({name: part for name, part in whole.items() if name != key}))
+    assert store.missing([trial]) == [trial]
 
 
 def test_a_success_replaces_an_error(store, trial):

@@ -110,3 +110,9 @@ def test_the_order_is_that_of_the_list():
         "RandomGaussianBlur",
         "RandomResizedCrop",
     ]
+
+
+def test_images_that_are_not_from_0_to_1_are_refused():
+    images = torch.full((2, 3, 24, 24), 255, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"images must be floating point, .* got torch\.uint8"):
+        Augment((), 24)(images)

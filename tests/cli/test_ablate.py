@@ -5,6 +5,7 @@ import json
 import pytest
 from fake_study import write_study
 
+FLOWERS = "2 classes, 32 training and 8 test samples, 2 features"
 TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "steps=3"]
 
 
@@ -56,6 +57,19 @@ def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(folder, call, stored, a
     assert stored(folder) == {}
 
 
+def test_a_dry_run_refuses_what_a_run_would(images, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("ablate", "momentum", "--data", "images", "--dry-run")
+    code, out, err = call(*arguments, "--set", "batch_size=5000")
+    assert (code, out) == (2, "")
+    assert err.startswith("lelkern: images: batch_size must be at most")
+    (images / "cat/0.png").write_text("no image")
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert "cat/0.png: cannot be read as an image" in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_configuration_that_does_not_fit_the_images(images, call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = call("ablate", "momentum", "--data", "images", "--set", "batch_size=5000")
@@ -71,11 +85,27 @@ def test_dry_run_runs_nothing(folder, call):
     code, out, _ = call("ablate", "fake.toml", "--dry-run")
     assert code == 0
     assert "16 of 16 trials to run" in out
+    assert f"/flowers.csv: {FLOWERS}\n" in out
     code, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", "--set", "steps=7")
+    assert json.loads(out)["data"] == [f"{folder}/flowers.csv: {FLOWERS}"]
     trials = json.loads(out)["trials"]
     assert {trial["config"]["steps"] for trial in trials if trial["arm"] == "2"} == {7}
     assert not any(trial["done"] for trial in trials)
     assert not (folder / "runs").exists()
+
+
+def test_a_damaged_result_is_named_and_computed_again(folder, call, stored):
+    arguments = ("ablate", "fake.toml", "--seeds", "1")
+    assert call(*arguments)[0] == 0
+    first = stored(folder)
+    damaged, other, *_ = sorted(folder.glob("runs/fake/trials/*/result.json"))
+    damaged.write_text(other.read_text())
+    code, _, err = call(*arguments)
+    assert code == 0
+    name = damaged.relative_to(folder)
+    assert f"{name}: not the result of its trial, which runs again\n" in err
+    assert "1/1" in err
+    assert stored(folder) == first
 
 
 def test_a_study_from_start_to_end_and_again(folder, call, stored):
@@ -84,6 +114,7 @@ def test_a_study_from_start_to_end_and_again(folder, call, stored):
     for text in ("Fake", "Claim:", "Verdict: supported.", "Test:", "constant", "level 9"):
         assert text in out
     assert "16/16" in err
+    assert f"/flowers.csv: {FLOWERS}\n" in err
     for name in ("plot.png", "plot.svg", "results.csv", "curves.csv", "summary.json"):
         assert f"runs/fake/{name}" in out
         assert (folder / "runs" / "fake" / name).stat().st_size > 100

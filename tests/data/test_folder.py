@@ -1,6 +1,7 @@
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,100 @@ def test_a_class_may_be_called_train(tmp_path, write_image):
     assert load(str(tmp_path)).classes == ("bus", "train")
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Train", "Val"), ("training", "testing"), ("TRAIN", "valid"), ("train", "Validation")],
+)
+def test_a_split_may_be_called_otherwise(split_folder, train, test):
+    expected = load(str(split_folder))
+    (split_folder / "val").rename(split_folder / test)
+    (split_folder / "train").rename(split_folder / train)
+    data = load(str(split_folder))
+    assert data.describe() == expected.describe()
+    assert reds(data.test_images) == reds(expected.test_images)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train/1.png", "train/2.png", "val/cat/3.png", "val/dog/4.png"], "train: looks like a"),
+        (["train/a/1.png", "train/b/2.png", "val/3.png", "val/4.png"], "val: looks like a split"),
+        (["train/1.png", "train/2.png", "test/3.png", "test/4.png"], "train: looks like a split"),
+        (["Val/a/1.png", "Val/b/2.png", "Test/a/3.png", "Test/b/4.png"], "neither train/ nor"),
+        (["cat/1.png", "cat/2.png", "dog/3.png", "Test/4.png"], "has Test/ but neither train/ nor"),
+        (["train/a/1.png", "training/b/2.png", "val/a/3.png"], "has both train/ and training/"),
+        (["train/a/1.png", "train/b/2.png", "Val/a/3.png", "val/b/4.png"], "both Val/ and val/"),
+        (["train2017/a/1.png", "val2017/a/2.png"], "train2017, val2017, which look like splits"),
+        (
+            ["one/train/a/1.png", "one/test/a/2.png", "two/a/1.png", "two/b/2.png"],
+            "'one' would be a class, but is split itself into test, train",
+        ),
+        (["cat/Train/1.png", "cat/Val/2.png", "dog/Train/3.png", "dog/Val/4.png"], "'cat' would"),
+    ],
+)
+def test_splits_are_not_taken_for_classes(tmp_path, write_image, files, message):
+    for name in files:
+        write_image(tmp_path / name)
+    with pytest.raises(DataError, match=message):
+        load(str(tmp_path))
+
+
+def test_classes_may_be_called_nearly_like_splits(tmp_path, write_image):
+    for name in ("bullet train", "test tube", "cup"):
+        for i in range(2):
+            write_image(tmp_path / name / f"{i}.png", (i, len(name), 0))
+    assert load(str(tmp_path)).classes == ("bullet train", "cup", "test tube")
+
+
+def test_data_sets_side_by_side_are_remarked_on(tmp_path, write_image):
+    for i, name in enumerate(["one/a/1.png", "one/b/2.png", "two/c/3.png", "two/d/4.png"]):
+        write_image(tmp_path / name, (i, 0, 0))
+    with pytest.warns(UserWarning, match="classes, one, two, lie in .* such as one/a and one/b"):
+        assert load(str(tmp_path)).classes == ("one", "two")
+    write_image(tmp_path / "two/5.png", (5, 0, 0))
+    assert load(str(tmp_path)).remarks == ()
+
+
+def test_images_that_are_trained_and_tested_on_are_counted(split_folder):
+    shutil.copy(split_folder / "train/cat/b/2.png", split_folder / "val/cat/0.png")
+    shutil.copy(split_folder / "train/dog/3.png", split_folder / "val/cat/9.png")
+    remark = (
+        "2 test images are training images as well, such as val/cat/0.png, "
+        "which is train/cat/b/2.png"
+    )
+    with pytest.warns(UserWarning, match=remark) as caught:
+        data = load(str(split_folder))
+    assert caught[0].filename == __file__
+    assert data.describe() == f"2 classes, 3 training and 4 test images, 4x4; {remark}"
+
+
+def test_a_drawn_split_may_part_copies(flat_folder):
+    for i in range(10):
+        shutil.copy(flat_folder / "cat/00.png", flat_folder / f"cat/{i:02}.png")
+    with pytest.warns(UserWarning, match="2 test images are training images as well"):
+        load(str(flat_folder))
+
+
+def test_linked_folders_are_read_as_torchvision_does(flat_folder, tmp_path, write_image):
+    from torchvision.datasets import ImageFolder
+
+    for i in range(3):
+        write_image(tmp_path / f"elsewhere/birds/{i}.png", (200 + i, 0, 0))
+    (flat_folder / "cat/more").symlink_to(tmp_path / "elsewhere/birds")
+    (flat_folder / "bird").symlink_to(tmp_path / "elsewhere")
+    data = load(str(flat_folder))
+    theirs = ImageFolder(str(flat_folder))
+    assert data.classes == tuple(theirs.classes)
+    number = data.train_labels.bincount() + data.test_labels.bincount()
+    assert number.tolist() == [theirs.targets.count(i) for i in range(3)]
+
+
+def test_a_link_to_a_folder_above_it_is_no_endless_search(flat_folder):
+    (flat_folder / "cat/all").symlink_to(flat_folder / "cat")
+    data = load(str(flat_folder))
+    assert len(data.train_images) + len(data.test_images) == 14
+
+
 def test_hidden_files_and_other_files_are_passed_over(split_folder, write_image):
     write_image(split_folder / "train/cat/.hidden.png")
     write_image(split_folder / "train/cat/.thumbs/1.png")
@@ -105,15 +200,14 @@ def test_hidden_files_and_other_files_are_passed_over(split_folder, write_image)
 
 def test_the_order_of_the_file_system_does_not_matter(split_folder, write_image, monkeypatch):
     write_image(split_folder / "train/cat/0.png", (9, 0, 0))
-    walk = os.walk
+    scan = os.scandir
     for backwards in (False, True):
         monkeypatch.setattr(
             os,
-            "walk",
-            lambda top, backwards=backwards: [
-                (parent, folders, sorted(names, reverse=backwards))
-                for parent, folders, names in sorted(walk(top), reverse=backwards)
-            ],
+            "scandir",
+            lambda top, backwards=backwards: nullcontext(
+                sorted(scan(top), key=lambda entry: entry.name, reverse=backwards)
+            ),
         )
         assert reds(load(str(split_folder)).train_images) == [9, 0, 1, 2]
 

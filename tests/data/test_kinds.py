@@ -1,5 +1,8 @@
 """What data of every kind can do."""
 
+import errno
+import io
+import os
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -11,8 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds import KINDS
+from strange_settings import strange_settings
 
-from lelkern.data import DataConfig, DataError, TableData, visible_labels
+from lelkern.data import DataConfig, DataError, FunctionFamily, TableData, saving, visible_labels
+from lelkern.files import seal
 
 
 def same(a, b):
@@ -63,6 +68,26 @@ def test_nothing_to_prepare_changes_nothing(data):
     assert same(data.prepare(DataConfig()), data)
 
 
+def test_settings_of_pytorch_decide_nothing(data, tmp_path):
+    wanted = {"image_size": 8, "val_fraction": 0.4, "samples_per_task": 3}
+    config = DataConfig(**{key: value for key, value in wanted.items() if key in data.options})
+
+    def everything():
+        prepared = data.prepare(config)
+        prepared.save(tmp_path / "file")
+        read = type(data).load(tmp_path / "file")
+        parts = [prepared, read, read.labels()]
+        if (labels := read.labels()) is not None:
+            parts.append(visible_labels(labels, DataConfig(labels=2), seed=0))
+        if isinstance(data, FunctionFamily):
+            parts.extend(data.sample(3, 2, torch.Generator().manual_seed(0)))
+        return tuple(parts)
+
+    expected = everything()
+    with strange_settings():
+        assert same(everything(), expected)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_of_another_kind_is_refused(data, kind, tmp_path):
     other = KINDS[kind]()
@@ -84,9 +109,13 @@ def test_what_is_no_such_file_is_refused(data, tmp_path):
     torch.save({"kind": data.kind, "name": 3}, tmp_path / "partial")
     torch.save({"kind": data.kind, "weights": torch.zeros(3)}, tmp_path / "weights")
     torch.save([1, 2], tmp_path / "list")
+    for name in ("partial", "weights", "list"):
+        seal(tmp_path / name)
+    data.save(tmp_path / "unsealed")
+    os.truncate(tmp_path / "unsealed", (tmp_path / "unsealed").stat().st_size - 1)
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_bytes(b"not torch")
-    for name in ("weights", "list", "empty", "text"):
+    for name in ("weights", "list", "empty", "text", "unsealed"):
         with pytest.raises(DataError, match=rf"{name}: not a data set written by"):
             kind.load(tmp_path / name)
     with pytest.raises(DataError):
@@ -95,8 +124,8 @@ def test_what_is_no_such_file_is_refused(data, tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(KINDS)), st.floats(0, 0.999), st.binary(min_size=1, max_size=20))
-def test_a_damaged_file_is_an_error_of_data_or_harmless(tmp_path_factory, kind, where, junk):
-    """A file that is cut short is always refused; overwritten bytes may hit only padding."""
+def test_a_damaged_file_is_an_error_of_data(tmp_path_factory, kind, where, junk):
+    """No byte may be missing or another one, wherever it stands."""
     data = KINDS[kind]()
     file = tmp_path_factory.mktemp("damaged") / "file"
     data.save(file)
@@ -105,13 +134,37 @@ def test_a_damaged_file_is_an_error_of_data_or_harmless(tmp_path_factory, kind, 
     file.write_bytes(content[:at])
     with pytest.raises(DataError):
         type(data).load(file)
-    file.write_bytes(content[:at] + junk + content[at + len(junk) :])
-    message = ""
-    try:
-        type(data).load(file).describe()
-    except DataError as error:
-        message = str(error)
-    assert "\n" not in message
+    damaged = content[:at] + junk + content[at + len(junk) :]
+    file.write_bytes(damaged)
+    if damaged == content:
+        assert same(type(data).load(file), data)
+        return
+    with pytest.raises(DataError, match=r"file: (damaged: it is not what|not a data set)") as error:
+        type(data).load(file)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_lost_its_content_and_not_its_length_is_refused(data, tmp_path):
+    file = tmp_path / "file"
+    data.save(file)
+    assert same(type(data).load(file), data)  # it was fine a moment ago
+    size = file.stat().st_size
+    os.truncate(file, size // 2)
+    os.truncate(file, size)
+    with pytest.raises(DataError, match="file: not a data set"):
+        type(data).load(file)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(data, tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stream = saving._Stream
+    monkeypatch.setattr(saving, "_Stream", lambda file: stream(Full()))
+    with pytest.raises(OSError, match=r"No space left on device: '.*new.file'"):
+        data.save(tmp_path / "new.file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_code_in_a_file_is_not_run(data, tmp_path):
@@ -120,6 +173,7 @@ def test_code_in_a_file_is_not_run(data, tmp_path):
             return Path.touch, (tmp_path / "run",)
 
     torch.save({"kind": data.kind, "name": Attack()}, tmp_path / "file")
+    seal(tmp_path / "file")
     with pytest.raises(DataError):
         type(data).load(tmp_path / "file")
     assert not (tmp_path / "run").exists()

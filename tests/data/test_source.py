@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from strange_settings import strange_settings
 
 from lelkern.config import ConfigError
 from lelkern.data import (
@@ -120,6 +121,15 @@ def test_what_is_built_in_loads(name):
     assert type(data) is kind
     assert data.name == name
     assert data.describe() == description
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_settings_of_pytorch_do_not_decide_what_is_read(name, tmp_path):
+    options = {"val_fraction": 0.2} if "val_fraction" in BUILT_IN[name][2] else {}
+    source = DataSource(DataConfig(name=name, **options))
+    expected = source.load()
+    with strange_settings():
+        assert same(source.load(), expected, tmp_path)
 
 
 @pytest.mark.parametrize("key", OTHER)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from strange_settings import strange_settings
 
 from lelkern.evaluate import (
     alignment,
@@ -167,6 +168,14 @@ def test_the_same_arguments_give_the_same_number(metric):
     torch.manual_seed(2)
     assert function(**arguments) == one
     torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_settings_of_pytorch_decide_nothing(metric):
+    function, arguments = random_case(metric)
+    expected = function(**arguments)
+    with strange_settings():
+        assert function(**arguments) == expected
 
 
 @pytest.mark.parametrize("metric", METRICS)

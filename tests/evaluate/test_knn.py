@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from largest_tensor import LargestTensor
 
 from lelkern.evaluate import knn
 
@@ -106,3 +107,13 @@ def test_zero_rows_and_extreme_temperatures_are_harmless():
         assert knn(x, y, x[1:], y[1:], temperature=temperature, k=1) == 1.0
         assert knn(x, y, x[1:], y[1:], temperature=temperature) == 1.0
         assert knn(x, y, x[:1], y[:1], temperature=temperature) == 1.0  # all equal: the lowest
+
+
+def test_memory_does_not_grow_with_classes_or_with_neighbours():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(600, 4, generator=generator), torch.arange(600) * 10**12
+    expected = knn(x, y, x[:50], y[:50], k=300)
+    assert expected == oracle(x, y, x[:50], y[:50], 300, 0.07)
+    with LargestTensor() as largest:
+        assert knn(x, y, x[:50], y[:50], k=300, chunk_size=10) == expected
+    assert largest.numel <= 10 * 600

@@ -1,3 +1,4 @@
+import importlib
 import time
 import warnings
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from largest_tensor import LargestTensor
 from threadpoolctl import threadpool_info
 
 from lelkern.evaluate import linear_probe
@@ -137,3 +139,18 @@ def test_a_few_seconds_suffice(monkeypatch):
         start = time.process_time()  # of this process alone, whatever else the machine does
         linear_probe(*train, *test)
         assert time.process_time() - start < limit
+
+
+def test_features_are_copied_in_parts(monkeypatch):
+    module = importlib.import_module("lelkern.evaluate.linear_probe")
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(60, 5, generator=generator), torch.arange(60) % 3
+    expected = linear_probe(x, y, x, y)
+    monkeypatch.setattr(module, "_NUMBERS", 100)
+    with LargestTensor() as largest:
+        mean, scale = module._statistics(x)
+        standardised = module._standardise(x, mean, scale)
+    assert largest.numel <= 100
+    assert standardised.mean(axis=0) == pytest.approx(0, abs=1e-12)
+    assert standardised.std(axis=0) == pytest.approx(1)
+    assert linear_probe(x, y, x, y) == expected

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from strange_settings import strange_settings
 from torch import nn
 
 from lelkern.methods.training import Losses, after, batches, seeded, unbroken_batches
@@ -20,6 +21,24 @@ def test_seeded_puts_the_generator_back_whatever_happens():
     assert torch.equal(torch.rand(3), expected)
     torch.manual_seed(5)
     assert torch.equal(torch.rand(3), one)
+
+
+def test_training_does_not_depend_on_what_pytorch_is_set_to():
+    def trained():
+        with seeded(0):
+            model = nn.Linear(3, 1)
+            optimisation = Optimisation(OptimizerConfig(), [model], 2, silent)
+            for batch in batches(4, 2, 2):
+                with torch.autocast("cpu", torch.bfloat16):
+                    loss = model(torch.ones(2, 3)).square().mean()
+                optimisation.step(loss + batch.sum())
+            return model.weight
+
+    expected = trained()
+    with strange_settings():
+        weight = trained()
+    assert (weight.dtype, weight.is_inference()) == (torch.float32, False)
+    assert torch.equal(weight, expected)
 
 
 @pytest.mark.parametrize(("number", "size"), [(12, 4), (13, 4), (4, 4), (7, 1)])

@@ -58,7 +58,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
             label=f"{published.source}: {published.label}",
         )
     if picture.plot.scale == "log":
-        set_log_scale(axes, [float(x) for line in axes.lines for x in line.get_xdata()])
+        set_log_scale(axes, [float(x) for line in axes.lines for x in np.asarray(line.get_xdata())])
     for label, value in picture.plot.reference.items():
         axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
     axes.set_xlabel(curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log"))
@@ -87,11 +87,11 @@ def _draw_band(
     rows = [row for row in rows if len(row.curves.get(name, ()))]
     ended = [row for row in rows if row.diverged_at is not None]
     for i, row in enumerate(ended):
-        x, y = zip(*row.curves[name], strict=True)
-        shown = [metric.shown(value) for value in y]
-        axes.plot(x, shown, color=color, linestyle=linestyle, linewidth=0.8, zorder=2)
+        steps, values = zip(*row.curves[name], strict=True)
+        shown = [metric.shown(value) for value in values]
+        axes.plot(steps, shown, color=color, linestyle=linestyle, linewidth=0.8, zorder=2)
         named = "_" if i else f"{label}: {DIVERGED['label']}"
-        axes.plot(x[-1:], shown[-1:], **DIVERGED | {"color": color, "label": named})
+        axes.plot(steps[-1:], shown[-1:], **DIVERGED | {"color": color, "label": named})
     rows = [row for row in rows if row.diverged_at is None]
     if not rows:
         return

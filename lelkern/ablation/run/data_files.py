@@ -18,7 +18,7 @@ from lelkern.data import DataError
 from lelkern.data.budget import check_budget, visible_labels
 from lelkern.data.kind import Data
 from lelkern.data.source import DataSource
-from lelkern.files import write_atomically
+from lelkern.files import seal, state_of_seal, write_atomically
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,23 @@ class DataFiles:
     folder: Path
     source: DataSource
 
-    def prepare(self, trials: Sequence[Trial]) -> None:
+    def prepare(self, trials: Sequence[Trial]) -> list[str]:
         """Write what is missing for some trials.
+
+        Returns:
+            The descriptions of their data, each once: one, unless trials differ in their data.
 
         Raises:
             DataError: the data are unknown, missing or unusable.
             ConfigError: there are fewer labels than a trial's budget wants.
         """
-        for fingerprint in dict.fromkeys(trial.fingerprint for trial in trials):
-            self._prepare([trial for trial in trials if trial.fingerprint == fingerprint])
+        alike: dict[str, list[Trial]] = {}
+        for trial in trials:
+            alike.setdefault(trial.fingerprint, []).append(trial)
+        return list(dict.fromkeys(self._prepare(group) for group in alike.values()))
 
-    def _prepare(self, trials: Sequence[Trial]) -> None:
-        """Write what is missing for trials that have the same data."""
+    def _prepare(self, trials: Sequence[Trial]) -> str:
+        """Write what is missing for trials that have the same data, and describe it."""
         some = trials[0]
         try:
             data = self._with_labels(some, budget=False)
@@ -56,8 +61,9 @@ class DataFiles:
         labels = data.labels()
         for trial in trials:
             path = self._labels_file(trial)
-            if labels is not None and not path.exists():
+            if labels is not None and not _is_whole(path):
                 _save(path, visible_labels(labels, trial.data, trial.seed))
+        return data.describe()
 
     def load(self, trial: Trial) -> Data:
         """Return the data as a trial may see them.
@@ -80,11 +86,9 @@ class DataFiles:
         if data.labels() is None:
             return data
         path = self._labels_file(trial, budget=budget)
-        try:
-            labels = torch.from_numpy(np.load(path, allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: no such file, or damaged: {error}") from None
-        return data.with_labels(labels)
+        if not _is_whole(path):
+            raise DataError(f"{path}: no such file, or damaged")
+        return data.with_labels(torch.from_numpy(np.load(path, allow_pickle=False)))
 
     def _file(self, trial: Trial) -> Path:
         return self.folder / f"{trial.fingerprint}.data"
@@ -100,4 +104,15 @@ class DataFiles:
 
 
 def _save(path: Path, labels: Tensor) -> None:
-    write_atomically(path, lambda temporary: np.save(temporary, labels.numpy()))
+    def write(temporary: Path) -> None:
+        np.save(temporary, labels.numpy())
+        seal(temporary)
+
+    write_atomically(path, write)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return state_of_seal(path) == "whole"
+    except OSError:
+        return False

@@ -111,6 +111,7 @@ def prepare(
     *,
     quick: bool = False,
     seeds: int | None = None,
+    without: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     data: str | None = None,
     data_root: Path | None = None,
@@ -122,6 +123,7 @@ def prepare(
         name_or_file: a shipped study's name or the path of a TOML file.
         quick: run its short form.
         seeds: number of seeds instead of the study's own.
+        without: labels of baselines that are left out.
         settings: nested configuration values that replace those of the study's ``base``, for every
             arm and baseline whose method has them and that does not set them itself.
         data: name or path of the data instead of the study's.
@@ -143,6 +145,8 @@ def prepare(
         if study.quick.model_copy(update={"minutes": None}) == Quick():
             raise ConfigError(f"{path}: --quick has nothing to change: the study has no [quick]")
         study = study.quickened()
+    if without:
+        study = study.without(without)
     if seeds is not None:
         study = study.model_copy(update={"seeds": seeds})
     settings = dict(settings or {})

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -15,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
-from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, work
+from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, Unwritable, work
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def run_trials(
         files: the data, prepared for these trials.
         store: where the workers put results.
         workers: how many trials run at once.
+
+    Raises:
+        OSError: what a trial left cannot be stored; it names the file.
     """
     context = _context()
     waiting = list(reversed(trials))
@@ -48,9 +52,14 @@ def run_trials(
         while waiting or running:
             while waiting and len(running) < workers:
                 trial = waiting.pop()
-                messages, process = _start(context, trial, files, store)
-                running[messages] = (trial, process)
                 yield trial, Started()
+                try:
+                    messages, process = _start(context, trial, files, store)
+                except (EOFError, OSError) as error:
+                    summary = f"no process could be started: {type(error).__name__}: {error}"
+                    yield trial, Failed(summary, store.save_error(trial, summary + "\n"))
+                else:
+                    running[messages] = (trial, process)
             for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
                 trial, process = running[messages]
                 event = _receive(messages, trial, process, store)
@@ -74,15 +83,40 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([work.__module__])
+    context.set_forkserver_preload([work.__module__, f"{__package__}.preloaded"])
+    try:
+        _ensure_server()
+    except OSError:  # there is no place for its socket
+        return multiprocessing.get_context("spawn")
+    return context
+
+
+def _ensure_server() -> None:
+    """Start the fork server unless it runs."""
     # The server inherits this: Ctrl-C while it imports torch must not end it with a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with _importing_alike():
+        with _importing_alike(), _short_paths():
             forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
-    return context
+
+
+_LONGEST = 70
+"""Bytes of a folder in which an address of a socket fits; it has 104 in all, 108 on Linux."""
+
+
+@contextlib.contextmanager
+def _short_paths() -> Iterator[None]:
+    """Let multiprocessing put its socket where the path is short, as a TMPDIR may not be."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
+        usable = (path for path in ("/tmp", "/var/tmp", "/dev/shm") if os.access(path, os.W_OK))
+        tempfile.tempdir = next(usable, before)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager
@@ -119,7 +153,11 @@ def _start(
         name=f"trial-{trial.identity}",
     )
     with _importing_alike():
-        process.start()
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # the fork server was killed, as for want of memory
+            _ensure_server()
+            process.start()
     # Only the worker holds the sending end now, so its death ends the stream.
     sender.close()
     return receiver, process
@@ -127,7 +165,7 @@ def _start(
 
 def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: Store) -> Event:
     try:
-        event: Event = messages.recv()
+        event: Event | Unwritable = messages.recv()
     except (EOFError, OSError):  # the worker is gone, perhaps in the middle of a message
         process.join()
         row, result = store.row(trial), store.result(trial)
@@ -135,4 +173,6 @@ def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: St
             return Done(row.metrics, result["seconds"], row.diverged_at)
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))
+    if isinstance(event, Unwritable):
+        raise OSError(event.errno, event.reason, event.file)
     return event

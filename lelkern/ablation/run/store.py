@@ -8,7 +8,7 @@ the data, read once for all trials, and beside it the labels that trials may see
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,21 @@ class Store:
             )
 
     def result(self, trial: Trial) -> dict[str, Any] | None:
-        """Return what :meth:`save` kept for this trial, or None if it is not done."""
-        return read_result(self._path(trial, "result.json"))
+        """Return what :meth:`save` kept for this trial, or None if it is not done.
+
+        A file that is damaged, or the result of another trial, is none.
+        """
+        result = read_result(self._path(trial, "result.json"))
+        if result is None or any(result[key] != value for key, value in trial.describe().items()):
+            return None
+        return result
+
+    def damaged(self, trials: Sequence[Trial]) -> list[Path]:
+        """Return the files that should be results of trials and are not."""
+        files = {self._path(trial, "result.json"): trial for trial in trials}
+        return [
+            path for path, trial in files.items() if path.exists() and self.result(trial) is None
+        ]
 
     def row(self, trial: Trial) -> Row | None:
         """Return a finished trial's metrics and curves, or None if it is not done."""
@@ -126,11 +139,51 @@ def folder_format(folder: Path) -> int | None:
 def read_result(path: Path) -> dict[str, Any] | None:
     """Return the content of a ``result.json``, or None if there is none that is whole."""
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        whole = all(isinstance(result[key], dict) for key in ("metrics", "curves", "config"))
-        return result if whole and isinstance(result["seconds"], int | float) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return result if _is_whole(result) else None
+
+
+_FORM: Mapping[str, type] = {
+    "code": str,
+    "packages": dict,
+    "method": str,
+    "config": dict,
+    "runtime": dict,
+    "data": str,
+    "labels": dict,
+    "seed": int,
+    "metrics": dict,
+    "curves": dict,
+    "environment": dict,
+}
+"""The entries of a result, and what each of them is."""
+
+
+def _is_whole(result: Any) -> bool:
+    """Tell whether something is what :meth:`Store.save` writes."""
+    return (
+        isinstance(result, dict)
+        and all(isinstance(result.get(key), kind) for key, kind in _FORM.items())
+        and _is_number(result.get("seconds"))
+        and all(value is None or _is_number(value) for value in result["metrics"].values())
+        and all(_is_curve(points) for points in result["curves"].values())
+    )
+
+
+def _is_curve(points: Any) -> bool:
+    return isinstance(points, list) and all(
+        isinstance(point, list)
+        and len(point) == 2
+        and _is_number(point[0])
+        and (point[1] is None or _is_number(point[1]))
+        for point in points
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _to_json(value: float) -> float | None:

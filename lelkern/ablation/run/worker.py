@@ -1,7 +1,7 @@
 """What a worker process does: one trial, from the data to ``result.json``.
 
-The runner's fork server imports this module once, with torch, kornia and scikit-learn, so that a
-fresh process for every trial costs milliseconds instead of seconds.
+The runner's fork server imports this module once, and :mod:`lelkern.ablation.run.preloaded`, so
+that a fresh process for every trial costs milliseconds instead of seconds.
 """
 
 import contextlib
@@ -9,25 +9,20 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ClassVar, Self
 
-import kornia.augmentation  # noqa: F401 (imported here once rather than in every worker)
-import sklearn.linear_model  # noqa: F401
 from threadpoolctl import threadpool_limits
 
 import lelkern
-from lelkern.ablation.run.code import installed_packages
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
 
 _SECONDS_BETWEEN_REPORTS = 0.2
-
-installed_packages()  # found here once: they are part of what a trial is
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,15 @@ class Failed:
 
     summary: str
     file: Path
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """What a trial left could not be stored: the disk is full, or may not be written."""
+
+    errno: int | None
+    reason: str | None
+    file: str | None
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,12 @@ def work(
             last_report = time.monotonic()
             messages.send(Advanced(step, loss))
 
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError), _unwritable_reported(messages):
         try:
             imports.adopt()
+            # Where a fork server has not, and before the threads of what it imports are limited.
+            from lelkern.ablation.run import preloaded  # noqa: F401
+
             if trial.identity != identity:
                 raise RuntimeError(
                     f"the code of {trial.method} has changed since the study began: run it again"
@@ -148,3 +155,14 @@ def work(
             seconds = time.monotonic() - started
             store.save(trial, outcome, seconds)
             messages.send(Done(outcome.metrics, seconds, outcome.diverged_at))
+
+
+@contextlib.contextmanager
+def _unwritable_reported(messages: Connection) -> Iterator[None]:
+    """Report an error of files that the block does not take for a failure of the trial."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        messages.send(Unwritable(error.errno, error.strerror, error.filename))

@@ -6,7 +6,7 @@ factor or none. Every arm is a method with settings of its own, and all of them 
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -15,7 +15,7 @@ from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
-from lelkern.config import Config, dotted_keys, merge, nearest, nest, overlap
+from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
 from lelkern.data.config import VARIED
 
 VARIED_KEYS = frozenset(f"data.{key}" for key in VARIED)
@@ -212,6 +212,21 @@ class Study(Config):
         plain["minutes"] = self.quick.minutes
         plain["base"] = merge(self.base, self.quick.base)
         return Study.parse({**plain, "quick": {}}, "quick")
+
+    def without(self, labels: Sequence[str]) -> "Study":
+        """Return the study without some of its baselines.
+
+        Raises:
+            ConfigError: the study has no such baseline, or a claim needs it.
+        """
+        known = [baseline.label for baseline in self.baseline]
+        for label in labels:
+            if label not in known:
+                hint = nearest(label, known) if known else "the study has none"
+                raise ConfigError(f"--without {label}: no such baseline; {hint}")
+        plain = self.model_dump()
+        plain["baseline"] = [b for b in plain["baseline"] if b["label"] not in labels]
+        return Study.parse({**plain, "quick": {}}, f"--without {', '.join(labels)}")
 
     def _cell(self, label: str, place: tuple[int, ...], values: Mapping[str, Any]) -> Arm:
         named = self.arm[place[0]] if self.arm else None

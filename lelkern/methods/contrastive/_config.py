@@ -1,10 +1,12 @@
 """The settings that contrastive recipes share, and the data that fit them."""
 
 from pydantic import Field
+from torch import Tensor
 
 from lelkern.augment import AugmentConfig, Color, Crop
 from lelkern.config import Config
 from lelkern.data import ImageData
+from lelkern.evaluate.checks import check_images
 from lelkern.methods.contrastive._evaluation import check_evaluation
 from lelkern.methods.images import check_batch, check_square
 from lelkern.models import ConvEncoderConfig, EncoderConfig, HeadConfig
@@ -37,8 +39,13 @@ class ContrastiveConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
-def check_images(config: ContrastiveConfig, number: int, height: int, width: int) -> None:
-    """Raise ValueError if there are too few images for a batch, or they are not square."""
+def check_training_images(config: ContrastiveConfig, images: Tensor) -> None:
+    """Raise ValueError if images are no square uint8 images, or too few for a batch."""
+    check_images("images", images)
+    _check_sizes(config, len(images), *images.shape[2:])
+
+
+def _check_sizes(config: ContrastiveConfig, number: int, height: int, width: int) -> None:
     check_batch("batch_size", config.batch_size, number)
     check_square(height, width)
 
@@ -46,5 +53,5 @@ def check_images(config: ContrastiveConfig, number: int, height: int, width: int
 def check(config: ContrastiveConfig, data: ImageData) -> None:
     """Raise ValueError if a recipe could not train on these images or be judged by them."""
     unlabeled = 0 if data.unlabeled_images is None else len(data.unlabeled_images)
-    check_images(config, len(data.train_images) + unlabeled, *data.train_images.shape[2:])
+    _check_sizes(config, len(data.train_images) + unlabeled, *data.train_images.shape[2:])
     check_evaluation(data)

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from lelkern.augment import Augment
 from lelkern.data import ImageData
-from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_images
+from lelkern.evaluate.features import to_unit
+from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_training_images
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
 from lelkern.methods.contrastive._key_queue import KeyQueue
 from lelkern.methods.contrastive._projector import Projector
@@ -148,9 +149,9 @@ def train(
         Both encoders with their heads, and the queue.
 
     Raises:
-        ValueError: there are too few images for a batch, or they are not square.
+        ValueError: the images are not uint8 or not square, or too few for a batch.
     """
-    check_images(config, len(images), *images.shape[2:])
+    check_training_images(config, images)
     runtime = (runtime or RuntimeConfig()).resolve()
     images = images.to(runtime.device)
     with seeded(seed):
@@ -159,7 +160,7 @@ def train(
         augment = Augment(config.augment, images.shape[-1])  # drawn anew for every view
         optimisation = Optimisation(config.optimizer, [model.query], config.steps, progress)
         for batch in batches(len(images), config.batch_size, config.steps):
-            x = images[batch].float() / 255  # (N, 3, H, W)
+            x = to_unit(images[batch])  # (N, 3, H, W)
             x1, x2 = augment(torch.cat([x, x])).chunk(2)  # two views of each image
             pairs = [(x1, x2), (x2, x1)] if config.symmetric else [(x1, x2)]
             keys = [shuffled_keys(model.key, other) for _, other in pairs]  # (N, out) each

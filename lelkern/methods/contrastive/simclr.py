@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lelkern.augment import Augment
 from lelkern.data import ImageData
-from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_images
+from lelkern.evaluate.features import to_unit
+from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_training_images
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
 from lelkern.methods.contrastive._projector import Projector
 from lelkern.methods.images import training_images
@@ -50,9 +51,9 @@ def train(
         The encoder f and the head g.
 
     Raises:
-        ValueError: there are too few images for a batch, or they are not square.
+        ValueError: the images are not uint8 or not square, or too few for a batch.
     """
-    check_images(config, len(images), *images.shape[2:])
+    check_training_images(config, images)
     runtime = (runtime or RuntimeConfig()).resolve()
     images = images.to(runtime.device)
     with seeded(seed):
@@ -61,7 +62,7 @@ def train(
         augment = Augment(config.augment, images.shape[-1])  # t, drawn anew for every view
         optimisation = Optimisation(config.optimizer, [model], config.steps, progress)
         for batch in batches(len(images), config.batch_size, config.steps):
-            x = images[batch].float() / 255  # (N, 3, H, W)
+            x = to_unit(images[batch])  # (N, 3, H, W)
             views = augment(torch.cat([x, x]))  # (2N, 3, H, W): t(x) and t'(x)
             z1, z2 = model(views).chunk(2)  # (N, out) each
             loss = nt_xent(z1, z2, config.temperature)  # equation 1, the mean over all 2N rows

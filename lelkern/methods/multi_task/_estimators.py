@@ -20,6 +20,7 @@ from lelkern.methods.multi_task._penalties import (
     TraceNorm,
 )
 from lelkern.methods.multi_task._solve import minimise, path, strengths
+from lelkern.torch_settings import usual_settings
 
 _LOSSES = ("mean", "sum")
 
@@ -54,6 +55,7 @@ class _LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         """Return the penalty of T tasks, its parameters checked."""
         raise NotImplementedError
 
+    @usual_settings()
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the tasks.
 
@@ -80,7 +82,7 @@ class _LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
                 f"above tol = {self.tol} of the loss of zero coefficients, {problem.at_zero:.3g}: "
                 "increase max_iter, or scale the features",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,  # the decorator is a frame of its own
             )
         coefficients = solution.coefficients
         intercepts = problem.intercepts(coefficients)
@@ -99,6 +101,7 @@ class _LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         predicted: NDArray[np.float64] = x @ self.coef_.T + self.intercept_
         return predicted
 
+    @usual_settings()
     def alpha_path(
         self,
         X: ArrayLike,

@@ -62,6 +62,24 @@ def test_raw_pixels_are_about_as_hard_as_they_should_be(data):
     assert 0.6 < metrics["linear_probe"] < 0.85
 
 
+def test_raw_pixels_of_large_images_are_those_of_small_ones(data):
+    def few(size=24):
+        resized = data.resized(size)
+        return replace(
+            resized,
+            train_images=resized.train_images[:60],
+            train_labels=data.train_labels[:60],
+            test_images=resized.test_images[:60],
+            test_labels=data.test_labels[:60],
+        )
+
+    config = raw_pixels.RawPixelsConfig(side=8)
+    assert run("raw-pixels", config, few()) == run("raw-pixels", config, few(8))
+    assert run("raw-pixels", raw_pixels.RawPixelsConfig(), few()) != run(
+        "raw-pixels", config, few()
+    )
+
+
 @pytest.mark.parametrize("name", ["raw-pixels", "simclr"])
 def test_a_label_budget_is_for_classifiers_alone(data, name):
     """They learn from the visible labels; the images and what is measured on them stay."""

@@ -365,6 +365,7 @@ def test_wrong_settings(settings, message):
     [
         (torch.zeros(31, 3, 24, 24, dtype=torch.uint8), "batch_size must be .* 31, got 32"),
         (torch.zeros(32, 3, 24, 20, dtype=torch.uint8), "images must be square, got 24x20"),
+        (torch.zeros(32, 3, 24, 24), r"images must be uint8 \(N, 3, H, W\), got torch.float32"),
     ],
 )
 def test_refuses_images_it_cannot_use(images, message):

@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, MultiTaskLasso, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
+from strange_settings import strange_settings
 
 from lelkern.methods.multi_task import (
     ClusteredRegressor,
@@ -31,6 +32,20 @@ def samples():
     w = np.zeros((20, 4))
     w[:5] = generator.normal(size=(5, 4))
     return x, x @ w + 0.3 * generator.normal(size=(50, 4)) + 3
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_settings_of_pytorch_decide_nothing(estimator, samples):
+    def fitted():
+        model = estimator(alpha=0.1, tol=1e-2)
+        _, coefficients = model.alpha_path(*samples, n_alphas=2)
+        return coefficients, model.fit(*samples).coef_
+
+    expected = fitted()
+    with strange_settings():
+        path, coefficients = fitted()
+    assert np.array_equal(path, expected[0])
+    assert np.array_equal(coefficients, expected[1])
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

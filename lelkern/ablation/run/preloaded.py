@@ -1,0 +1,15 @@
+"""What the fork server imports once, so that a worker starts in milliseconds instead of seconds.
+
+The process that starts workers does not import it, for it has no use for it.
+"""
+
+import kornia.augmentation  # noqa: F401
+import sklearn.linear_model  # noqa: F401
+import torch
+
+from lelkern.ablation.run.code import installed_packages
+
+installed_packages()  # they are part of what a trial is
+
+# The first optimiser of a process imports torch._dynamo, which takes longer than a small trial.
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
