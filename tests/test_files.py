@@ -47,7 +47,7 @@ def test_an_error_names_the_file_and_not_a_temporary_one(tmp_path, error):
     def fail(temporary):
         raise error
 
-    with pytest.raises(OSError, match="No space left on device|1024 requested") as caught:
+    with pytest.raises(OSError, match=r"No space left on device|1024 requested") as caught:
         write_atomically(tmp_path / "result.json", fail)
     assert caught.value.filename == str(tmp_path / "result.json")
 
