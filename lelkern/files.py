@@ -1,5 +1,6 @@
 """Writing files so that a reader, or a power cut, never sees half of one, nor a damaged one."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -27,10 +28,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write_beside(path, write)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:  # NumPy's has nothing but text
+        code, reason = error.errno or errno.EIO, error.strerror or str(error)
+        raise OSError(code, reason, str(path)) from error
 
 
 def _write_beside(path: Path, write: Callable[[Path], None]) -> None:

@@ -35,11 +35,19 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
     assert stat.S_IMODE(atomic.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
 
 
-def test_an_error_names_the_file_and_not_a_temporary_one(tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "a temporary file"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("1024 requested and 0 written"),  # as numpy.save has it
+    ],
+)
+def test_an_error_names_the_file_and_not_a_temporary_one(tmp_path, error):
     def fail(temporary):
-        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+        raise error
 
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    with pytest.raises(OSError, match=r"No space left on device|1024 requested") as caught:
         write_atomically(tmp_path / "result.json", fail)
     assert caught.value.filename == str(tmp_path / "result.json")
 
