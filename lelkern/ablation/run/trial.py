@@ -117,7 +117,7 @@ class Trial:
             metrics = dict.fromkeys(self.recipe.metrics, math.nan)
             curves = dict.fromkeys(self.recipe.curves, ())
             finite = [point for point in losses if math.isfinite(point[1])]
-            return Outcome(metrics, {**curves, LOSS: thinned(finite)}, losses[-1][0])
+            return Outcome(metrics, {**curves, LOSS: thinned(finite)}, int(losses[-1][0]))
         self.recipe.confirm(outcome)
         return Outcome(outcome.metrics, {**outcome.curves, LOSS: thinned(losses)})
 
