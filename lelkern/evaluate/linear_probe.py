@@ -52,13 +52,14 @@ def linear_probe(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    check_classification(train_x, train_y, test_x, test_y)
+    train_x, train_y, test_x, test_y = check_classification(train_x, train_y, test_x, test_y)
     check_positive("C", C)
     check_positive("max_iter", max_iter)
     classes = torch.unique(train_y)
     if len(classes) < 2:
         raise ValueError(f"train_y must hold at least 2 classes, got only {int(classes)}")
 
+    train_x, test_x = train_x.cpu(), test_x.cpu()  # where scikit-learn works, and float64 is
     mean, scale = _statistics(train_x)
     probe = LogisticRegression(C=C, max_iter=max_iter)
     # BLAS has threads of its own that torch.set_num_threads does not reach: a worker process that
@@ -82,4 +83,4 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> object:
     """Return NumPy float64 (N, D): in float32 L-BFGS stops early, on noise in the line search."""
-    return ((x.double() - mean) / scale).cpu().numpy()
+    return ((x.double() - mean) / scale).numpy()

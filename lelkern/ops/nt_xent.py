@@ -9,19 +9,21 @@ from lelkern.ops._contrastive import (
     Reduction,
     check_embeddings,
     check_reduction,
+    check_views,
     optional_codes,
     reduce,
     reduce_stats,
 )
 from lelkern.ops._contrastive_op import ContrastiveOp
 from lelkern.ops._temperature import temperature_tensor
+from lelkern.ops.sup_con import sup_con
 from lelkern.reference import nt_xent as reference
 
 
 @overload
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -32,7 +34,7 @@ def nt_xent(
 @overload
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -42,7 +44,7 @@ def nt_xent(
 ) -> tuple[Tensor, ContrastiveStats]: ...
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = None,
     temperature: float | Tensor = 0.5,
     *,
     reduction: Reduction = "mean",
@@ -62,6 +64,11 @@ def nt_xent(
     Contrastive Learning of Visual Representations", ICML 2020; the mean over all rows is the loss
     of its Algorithm 1. The compiled kernel never stores the 2N x 2N similarities.
 
+    V views of each image come as ``z1`` (N, V, D) alone, without ``z2``. Then the positives of a
+    view are the other V - 1 views of its image, and its loss is the mean over them, among all
+    VN - 1 candidates: :func:`lelkern.sup_con` with each image a class of its own (Khosla et al.,
+    "Supervised Contrastive Learning", NeurIPS 2020, equation 2). Of two views it is the same loss.
+
     Half dtypes give a float32 loss: rounding a loss near log(2N) to eight bits would hide whether
     training moves it. float16 is computed in float32. bfloat16 is multiplied as it is and summed
     in float32 where the CPU has such an instruction (then the gradient's weights are rounded to
@@ -78,8 +85,9 @@ def nt_xent(
 
     Args:
         z1: (N, D) embeddings of the first views: float64, float32, bfloat16 or float16, with any
-            strides.
-        z2: (N, D) embeddings of the second views, of the same dtype and on the same device.
+            strides; or (N, V, D) of all views.
+        z2: (N, D) embeddings of the second views, of the same dtype and on the same device; None
+            with all views in ``z1``.
         temperature: a positive number, or a tensor with one element, which then gets a gradient.
             A tensor on a GPU is not looked at, nor is one inside ``torch.compile`` or
             ``torch.func.vmap``: there an invalid temperature makes every loss nan.
@@ -101,6 +109,10 @@ def nt_xent(
         ValueError: shapes or devices do not match, the temperature is not a positive number, or
             the reduction is unknown.
     """
+    if z2 is None:
+        check_views("z1", z1, 2)
+        options = {"reduction": reduction, "normalize": normalize, "ids": ids}
+        return sup_con(z1, None, temperature, return_stats=return_stats, **options)
     check_embeddings({"z1": z1, "z2": z2}, same_shape=True)
     check_reduction(reduction)
     tau = temperature_tensor(temperature, z1)
