@@ -1,6 +1,6 @@
 """The parameters and buffers of a module, and which of them belong together in two modules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
@@ -58,7 +58,7 @@ class Selection(NamedTuple):
         return list(self._visit(module, ""))
 
     def _visit(self, module: nn.Module, prefix: str) -> "Iterator[Named]":
-        groups = [(False, module._parameters)]
+        groups: list[tuple[bool, Mapping[str, Tensor | None]]] = [(False, module._parameters)]
         if self.buffers != "skip":
             groups.append((True, module._buffers))
         for is_buffer, group in groups:

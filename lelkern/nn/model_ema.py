@@ -179,13 +179,14 @@ class ModelEMA(nn.Module):
             ValueError: the model has other parameters or buffers than the average, or other shapes,
                 or is on another device; or decay is not in [0, 1]. Nothing has been changed then.
         """
-        decay = self.decay
-        if callable(decay) or self.warmup or self.update_after_step or self.update_every > 1:
+        if callable(self.decay) or self.warmup or self.update_after_step or self.update_every > 1:
             number = self.steps if step is None else step
             if (number - self.update_after_step) % self.update_every:
                 self._count(step)
                 return
             decay = self.momentum(number)
+        else:
+            decay = self.decay
         self._average(unwrapped(model), decay)
         self._count(step)
 

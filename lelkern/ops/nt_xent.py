@@ -1,5 +1,6 @@
 """NT-Xent, the contrastive loss of SimCLR: front door, schemas, shapes and gradients."""
 
+from functools import partial
 from typing import Literal, overload
 
 from torch import Tensor
@@ -111,14 +112,26 @@ def nt_xent(
     """
     if z2 is None:
         check_views("z1", z1, 2)
-        options = {"reduction": reduction, "normalize": normalize, "ids": ids}
-        return sup_con(z1, None, temperature, return_stats=return_stats, **options)
+        return _of_views(z1, temperature, reduction, normalize, ids, return_stats)
     check_embeddings({"z1": z1, "z2": z2}, same_shape=True)
     check_reduction(reduction)
     tau = temperature_tensor(temperature, z1)
     losses, stats = _OP((z1, z2, tau, optional_codes("ids", ids, z1)), (normalize,), return_stats)
     loss = reduce(losses, reduction)
     return (loss, reduce_stats(stats, reduction)) if return_stats else loss
+
+
+def _of_views(
+    z: Tensor,
+    temperature: float | Tensor,
+    reduction: Reduction,
+    normalize: bool,
+    ids: Tensor | None,
+    return_stats: bool,
+) -> Tensor | tuple[Tensor, ContrastiveStats]:
+    """Return the loss of V views of each image, (N, V, D), whose classes are the images."""
+    loss = partial(sup_con, z, None, temperature, reduction=reduction, normalize=normalize, ids=ids)
+    return loss(return_stats=True) if return_stats else loss()
 
 
 _OP = ContrastiveOp(
