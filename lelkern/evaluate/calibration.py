@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lelkern.evaluate.checks import check_features, check_labels, check_positive
+from lelkern.reference.precision import widened
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> float:
@@ -36,12 +37,12 @@ def calibration_error(probabilities: Tensor, labels: Tensor, *, bins: int = 15) 
         ValueError: an argument has another shape or dtype, is not finite or not positive, or a
             probability is not in [0, 1].
     """
-    _check_probabilities(probabilities, labels)
+    probabilities, labels = _check_probabilities(probabilities, labels)
     check_positive("bins", bins)
-    confidence, predicted = probabilities.double().max(dim=1)
-    ends = torch.arange(1, bins, dtype=torch.float64, device=confidence.device) / bins
+    confidence, predicted = widened(probabilities).max(dim=1)
+    ends = torch.arange(1, bins, dtype=confidence.dtype, device=confidence.device) / bins
     place = torch.bucketize(confidence, ends)  # m - 1; an end belongs to the interval below
-    excess = confidence - (predicted == labels).double()
+    excess = confidence - (predicted == labels).to(confidence.dtype)
     # |B| * |acc - conf| is the absolute value of the sum over B.
     return float(excess.new_zeros(bins).index_add_(0, place, excess).abs().sum()) / len(labels)
 
@@ -62,9 +63,9 @@ def overconfidence(probabilities: Tensor, labels: Tensor) -> float:
         ValueError: an argument has another shape or dtype, is not finite, or a probability is not
             in [0, 1].
     """
-    _check_probabilities(probabilities, labels)
-    confidence, predicted = probabilities.double().max(dim=1)
-    return float(confidence.mean() - (predicted == labels).double().mean())
+    probabilities, labels = _check_probabilities(probabilities, labels)
+    confidence, predicted = widened(probabilities).max(dim=1)
+    return float(confidence.mean() - (predicted == labels).to(confidence.dtype).mean())
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -87,9 +88,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Raises:
         ValueError: an argument has another shape or dtype or is not finite, or a label is no class.
     """
-    check_features("logits", logits)
-    _check_classes(labels, *logits.shape)
-    z = logits.double()
+    logits = check_features("logits", logits)
+    labels = _check_classes(labels, *logits.shape)
+    z = widened(logits)
     own = z.gather(1, labels[:, None])[:, 0]
     low, high = -math.log(1000), math.log(1000)  # of log(1 / T)
     for _ in range(60):  # to the last bit of a float64
@@ -113,20 +114,22 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
     Raises:
         ValueError: an argument has another shape or dtype or is not finite, or a label is no class.
     """
-    check_features("logits", logits)
-    _check_classes(labels, *logits.shape)
-    return float(F.cross_entropy(logits.double(), labels.long()))
+    logits = check_features("logits", logits)
+    labels = _check_classes(labels, *logits.shape)
+    return float(F.cross_entropy(widened(logits), labels))
 
 
-def _check_classes(labels: Tensor, n: int, classes: int) -> None:
-    check_labels("labels", labels, n)
+def _check_classes(labels: Tensor, n: int, classes: int) -> Tensor:
+    labels = check_labels("labels", labels, n)
     if (high := int(labels.max())) >= classes:
         raise ValueError(f"labels must be below the number of classes, {classes}, got {high}")
+    return labels
 
 
-def _check_probabilities(p: Tensor, labels: Tensor) -> None:
-    check_features("probabilities", p)
-    _check_classes(labels, *p.shape)
+def _check_probabilities(p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    p = check_features("probabilities", p)
+    labels = _check_classes(labels, *p.shape)
     if (low := float(p.min())) < 0 or float(p.max()) > 1:
         wrong = low if low < 0 else float(p.max())
         raise ValueError(f"probabilities must be in [0, 1], got {wrong}")
+    return p, labels

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_pairs, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
 
 
@@ -51,7 +52,7 @@ def contrastive_statistics(
     Raises:
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
-    check_pairs(z1, z2)
+    z1, z2 = check_pairs(z1, z2)
     check_positive("temperature", temperature)
     check_positive("chunk_size", chunk_size)
     n = len(z1)
@@ -64,7 +65,7 @@ def contrastive_statistics(
         s = z[i] @ z.T  # (B, 2N)
         s[here, i] = -torch.inf
         # softmax subtracts the row's maximum, and entr is 0 at p = 0: no temperature overflows.
-        entropy += float(torch.special.entr((s / temperature).softmax(dim=1)).double().sum())
+        entropy += float(widened(torch.special.entr((s / temperature).softmax(dim=1))).sum())
         positive = (i + n) % (2 * n)
         s_positive = s[here, positive]
         s[here, positive] = -torch.inf  # leaves the negatives

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_features, check_labels, check_pairs, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
 
 
@@ -33,7 +34,7 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
     Raises:
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
-    check_pairs(z1, z2)
+    z1, z2 = check_pairs(z1, z2)
     check_positive("alpha", alpha)
     return float((unit_rows(z1) - unit_rows(z2)).norm(dim=1).pow(alpha).mean())
 
@@ -61,7 +62,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
         ValueError: an argument has another shape or dtype, is not finite or not positive, or there
             is no pair.
     """
-    check_features("z", z)
+    z = check_features("z", z)
     check_positive("t", t)
     check_positive("chunk_size", chunk_size)
     n = len(z)
@@ -74,7 +75,7 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
         rows = z[i : i + chunk_size]  # (B, D)
         # |a - b|^2 = |a|^2 + |b|^2 - 2ab, against this chunk and those after it: (B, n - i).
         distance = square[i : i + chunk_size, None] + square[i:] - 2 * (rows @ z[i:].T)
-        potential = -t * distance.clamp(min=0).double()
+        potential = -t * widened(distance.clamp(min=0))
         pair = torch.ones_like(potential, dtype=torch.bool).triu(diagonal=1)
         sums.append(potential.masked_fill(~pair, -torch.inf).flatten().logsumexp(dim=0))
     return float(torch.stack(sums).logsumexp(dim=0)) - math.log(n * (n - 1) / 2)
@@ -102,9 +103,9 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
         ValueError: an argument has another shape or dtype or is not finite, or no two samples
             share a class.
     """
-    check_features("z", z)
-    check_labels("labels", labels, len(z))
-    z = unit_rows(z).double()
+    z = check_features("z", z)
+    labels = check_labels("labels", labels, len(z))
+    z = widened(unit_rows(z))
     _, y = torch.unique(labels.to(z.device), return_inverse=True)
     count = y.bincount()  # (C,)
     pairs = int((count * (count - 1)).sum())

@@ -49,7 +49,7 @@ def knn(
     Raises:
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
-    check_classification(train_x, train_y, test_x, test_y)
+    train_x, train_y, test_x, test_y = check_classification(train_x, train_y, test_x, test_y)
     check_positive("k", k)
     check_positive("temperature", temperature)
     check_positive("chunk_size", chunk_size)

@@ -59,13 +59,14 @@ def linear_probe(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    check_classification(train_x, train_y, test_x, test_y)
+    train_x, train_y, test_x, test_y = check_classification(train_x, train_y, test_x, test_y)
     check_positive("C", C)
     check_positive("max_iter", max_iter)
     classes = torch.unique(train_y)
     if len(classes) < 2:
         raise ValueError(f"train_y must hold at least 2 classes, got only {int(classes)}")
 
+    train_x, test_x = train_x.cpu(), test_x.cpu()  # where scikit-learn works, and float64 is
     mean, scale = _statistics(train_x)
     probe = LogisticRegression(C=C, max_iter=max_iter)
     # BLAS has threads of its own that torch.set_num_threads does not reach: a worker process that
@@ -100,7 +101,7 @@ def _standardise(x: Tensor, mean: Tensor, scale: Tensor) -> NDArray[np.float64]:
     standardised = np.empty(x.shape)
     done = 0
     for part in _parts(x):
-        standardised[done : done + len(part)] = ((part.double() - mean) / scale).cpu().numpy()
+        standardised[done : done + len(part)] = ((part.double() - mean) / scale).numpy()
         done += len(part)
     return standardised
 

@@ -74,7 +74,8 @@ class NTXentLoss(_ContrastiveLoss):
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
 
     Shape:
-        ``z1`` and ``z2`` (N, D), ``ids`` (N,); the loss a scalar, or (2N,) for ``"none"``.
+        ``z1`` and ``z2`` (N, D), or ``z1`` (N, V, D) alone, ``ids`` (N,); the loss a scalar, or
+        for ``"none"`` (2N,) or (N, V).
 
     Raises:
         ValueError: the temperature is not a positive number, or the reduction is unknown.
@@ -97,8 +98,8 @@ class NTXentLoss(_ContrastiveLoss):
             return_stats=return_stats,
         )
 
-    def forward(self, z1: Tensor, z2: Tensor, *, ids: Tensor | None = None) -> Loss:
-        """Return the loss of the pairs ``z1[i], z2[i]``."""
+    def forward(self, z1: Tensor, z2: Tensor | None = None, *, ids: Tensor | None = None) -> Loss:
+        """Return the loss of the pairs ``z1[i], z2[i]``, or of all views ``z1[i]``."""
         return nt_xent(z1, z2, ids=ids, **self._arguments())
 
 
@@ -166,7 +167,8 @@ class SupConLoss(_ContrastiveLoss):
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
 
     Shape:
-        ``z`` (M, D), ``labels`` and ``ids`` (M,); the loss a scalar, or (M,) for ``"none"``.
+        ``z`` (M, D), ``labels`` and ``ids`` (M,), or ``z`` (N, V, D), ``labels`` (N,) or None, and
+        ``ids`` (N,); the loss a scalar, or for ``"none"`` (M,) or (N, V).
 
     Raises:
         ValueError: the temperature is not a positive number, or the reduction is unknown.
@@ -189,6 +191,8 @@ class SupConLoss(_ContrastiveLoss):
             return_stats=return_stats,
         )
 
-    def forward(self, z: Tensor, labels: Tensor, *, ids: Tensor | None = None) -> Loss:
+    def forward(
+        self, z: Tensor, labels: Tensor | None = None, *, ids: Tensor | None = None
+    ) -> Loss:
         """Return the loss of rows of the classes ``labels``."""
         return sup_con(z, labels, ids=ids, **self._arguments())

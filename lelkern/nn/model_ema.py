@@ -2,20 +2,22 @@
 
 import copy
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils._pytree import tree_map
 
+from lelkern.nn._module_tensors import Buffers, Pairing, Selection, unwrapped
 from lelkern.ops import ema_update_
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._ema import check_decay
+from lelkern.ops._memory import is_dense
 from lelkern.ops._number import number_or_tensor, tensor_of
 
 Decay = float | Tensor
-Buffers = Literal["copy", "average", "skip"]
 
 
 class ModelEMA(nn.Module):
@@ -34,22 +36,34 @@ class ModelEMA(nn.Module):
             evaluate(model)
 
     A parameter that the model uses in several places counts once. Parameters that are no floating
-    point, and such buffers, are copied, never averaged.
+    point, and such buffers, are copied, never averaged. A model inside ``torch.compile``,
+    DataParallel or DistributedDataParallel is the model itself, here and in every method.
+
+    Calls numbered t = 0, 1, ... of :meth:`update` work as follows. Before ``update_after_step`` the
+    average is a copy of the model. From there on every ``update_every``-th call averages, the first
+    of them among these; the others do nothing but count.
 
     Args:
         model: what is averaged. Its copy keeps its mode (train or eval) and needs no gradients.
         decay: d in [0, 1]; or a tensor with one element, which may be changed in place, also on a
             GPU without a synchronisation; or a function from the number of the update to either,
             such as :func:`lelkern.nn.cosine_momentum` with its totals bound.
-        dtype: of the averages and floating-point buffers of the copy, whatever the model's are;
-            None keeps each one's. Averages of 16 bits stall (see :func:`lelkern.ema_update_`).
+        dtype: of the averages and floating-point buffers of the copy, whatever the model's are; by
+            default, ``"auto"``, each one's own but at least float32; None keeps each one's.
+            Averages of 16 bits stall (see :func:`lelkern.ema_update_`).
+        device: where the average is kept, if not with the model; updates send it the parameters.
         buffers: ``"copy"`` the model's at every update, ``"average"`` them like parameters, or
-            ``"skip"`` them: they stay what they were.
-        warmup: with update number t, counted from 0, use at most (1 + t) / (10 + t), as
+            ``"skip"`` them: they stay what they were, whatever becomes of the model's.
+        exclude: names of parameters, buffers or submodules, or patterns such as ``"*.bias"``, that
+            are copied at every update instead of averaged.
+        update_after_step: number of the first update that averages.
+        update_every: average at every so-manieth update only.
+        warmup: with averaging number t, counted from 0, use at most (1 + t) / (10 + t), as
             TensorFlow's ``tf.train.ExponentialMovingAverage`` does with ``num_updates``, so that
             the first parameters, which are random, are soon forgotten.
-        stochastic_rounding: round averages in bfloat16 and float16 stochastically.
-        generator: of the noise, on the device of the model.
+        stochastic_rounding: round averages in bfloat16 and float16 stochastically. The noise is a
+            function of the number of the update, the same in every process.
+        generator: of the noise instead, on the device of the average.
 
     Attributes:
         module: the average, a module like the model.
@@ -57,7 +71,8 @@ class ModelEMA(nn.Module):
 
     Raises:
         TypeError: a parameter is complex, or dtype is not floating point.
-        ValueError: decay is a number outside [0, 1], or buffers is unknown.
+        ValueError: decay is a number outside [0, 1], buffers is unknown, exclude names nothing, or
+            update_after_step or update_every is too small.
     """
 
     def __init__(
@@ -65,39 +80,61 @@ class ModelEMA(nn.Module):
         model: nn.Module,
         decay: Decay | Callable[[int], Decay] = 0.9999,
         *,
-        dtype: torch.dtype | None = torch.float32,
+        dtype: torch.dtype | Literal["auto"] | None = "auto",
+        device: torch.device | str | None = None,
         buffers: Buffers = "copy",
+        exclude: Iterable[str] = (),
+        update_after_step: int = 0,
+        update_every: int = 1,
         warmup: bool = False,
         stochastic_rounding: bool = False,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        model = unwrapped(model)
         if not callable(decay):
             decay = _checked(decay)
         if buffers not in ("copy", "average", "skip"):
             raise ValueError(f"buffers must be 'copy', 'average' or 'skip', got {buffers!r}")
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"dtype must be floating point, got {dtype}")
+        _check_dtype(dtype)
+        if update_after_step < 0:
+            raise ValueError(f"update_after_step must be at least 0, got {update_after_step}")
+        if update_every < 1:
+            raise ValueError(f"update_every must be at least 1, got {update_every}")
         for name, parameter in model.named_parameters():
             if parameter.is_complex():
                 raise TypeError(f"{name} must not be complex, got {parameter.dtype}")
+        names = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+        selection = Selection(buffers, names)
+        selection.check_exclude(model)
         self.decay = decay
-        self.buffer_mode: Buffers = buffers
+        self.update_after_step = update_after_step
+        self.update_every = update_every
         self.warmup = warmup
         self.stochastic_rounding = stochastic_rounding
         self.generator = generator
         # A tensor, which unlike an int makes no compiled update hold for one number only; on the
         # CPU wherever the model is, where reading it waits for nothing.
         self._steps = torch.zeros((), dtype=torch.int64, device="cpu")
+        # The same where the average is, as the seed of its noise: a CUDA graph counts on.
+        self._seed = self._steps.clone() if stochastic_rounding else None
         self.module = copy.deepcopy(model).requires_grad_(False)
-        if dtype is not None:
-            _cast(self.module, dtype)
+        self._widened = _prepare(self.module, dtype)
+        self._is_apart = device is not None
+        if device is not None:
+            self.module.to(device)
         self._model: weakref.ref[nn.Module] | None = weakref.ref(model)
-        self._known: _Known | None = None
+        self._pairs = Pairing(selection)
+        self._stored: list[Tensor] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the average."""
+        """Call the average, with inputs in a dtype of the model widened as the average was."""
+        if self._widened:
+            args, kwargs = tree_map(self._widen, (args, kwargs))
         return self.module(*args, **kwargs)
+
+    def _widen(self, x: Any) -> Any:
+        return x.to(self._widened[x.dtype]) if _dtype_of(x) in self._widened else x
 
     @property
     def steps(self) -> int:
@@ -106,14 +143,24 @@ class ModelEMA(nn.Module):
 
     @steps.setter
     def steps(self, value: int) -> None:
-        self._steps.fill_(value)
+        for count in (self._steps, self._seed):
+            if count is not None:
+                count.fill_(value)
+
+    @property
+    def buffer_mode(self) -> Buffers:
+        """What happens to buffers."""
+        return self._pairs.selection.buffers
 
     def momentum(self, step: int) -> Decay:
-        """Return the decay d of update number ``step``, with warm-up."""
-        decay = self.decay(step) if callable(self.decay) else self.decay
+        """Return the decay d of update number ``step``, with warm-up; 0 where it copies."""
+        if step < self.update_after_step:
+            return 0.0
+        decay = _checked(self.decay(step)) if callable(self.decay) else self.decay
         if not self.warmup:
             return decay
-        most = (1 + step) / (10 + step)
+        number = (step - self.update_after_step) // self.update_every
+        most = (1 + number) / (10 + number)
         return decay.clamp(max=most) if isinstance(decay, Tensor) else min(decay, most)
 
     @torch.no_grad()
@@ -121,21 +168,37 @@ class ModelEMA(nn.Module):
         """Move the averages towards the parameters of a model.
 
         Args:
-            model: the one that is averaged, or one like it, on the device of the average.
+            model: the one that is averaged, or one like it, on the device of the average unless
+                that has one of its own.
             step: number of this update, from 0, if it is not :attr:`steps`; the next one follows.
-                Give it inside ``torch.compile(fullgraph=True)`` if decay is a function or there is
-                warm-up, for which the number has to be known.
+                Give it inside ``torch.compile(fullgraph=True)`` if decay is a function, or there
+                are warm-up, update_after_step or update_every, for which it has to be known.
 
         Raises:
+            TypeError: decay gives something that is no number.
             ValueError: the model has other parameters or buffers than the average, or other shapes,
                 or is on another device; or decay is not in [0, 1]. Nothing has been changed then.
         """
-        if callable(self.decay) or self.warmup:
-            decay = self.momentum(self.steps if step is None else step)
+        if callable(self.decay) or self.warmup or self.update_after_step or self.update_every > 1:
+            number = self.steps if step is None else step
+            if (number - self.update_after_step) % self.update_every:
+                self._count(step)
+                return
+            decay = self.momentum(number)
         else:
             decay = self.decay
-        pairs = self._pairs(model)
+        self._average(unwrapped(model), decay)
+        self._count(step)
+
+    def _average(self, model: nn.Module, decay: Decay) -> None:
+        pairs = self._pairs(model, self.module)
         averages, parameters = pairs.averaged
+        copies, originals = pairs.copied
+        for x, y in zip(copies, originals, strict=True):
+            if x.shape != y.shape or (x.device != y.device and not self._is_apart):
+                self._explain(model)
+        if self._is_apart:
+            parameters = [p.to(x.device) for x, p in zip(averages, parameters, strict=True)]
         try:
             ema_update_(
                 averages,
@@ -143,15 +206,32 @@ class ModelEMA(nn.Module):
                 decay,
                 stochastic_rounding=self.stochastic_rounding,
                 generator=self.generator,
+                seed=self._seed_on(averages),
             )
         except (TypeError, ValueError):
-            _check_alike(model, self.module)  # which knows names
+            self._explain(model)
             raise
-        copies, originals = pairs.copied
         _copy(copies, originals)
-        if step is not None:
-            self._steps.copy_(tensor_of(step, dtype=torch.int64, device=self._steps.device))
-        self._steps.add_(1)
+
+    def _explain(self, model: nn.Module) -> None:
+        """Raise ValueError, with names, if the model is not like its average."""
+        selection = self._pairs.selection
+        selection.check_alike(model, self.module)
+        if not self._is_apart:
+            selection.check_devices(model, self.module)
+
+    def _seed_on(self, averages: Sequence[Tensor]) -> Tensor | None:
+        if self._seed is None or self.generator is not None or not averages:
+            return None
+        self._seed = self._seed.to(averages[0].device)
+        return self._seed
+
+    def _count(self, step: int | None) -> None:
+        for count in (self._steps, self._seed):
+            if count is not None:
+                if step is not None:
+                    count.copy_(tensor_of(step, dtype=torch.int64, device=count.device))
+                count.add_(1)
 
     @contextmanager
     def swap(self, model: nn.Module | None = None) -> Iterator[nn.Module]:
@@ -167,20 +247,66 @@ class ModelEMA(nn.Module):
             ValueError: the model has other parameters or buffers than the average, or it is not
                 given and the first one exists no more, or is unknown after unpickling.
         """
-        if model is None:
-            model = self._model() if self._model is not None else None
-            if model is None:
-                raise ValueError("model must be given: the one that was averaged is gone")
-        pairs = self._pairs(model)
-        _check_alike(model, self.module)
-        averages = [*pairs.averaged[0], *pairs.copied[0]]
-        values = [*pairs.averaged[1], *pairs.copied[1]]
+        model = self._given(model)
+        averages, values = self._both(model)
         before = [value.detach().clone() for value in values]
         try:
             _copy(values, averages)
             yield model
         finally:
             _copy(values, before)
+
+    def copy_to(self, model: nn.Module | None = None) -> None:
+        """Put the average into a model, in its dtypes, for good or until :meth:`restore`.
+
+        Args:
+            model: by default the one that this average was made of.
+
+        Raises:
+            ValueError: as :meth:`swap`.
+        """
+        averages, values = self._both(self._given(model))
+        _copy(values, averages)
+
+    def store(self, model: nn.Module | None = None) -> None:
+        """Remember what a model's parameters and buffers are, in the place of what was stored.
+
+        Args:
+            model: by default the one that this average was made of.
+
+        Raises:
+            ValueError: as :meth:`swap`.
+        """
+        _, values = self._both(self._given(model))
+        self._stored = [value.detach().clone() for value in values]
+
+    def restore(self, model: nn.Module | None = None) -> None:
+        """Give a model back what :meth:`store` remembered, and forget it.
+
+        Args:
+            model: by default the one that this average was made of.
+
+        Raises:
+            ValueError: as :meth:`swap`, or nothing is stored.
+        """
+        if self._stored is None:
+            raise ValueError("restore must follow store: nothing is stored")
+        _, values = self._both(self._given(model))
+        _copy(values, self._stored)
+        self._stored = None
+
+    def _given(self, model: nn.Module | None) -> nn.Module:
+        if model is None:
+            model = self._model() if self._model is not None else None
+            if model is None:
+                raise ValueError("model must be given: the one that was averaged is gone")
+        return unwrapped(model)
+
+    def _both(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the tensors of the average, and those of a model like it, in the same order."""
+        pairs = self._pairs(model, self.module)
+        self._pairs.selection.check_alike(model, self.module)
+        return [*pairs.averaged[0], *pairs.copied[0]], [*pairs.averaged[1], *pairs.copied[1]]
 
     def get_extra_state(self) -> Tensor:
         """Return the number of updates, which the ``state_dict`` has beyond the average."""
@@ -195,120 +321,19 @@ class ModelEMA(nn.Module):
         return f"decay={self.decay}, buffers={self.buffer_mode!r}, warmup={self.warmup}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None, "_known": None}
-
-    def _pairs(self, model: nn.Module) -> "_Pairs":
-        """Return the tensors that belong together, comparing names if the model has other ones."""
-        theirs, ours = _tensors(model), _tensors(self.module)
-        identities = [list(map(id, theirs)), list(map(id, ours))]
-        known = self._known
-        if known is None or known.identities != identities:
-            averaged, copied = _places(model, self.module, self.buffer_mode)
-            known = self._known = _Known(identities, averaged, copied)
-        return _Pairs(
-            ([ours[i] for i in known.averaged], [theirs[i] for i in known.averaged]),
-            ([ours[i] for i in known.copied], [theirs[i] for i in known.copied]),
-        )
+        pairs = Pairing(self._pairs.selection)
+        return {**self.__dict__, "_model": None, "_pairs": pairs}
 
 
-class _Known(NamedTuple):
-    """The places, among the tensors of two modules, of those that belong together.
-
-    It holds no tensors, which would keep a model alive.
-    """
-
-    identities: list[list[int]]
-    averaged: list[int]
-    copied: list[int]
+def _check_dtype(dtype: object) -> None:
+    if dtype is None or dtype == "auto":
+        return
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be floating point, 'auto' or None, got {dtype}")
 
 
-class _Pairs(NamedTuple):
-    """Tensors of the average with those of the model, in the same order."""
-
-    averaged: tuple[list[Tensor], list[Tensor]]
-    copied: tuple[list[Tensor], list[Tensor]]
-
-
-class _Named(NamedTuple):
-    """A parameter or buffer under one of its names."""
-
-    name: str
-    tensor: Tensor
-    is_buffer: bool
-
-
-def _tensors(module: nn.Module) -> list[Tensor]:
-    """Return all parameters and buffers, those with several names several times."""
-    found: list[Tensor] = []
-
-    def visit(module: nn.Module) -> None:
-        found.extend(x for x in module._parameters.values() if x is not None)
-        found.extend(x for x in module._buffers.values() if x is not None)
-        for child in module._modules.values():
-            if child is not None:
-                visit(child)
-
-    visit(module)
-    return found
-
-
-def _named_tensors(module: nn.Module, prefix: str = "") -> list[_Named]:
-    """Return the same with names, in the same order."""
-    found = [
-        _Named(prefix + name, x, is_buffer)
-        for is_buffer, group in ((False, module._parameters), (True, module._buffers))
-        for name, x in group.items()
-        if x is not None
-    ]
-    for name, child in module._modules.items():
-        if child is not None:
-            found += _named_tensors(child, f"{prefix}{name}.")
-    return found
-
-
-def _places(model: nn.Module, average: nn.Module, buffers: Buffers) -> tuple[list[int], list[int]]:
-    """Return the places of the tensors that are averaged, and that are copied, each once."""
-    _check_alike(model, average)
-    averaged: list[int] = []
-    copied: list[int] = []
-    partners: dict[int, Tensor] = {}
-    both = zip(_named_tensors(model), _named_tensors(average), strict=True)
-    for i, (theirs, ours) in enumerate(both):
-        if id(ours.tensor) in partners:
-            if partners[id(ours.tensor)] is not theirs.tensor:
-                raise ValueError(f"{theirs.name} of the model shares no tensor, its average does")
-            continue
-        partners[id(ours.tensor)] = theirs.tensor
-        if theirs.is_buffer and buffers == "skip":
-            continue
-        is_averaged = not theirs.is_buffer or buffers == "average"
-        (averaged if is_averaged and ours.tensor.is_floating_point() else copied).append(i)
-    return averaged, copied
-
-
-def _check_alike(model: nn.Module, average: nn.Module) -> None:
-    """Raise ValueError unless a model has the names, shapes and devices of its average."""
-    theirs, ours = _named_tensors(model), _named_tensors(average)
-    names, known = [x.name for x in theirs], [x.name for x in ours]
-    if names != known:
-        new = [name for name in names if name not in known]
-        missing = [name for name in known if name not in names]
-        raise ValueError(
-            "model must have the parameters and buffers of its average; "
-            f"new: {new}, missing: {missing}"
-        )
-    for mine, average_of_mine in zip(theirs, ours, strict=True):
-        x, y = mine.tensor, average_of_mine.tensor
-        if x.shape != y.shape:
-            raise ValueError(
-                f"{mine.name} of the model must have the shape of its average, {tuple(y.shape)}, "
-                f"got {tuple(x.shape)}"
-            )
-        if x.device != y.device:
-            raise ValueError(
-                f"{mine.name} of the model must be on the device of its average, {y.device}, got "
-                f"{x.device}: move the average there with .to({str(x.device)!r})"
-            )
+def _dtype_of(x: object) -> torch.dtype | None:
+    return x.dtype if isinstance(x, Tensor) else None
 
 
 def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
@@ -318,16 +343,33 @@ def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     forget_casts(to)
 
 
-def _cast(module: nn.Module, dtype: torch.dtype) -> None:
-    """Give floating-point parameters and buffers a dtype, and leave those shared that are."""
+def _prepare(
+    module: nn.Module, dtype: torch.dtype | Literal["auto"] | None
+) -> dict[torch.dtype, torch.dtype]:
+    """Give the tensors of a copy their dtypes, and each element a place of its own.
+
+    What is shared stays shared. Returns to which dtypes floating-point ones were widened.
+    """
+    widened: dict[torch.dtype, torch.dtype] = {}
+
+    def prepared(x: Tensor) -> Tensor:
+        y = x
+        if x.is_floating_point() and dtype is not None:
+            to = torch.promote_types(x.dtype, torch.float32) if dtype == "auto" else dtype
+            y = x.to(to)
+            if torch.promote_types(x.dtype, to) == to != x.dtype:
+                widened[x.dtype] = to
+        # An expanded tensor cannot be written to.
+        return y if y.layout != torch.strided or is_dense(y) else y.contiguous()
+
     for parameter in module.parameters():
-        if parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
-    cast: dict[int, Tensor] = {}
+        parameter.data = prepared(parameter.data)
+    buffers: dict[int, Tensor] = {}
     for child in module.modules():
         for name, buffer in child._buffers.items():
-            if buffer is not None and buffer.is_floating_point():
-                child._buffers[name] = cast.setdefault(id(buffer), buffer.to(dtype))
+            if buffer is not None:
+                child._buffers[name] = buffers.setdefault(id(buffer), prepared(buffer))
+    return widened
 
 
 def _checked(decay: Decay) -> Decay:
@@ -349,7 +391,8 @@ def get_ema_multi_avg_fn(
 
     Args:
         decay: in [0, 1], or a tensor with one element.
-        stochastic_rounding: round averages in bfloat16 and float16 stochastically.
+        stochastic_rounding: round averages in bfloat16 and float16 stochastically. The noise is a
+            function of how many updates there were, the same in every process.
 
     Returns:
         A function of averages, parameters, and how many updates there were, which changes the
@@ -364,6 +407,7 @@ def get_ema_multi_avg_fn(
         if ema and not ema[0].is_floating_point():  # a list has one dtype
             _copy(ema, params)
         else:
-            ema_update_(ema, params, decay, stochastic_rounding=stochastic_rounding)
+            seed = num_averaged if stochastic_rounding else None
+            ema_update_(ema, params, decay, stochastic_rounding=stochastic_rounding, seed=seed)
 
     return update

@@ -1,6 +1,7 @@
 """Schedules of the momentum of an average."""
 
 import math
+import warnings
 
 from lelkern.ops._ema import check_decay
 
@@ -17,7 +18,8 @@ def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: floa
     reach ``end`` at the last update; for that give ``total_steps - 1``.
 
     Args:
-        step: number of the update, from 0; ``total_steps`` gives ``end``.
+        step: number of the update, from 0; from ``total_steps`` on it is ``end``, with a warning
+            past it, which Python shows once.
         total_steps: of the whole training, at least 1.
         start: momentum of the first update, in [0, 1].
         end: momentum after the last, in [0, 1].
@@ -30,8 +32,14 @@ def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: floa
     """
     if total_steps < 1:
         raise ValueError(f"total_steps must be at least 1, got {total_steps}")
-    if not 0 <= step <= total_steps:
-        raise ValueError(f"step must be in [0, total_steps] = [0, {total_steps}], got {step}")
+    if step < 0:
+        raise ValueError(f"step must be at least 0, got {step}")
     check_decay(start, "start")
     check_decay(end, "end")
+    if step > total_steps:
+        # The same words for every step: it is these that Python shows once.
+        warnings.warn(
+            f"step is past total_steps = {total_steps}: the momentum stays {end}", stacklevel=2
+        )
+        return end
     return end - (end - start) * (math.cos(math.pi * step / total_steps) + 1) / 2

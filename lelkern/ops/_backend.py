@@ -83,6 +83,11 @@ def library_path(device: Device = "cpu") -> Path | None:
     return _libraries[device].path
 
 
+def serves(device: torch.device) -> bool:
+    """Whether there are compiled kernels for a device."""
+    return any(x.device == device.type and x.path is not None for x in _libraries.values())
+
+
 def implementations() -> list[Implementation]:
     """Return what serves each op on each device, and why."""
     return [_implementation(op, library) for op in defined_ops() for library in _libraries.values()]

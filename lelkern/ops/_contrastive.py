@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating
+from lelkern.ops._known import known_number
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -60,22 +61,57 @@ def check_embeddings(embeddings: dict[str, Tensor], *, same_shape: bool = False)
             raise TypeError(f"{name} must have the dtype of {first}, {like.dtype}, got {z.dtype}")
 
 
+def check_views(name: str, z: Tensor, least: int) -> None:
+    """Raise unless z is (N, V, D), V views of each of N images, and V at least ``least``."""
+    check_floating(name, z)
+    if z.dim() != 3 or z.shape[1] < least:
+        raise ValueError(
+            f"{name} must be (N, V, D) with at least {least} views, got {tuple(z.shape)}"
+        )
+
+
+def of_views(name: str, values: Tensor, z: Tensor) -> Tensor:
+    """Return for each row of z, (N, V, D), the number of its image, of values (N,): (N V,)."""
+    return codes(name, values, z).repeat_interleave(z.shape[1])
+
+
 def optional_codes(name: str, values: Tensor | None, rows: Tensor) -> Tensor | None:
     """Return what :func:`codes` does, or None for None."""
     return None if values is None else codes(name, values, rows)
 
 
 def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
-    """Return one whole number for each row as the kernels take them: int64, contiguous."""
+    """Return one whole number for each row as the kernels take them: int64, contiguous.
+
+    Floating-point numbers that are whole will do where they can be looked at, and (N, 1) for (N,).
+    """
     if not isinstance(values, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
-    if values.is_floating_point() or values.is_complex():
+    if values.is_complex():
         raise TypeError(f"{name} must be whole numbers, got {values.dtype}")
-    if values.shape != rows.shape[:1]:
-        raise ValueError(f"{name} must be ({rows.shape[0]},), one a row, got {tuple(values.shape)}")
+    count = rows.shape[0]
+    if values.shape not in ((count,), (count, 1)):
+        raise ValueError(f"{name} must be ({count},), one a row, got {tuple(values.shape)}")
     if values.device != rows.device:
         raise ValueError(f"{name} must be on {rows.device}, got {values.device}")
-    return values.to(torch.int64).contiguous()
+    if values.is_floating_point():
+        _check_whole(name, values)
+    return values.reshape(-1).to(torch.int64).contiguous()
+
+
+def _check_whole(name: str, values: Tensor) -> None:
+    """Raise TypeError unless floating-point values are known to be whole numbers."""
+    whole = known_number((values.detach().trunc() == values.detach()).all())
+    if whole is None:
+        raise TypeError(
+            f"{name} must be whole numbers, got {values.dtype}, which nobody can look at here: "
+            f"give {name}.long()"
+        )
+    if not whole:
+        raise TypeError(
+            f"{name} must be whole numbers, got {values.dtype} with other ones: equal values are "
+            "one class"
+        )
 
 
 def bfloat16_terms(z: Tensor) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lelkern.ops._backend import library_path
+from lelkern.ops._backend import library_path, serves
 from lelkern.ops._contrastive import bfloat16_terms
 from lelkern.ops._differentiable_op import DifferentiableOp, Skippable
 from lelkern.ops._dtypes import computed_in
@@ -26,8 +26,8 @@ class ContrastiveOp:
     To the loss's own options it adds ``bf16_terms``: as the sum of how many bfloat16 numbers each
     number may be multiplied, 1 or 2; 0 if only as it is. The hints are ``stats``, whether
     statistics are wanted, and ``kept``, how many numbers may be kept for backward. The outputs are
-    losses (rows,), log-sum-exps (rows,) in float64, what is kept, (kept,), and statistics (2, rows)
-    or (2, 0).
+    losses (rows,), log-sum-exps (rows,), which are in float64 from kernels, what is kept, (kept,),
+    and statistics (2, rows) or (2, 0).
 
     Args:
         name: of the op.
@@ -109,7 +109,8 @@ class ContrastiveOp:
     def _forward_reference(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         *given, _, stats, kept = arguments
         losses, log_sum_exp, statistics = self._reference(*given, stats)
-        return losses, log_sum_exp, losses.new_empty(kept), statistics
+        saved = log_sum_exp.to(_log_sum_exp_dtype(arguments[0]))
+        return losses, saved, losses.new_empty(kept), statistics
 
     def _gradients(self, *arguments: Any) -> tuple[Tensor, ...]:
         *given, _ = arguments
@@ -122,7 +123,12 @@ class ContrastiveOp:
         dtype = computed_in(z)
         return (
             z.new_empty(losses, dtype=dtype),
-            z.new_empty(losses, dtype=torch.float64),
+            z.new_empty(losses, dtype=_log_sum_exp_dtype(z)),
             z.new_empty(kept, dtype=dtype),
             z.new_empty((2, losses if stats else 0), dtype=dtype),
         )
+
+
+def _log_sum_exp_dtype(z: Tensor) -> torch.dtype:
+    """Return the dtype of log-sum-exps: kernels need float64, which not every device has."""
+    return torch.float64 if serves(z.device) else computed_in(z)

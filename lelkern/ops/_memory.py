@@ -22,7 +22,7 @@ def check_memory(
     """
     for name, tensors in changed.items():
         for i, x in enumerate(tensors):
-            if not _is_dense(x) and len(places(x).unique()) < x.numel():
+            if not is_dense(x) and len(places(x).unique()) < x.numel():
                 raise ValueError(
                     f"{name}[{i}] must have an element of its own in every place, "
                     f"got {tuple(x.shape)} with strides {x.stride()}"
@@ -60,7 +60,7 @@ def _extent(x: Tensor) -> tuple[int, int]:
     return x.data_ptr(), x.data_ptr() + (last + 1) * x.itemsize
 
 
-def _is_dense(x: Tensor) -> bool:
+def is_dense(x: Tensor) -> bool:
     """Whether the elements lie side by side, in whatever order."""
     steps = sorted(
         (stride, size) for size, stride in zip(x.shape, x.stride(), strict=True) if size != 1
@@ -75,7 +75,7 @@ def _is_dense(x: Tensor) -> bool:
 
 def _share_elements(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors, whose extents overlap, have a byte in common."""
-    if _is_dense(a) and _is_dense(b):
+    if is_dense(a) and is_dense(b):
         return True
     return bool(torch.isin(_bytes(a), _bytes(b)).any())
 

@@ -121,7 +121,9 @@ def channel_values(
 
 
 def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
-    """Return lambda (n,), differentiable, in its own dtype, or float64 for a number.
+    """Return lambda (n,), differentiable, in its own dtype.
+
+    A number becomes float64, or float32 on a device without it.
 
     Raises:
         TypeError: it is neither a number nor a floating-point tensor.
@@ -131,7 +133,7 @@ def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
     if not isinstance(lam, Tensor):
         if not 0 <= lam <= 1:
             raise ValueError(f"lam must be in [0, 1], got {lam}")
-        return tensor_of(lam, dtype=torch.float64, device=device).expand(n)
+        return tensor_of(lam, dtype=torch.float64, device=device, shape=(n,))
     if lam.dtype not in DTYPES:
         raise TypeError(f"lam must be floating point, got {lam.dtype}")
     if lam.numel() != 1 and lam.shape != (n,):

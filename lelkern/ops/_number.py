@@ -24,13 +24,22 @@ def number_or_tensor(name: str, value: object) -> float | Tensor:
     raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
 
 
-def tensor_of(number: float, *, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return a number as a tensor without dimensions, which an op can take.
+def tensor_of(
+    number: float, *, dtype: torch.dtype, device: torch.device, shape: tuple[int, ...] = ()
+) -> Tensor:
+    """Return a number as a tensor, by default without dimensions, which an op can take.
+
+    On a device without float64 (Apple's MPS, Intel's Arc) it is in float32 instead.
 
     So that what ``torch.compile`` makes of it serves every number: PyTorch follows a Python number
     through arithmetic with tensors only. What fills a tensor with it, and an op that has it as an
     argument, is compiled again for every value, or keeps an earlier one (seen with PyTorch 2.14).
     """
     if torch.compiler.is_compiling():
-        return torch.zeros((), dtype=dtype, device=device) + number
-    return torch.full((), number, dtype=dtype, device=device)
+        return torch.zeros(shape, dtype=dtype, device=device) + number
+    try:
+        return torch.full(shape, number, dtype=dtype, device=device)
+    except (TypeError, RuntimeError):  # which of them is the device's choice
+        if dtype != torch.float64:
+            raise
+        return torch.full(shape, number, dtype=torch.float32, device=device)

@@ -94,7 +94,7 @@ def _reference(
 ) -> None:
     check_memory({"w": w}, {})
     if scale_tensor is None:
-        scale_tensor = torch.tensor(scale, dtype=torch.float64)
+        scale_tensor = torch.tensor(scale, dtype=torch.float64, device="cpu")
     reference.prox_group_(w, lam1, lam, group_ptr, group_indices, sizes, q, scale_tensor)
 
 

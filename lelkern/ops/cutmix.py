@@ -18,6 +18,7 @@ from lelkern.ops._mixing import (
     permutation,
 )
 from lelkern.reference import cutmix as reference
+from lelkern.reference.precision import widened
 
 
 @overload
@@ -108,7 +109,7 @@ def cutmix(
     inner = rows.channels if rows.channels_last else 1
     cut = _OP((rows.values, boxes, perm, scale, offset), (height, width, inner, dtype))
     if targets is not None:
-        area = (boxes[:, 2] * boxes[:, 3]).double()
+        area = widened(boxes[:, 2] * boxes[:, 3])
         lam = (1 - area / max(height * width, 1)).to(arithmetic_of(targets.dtype))
         targets = mix_rows(targets, None, lam, perm)
     return rows.images(cut), targets
@@ -151,7 +152,7 @@ def sample_cutmix_boxes(
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
     device = lam.device if isinstance(lam, Tensor) else torch.device("cpu")
-    side = (1 - lam_of_rows(lam, n, device).detach().double()).sqrt()
+    side = (1 - widened(lam_of_rows(lam, n, device).detach())).sqrt()
     where = device if generator is None else generator.device
     sizes = (height, width)
     whole = torch.stack([size * side for size in sizes]).round().to(torch.int64)

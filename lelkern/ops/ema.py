@@ -21,6 +21,7 @@ def ema_update_(
     *,
     stochastic_rounding: bool = False,
     generator: Generator | None = None,
+    seed: int | Tensor | None = None,
 ) -> None:
     r"""Move averages towards parameters, all of them at once and in place.
 
@@ -43,15 +44,15 @@ def ema_update_(
     the average in float32, which costs 10 bytes of traffic for a bfloat16 parameter; or use
     ``stochastic_rounding``: each result becomes one of its two neighbours, the likelier the nearer,
     and is right on average (to 2**-16 of the distance between them). The noise is a function of a
-    seed, which is drawn from ``generator`` in each call, the number of the tensor in the list, and
-    the place of the element in memory, counted from the average's first (Philox4x32-10, Salmon et
-    al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; ``lelkern/reference/ema.py`` has
-    the layout).
+    seed, which is given, or drawn from ``generator`` in each call, the number of the tensor in the
+    list, and the place of the element in memory, counted from the average's first (Philox4x32-10,
+    Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011;
+    ``lelkern/reference/ema.py`` has the layout).
 
     Gradients are not recorded: averages may be parameters, as for an optimiser. Of a DTensor
     (FSDP2, tensor parallelism) each process updates the part that it holds, and nothing is sent;
-    its parameter must be placed likewise. Processes that hold copies of one part must draw the same
-    seeds for ``stochastic_rounding``.
+    its parameter must be placed likewise. For ``stochastic_rounding`` processes that hold copies of
+    one part must have the same seeds: give the number of the update.
 
     Args:
         ema: averages, of any number, shapes, strides and floating-point dtypes (float64, float32,
@@ -65,13 +66,16 @@ def ema_update_(
         stochastic_rounding: round averages in bfloat16 and float16 stochastically; those in float32
             and float64 are rounded to nearest all the same.
         generator: of the noise's seed, on the device of the tensors; by default PyTorch's own.
+        seed: the noise's seed itself, another one for every call; an int, or an int64 tensor with
+            one element, which may change in a CUDA graph. Not with a generator.
 
     Raises:
         TypeError: a list holds something else than dense floating-point tensors, or decay is no
             number.
-        ValueError: lengths, shapes, devices or placements do not match; decay is not in [0, 1]; an
-            average has two elements in one place, or one in common with another average or a
-            parameter. Nothing has been changed then. Tensors may share storage otherwise.
+        ValueError: seed and generator are both given, or seed is no whole number; lengths, shapes,
+            devices or placements do not match; decay is not in [0, 1]; an average has two elements
+            in one place, or one in common with another average or a parameter. Nothing has been
+            changed then. Tensors may share storage otherwise.
     """
     # Tuples: what another thread does to a list must not show in the middle of an update.
     averages, parameters = tuple(ema), tuple(params)
@@ -81,17 +85,15 @@ def ema_update_(
         check_lists(averages, parameters)
     device = averages[0].device
     number, tensor = _split_decay(decay, device)
-    seed = None
-    if stochastic_rounding:
-        seed = torch.randint(2**63 - 1, (), device=device, generator=generator)
+    noise_seed = _noise_seed(stochastic_rounding, generator, seed, device)
     if torch.compiler.is_compiling():
         shards, parameter_shards = local_shards(averages, parameters)
-        _update(shards, parameter_shards, number, tensor, seed)
+        _update(shards, parameter_shards, number, tensor, noise_seed)
         forget_casts(shards)
         return
     forget_casts(averages)
     try:
-        _update(averages, parameters, number, tensor, seed)
+        _update(averages, parameters, number, tensor, noise_seed)
     except RuntimeError:
         # What is wrong is looked for only now: looking at every tensor costs as much as the update.
         shards, parameter_shards = local_shards(averages, parameters)
@@ -99,7 +101,7 @@ def ema_update_(
         check_memory({"ema": shards}, {"params": parameter_shards})
         if shards is averages:
             raise
-        _update(shards, parameter_shards, number, tensor, seed)
+        _update(shards, parameter_shards, number, tensor, noise_seed)
     torch.autograd.graph.increment_version(averages)
 
 
@@ -112,6 +114,28 @@ def _update(
 ) -> None:
     with torch.no_grad():
         torch.ops.lelkern.ema_update_(ema, params, decay, decay_tensor, seed)
+
+
+def _noise_seed(
+    stochastic_rounding: bool,
+    generator: Generator | None,
+    seed: int | Tensor | None,
+    device: torch.device,
+) -> Tensor | None:
+    """Return the seed as the op takes it, an int64 without dimensions; None to round to nearest."""
+    if seed is not None and generator is not None:
+        raise ValueError("seed must be None with a generator, which draws it")
+    if not stochastic_rounding:
+        return None
+    if seed is None:
+        return torch.randint(2**63 - 1, (), device=device, generator=generator)
+    if not isinstance(seed, Tensor):
+        return tensor_of(seed, dtype=torch.int64, device=device)
+    if seed.numel() != 1 or seed.is_floating_point() or seed.is_complex():
+        raise ValueError(
+            f"seed must be one whole number, got {seed.dtype} of shape {tuple(seed.shape)}"
+        )
+    return seed.detach().reshape(()).to(device, torch.int64)
 
 
 def _split_decay(decay: float | Tensor, device: torch.device) -> tuple[float, Tensor | None]:
@@ -141,7 +165,7 @@ def _reference(
     check_lists(ema, params)
     check_memory({"ema": ema}, {"params": params})
     if decay_tensor is None:
-        decay_tensor = torch.tensor(decay, dtype=torch.float64)
+        decay_tensor = torch.tensor(decay, dtype=torch.float64, device="cpu")
     reference.ema_update_(ema, params, decay_tensor, seed)
 
 

@@ -8,6 +8,7 @@ from lelkern.ops._dtypes import DTYPES
 from lelkern.ops._known import known_number
 from lelkern.ops._number import number_or_tensor, tensor_of
 from lelkern.reference import mixup_lambda as reference
+from lelkern.reference.precision import widened
 
 
 def sample_mixup_lambda(
@@ -77,7 +78,7 @@ def _alpha(alpha: float | Tensor, device: torch.device) -> Tensor:
     value = known_number(alpha)
     if value is not None and not value > 0:
         raise ValueError(f"alpha must be > 0, got {value}")
-    return alpha.to(device, torch.float64)
+    return widened(alpha.to(device))
 
 
 def _fake(seed: Tensor, alpha: Tensor, n: int, fold: bool, dtype: torch.dtype) -> Tensor:

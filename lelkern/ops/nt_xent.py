@@ -1,5 +1,6 @@
 """NT-Xent, the contrastive loss of SimCLR: front door, schemas, shapes and gradients."""
 
+from functools import partial
 from typing import Literal, overload
 
 from torch import Tensor
@@ -9,19 +10,21 @@ from lelkern.ops._contrastive import (
     Reduction,
     check_embeddings,
     check_reduction,
+    check_views,
     optional_codes,
     reduce,
     reduce_stats,
 )
 from lelkern.ops._contrastive_op import ContrastiveOp
 from lelkern.ops._temperature import temperature_tensor
+from lelkern.ops.sup_con import sup_con
 from lelkern.reference import nt_xent as reference
 
 
 @overload
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -32,7 +35,7 @@ def nt_xent(
 @overload
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -42,7 +45,7 @@ def nt_xent(
 ) -> tuple[Tensor, ContrastiveStats]: ...
 def nt_xent(
     z1: Tensor,
-    z2: Tensor,
+    z2: Tensor | None = None,
     temperature: float | Tensor = 0.5,
     *,
     reduction: Reduction = "mean",
@@ -62,6 +65,11 @@ def nt_xent(
     Contrastive Learning of Visual Representations", ICML 2020; the mean over all rows is the loss
     of its Algorithm 1. The compiled kernel never stores the 2N x 2N similarities.
 
+    V views of each image come as ``z1`` (N, V, D) alone, without ``z2``. Then the positives of a
+    view are the other V - 1 views of its image, and its loss is the mean over them, among all
+    VN - 1 candidates: :func:`lelkern.sup_con` with each image a class of its own (Khosla et al.,
+    "Supervised Contrastive Learning", NeurIPS 2020, equation 2). Of two views it is the same loss.
+
     Half dtypes give a float32 loss: rounding a loss near log(2N) to eight bits would hide whether
     training moves it. float16 is computed in float32. bfloat16 is multiplied as it is and summed
     in float32 where the CPU has such an instruction (then the gradient's weights are rounded to
@@ -78,8 +86,9 @@ def nt_xent(
 
     Args:
         z1: (N, D) embeddings of the first views: float64, float32, bfloat16 or float16, with any
-            strides.
-        z2: (N, D) embeddings of the second views, of the same dtype and on the same device.
+            strides; or (N, V, D) of all views.
+        z2: (N, D) embeddings of the second views, of the same dtype and on the same device; None
+            with all views in ``z1``.
         temperature: a positive number, or a tensor with one element, which then gets a gradient.
             A tensor on a GPU is not looked at, nor is one inside ``torch.compile`` or
             ``torch.func.vmap``: there an invalid temperature makes every loss nan.
@@ -101,12 +110,28 @@ def nt_xent(
         ValueError: shapes or devices do not match, the temperature is not a positive number, or
             the reduction is unknown.
     """
+    if z2 is None:
+        check_views("z1", z1, 2)
+        return _of_views(z1, temperature, reduction, normalize, ids, return_stats)
     check_embeddings({"z1": z1, "z2": z2}, same_shape=True)
     check_reduction(reduction)
     tau = temperature_tensor(temperature, z1)
     losses, stats = _OP((z1, z2, tau, optional_codes("ids", ids, z1)), (normalize,), return_stats)
     loss = reduce(losses, reduction)
     return (loss, reduce_stats(stats, reduction)) if return_stats else loss
+
+
+def _of_views(
+    z: Tensor,
+    temperature: float | Tensor,
+    reduction: Reduction,
+    normalize: bool,
+    ids: Tensor | None,
+    return_stats: bool,
+) -> Tensor | tuple[Tensor, ContrastiveStats]:
+    """Return the loss of V views of each image, (N, V, D), whose classes are the images."""
+    loss = partial(sup_con, z, None, temperature, reduction=reduction, normalize=normalize, ids=ids)
+    return loss(return_stats=True) if return_stats else loss()
 
 
 _OP = ContrastiveOp(

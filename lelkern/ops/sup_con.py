@@ -10,7 +10,9 @@ from lelkern.ops._contrastive import (
     Reduction,
     check_embeddings,
     check_reduction,
+    check_views,
     codes,
+    of_views,
     optional_codes,
     reduce,
     reduce_stats,
@@ -23,7 +25,7 @@ from lelkern.reference import sup_con as reference
 @overload
 def sup_con(
     z: Tensor,
-    labels: Tensor,
+    labels: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -34,7 +36,7 @@ def sup_con(
 @overload
 def sup_con(
     z: Tensor,
-    labels: Tensor,
+    labels: Tensor | None = ...,
     temperature: float | Tensor = ...,
     *,
     reduction: Reduction = ...,
@@ -44,7 +46,7 @@ def sup_con(
 ) -> tuple[Tensor, ContrastiveStats]: ...
 def sup_con(
     z: Tensor,
-    labels: Tensor,
+    labels: Tensor | None = None,
     temperature: float | Tensor = 0.1,
     *,
     reduction: Reduction = "mean",
@@ -66,18 +68,23 @@ def sup_con(
     gradient from it, only as a negative of others. The mean over no rows is 0. The compiled kernel
     never stores the M x M similarities.
 
+    Several views of each image come as (N, V, D), with one label an image, as in the authors' code;
+    without labels each image is a class of its own, which is SimCLR with V views.
+
     What :func:`lelkern.nt_xent` says of dtypes, autocast, zero rows, nan and differentiation holds
     here too.
 
     Args:
-        z: (M, D) embeddings: float64, float32, bfloat16 or float16, with any strides. All views of
-            all images, where there are several.
-        labels: (M,) whole numbers, the classes :math:`y`.
+        z: (M, D) embeddings: float64, float32, bfloat16 or float16, with any strides; or
+            (N, V, D), V views of each of N images.
+        labels: (M,) or (M, 1) whole numbers, the classes :math:`y`, or one an image, (N,). Of
+            floating-point ones it has to be known that they are whole: on a GPU or inside
+            ``torch.compile`` give ``labels.long()``.
         temperature: a positive number, or a tensor with one element, which then gets a gradient.
         reduction: ``"mean"`` over the rows that have positives, ``"sum"``, or ``"none"``.
         normalize: compare by cosine; otherwise by the dot product of the rows as they are.
-        ids: (M,) whole numbers. Rows with equal ids are never each other's negatives, but they are
-            positives if their classes are equal.
+        ids: (M,) whole numbers, or (N,), one an image. Rows with equal ids are never each other's
+            negatives, but they are positives if their classes are equal.
         return_stats: return contrastive accuracy and entropy as well, from the same pass. Accuracy
             is the share of rows whose best candidate is of their class.
 
@@ -91,25 +98,45 @@ def sup_con(
         ValueError: shapes or devices do not match, the temperature is not a positive number, or
             the reduction is unknown.
     """
+    shape = z.shape[:-1] if isinstance(z, Tensor) else ()
+    if len(shape) == 2:
+        z, labels, ids = _rows_of_views(z, labels, ids)
     check_embeddings({"z": z})
     check_reduction(reduction)
+    if labels is None:
+        raise ValueError(f"labels must be given for z (M, D), got z {tuple(z.shape)} and None")
     classes = codes("labels", labels, z)
     inputs = (z, classes, temperature_tensor(temperature, z), optional_codes("ids", ids, z))
     losses, stats = _OP(inputs, (normalize,), return_stats)
     if reduction == "none":
-        return (losses, ContrastiveStats(*stats)) if return_stats else losses
+        losses = losses.reshape(shape)
+        each = ContrastiveStats(*(x.reshape(shape) for x in stats)) if return_stats else None
+        return losses if each is None else (losses, each)
     counts = _has_positives(classes)
     loss = reduce(losses, reduction, counts.sum().clamp(min=1))
     return (loss, reduce_stats(stats, reduction, counts)) if return_stats else loss
 
 
+def _rows_of_views(
+    z: Tensor, labels: Tensor | None, ids: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return all views of all images, (N V, D), with the labels and ids of their images."""
+    check_views("z", z, 1)
+    if labels is None:
+        labels = torch.arange(z.shape[0], device=z.device)
+    labels = of_views("labels", labels, z)
+    ids = None if ids is None else of_views("ids", ids, z)
+    return z.flatten(0, 1), labels, ids
+
+
 def _has_positives(labels: Tensor) -> Tensor:
     """Return a mask of the labels, (M,), that occur more than once."""
     order = labels.sort()
-    repeats = order.values[1:] == order.values[:-1]
-    found = torch.zeros_like(labels, dtype=torch.bool)
-    found[1:] = repeats
-    found[:-1] |= repeats
+    # Of neighbours in this order, the one before and the one after: a roll of all, whose ends are
+    # left out, is the same for every number of rows, as torch.export wants it.
+    place = torch.arange(labels.shape[0], device=labels.device)
+    as_before = (order.values == order.values.roll(1)) & (place > 0)
+    found = as_before | (as_before.roll(-1))
     return torch.zeros_like(found).scatter(0, order.indices, found)
 
 

@@ -1,6 +1,7 @@
 """The parts of the contrastive losses in plain PyTorch: rows of norm 1, logits, losses of rows.
 
-Everything is computed in float32, or float64 for float64 rows. A row of logits holds the
+Everything is computed in float32, or float64 for float64 rows, but for norms, which are computed in
+float64 where the device has it. A row of logits holds the
 candidates of one query; ``positive`` marks the candidates that it should recognise and ``excluded``
 those that do not count, both boolean and of the shape of the logits.
 """
@@ -10,6 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from lelkern.reference.precision import widened
 
 EPS = 1e-12
 """A row with a smaller norm counts as zero: its similarity to every row is 0, its gradient too."""
@@ -22,8 +25,8 @@ def rows(z: Tensor, normalize: bool) -> tuple[Tensor, Tensor]:
     """Return the rows z, (N, D), as the loss compares them, and their divisors, (N, 1)."""
     computed_in = torch.float64 if z.dtype == torch.float64 else torch.float32
     if not normalize:
-        return z.to(computed_in), torch.ones(len(z), 1, dtype=torch.float64, device=z.device)
-    norm = torch.linalg.vector_norm(z, dim=1, keepdim=True, dtype=torch.float64)
+        return z.to(computed_in), torch.ones(len(z), 1, dtype=computed_in, device=z.device)
+    norm = torch.linalg.vector_norm(widened(z), dim=1, keepdim=True)
     norm = norm.masked_fill(norm.isinf(), math.nan)  # never a silent zero row
     norm = norm.masked_fill(norm < EPS, math.inf)
     return (z / norm).to(computed_in), norm
@@ -48,13 +51,13 @@ def same(ids: Tensor, others: Tensor) -> Tensor:
 
 
 def loss_of_one_positive(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each row's -log of its positive's softmax, and its log-sum-exp in float64."""
+    """Return each row's -log of its positive's softmax, and its log-sum-exp."""
     # Exactly one positive a row; a sum rather than an index, which keeps nan and zero rows.
     x_positive = x.masked_fill(~positive, 0).sum(dim=1)
     negatives = x.masked_fill(positive | excluded, MASKED).logsumexp(dim=1)
     # -log(e^pos / (e^pos + e^negatives)) without a difference of near logarithms.
     loss = F.softplus(negatives - x_positive, threshold=40)
-    return loss, (x_positive + loss).double()
+    return loss, x_positive + loss
 
 
 def weights_of_one_positive(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ def loss_of_positives(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Te
     mean = (x - peak).masked_fill(~positive, 0).sum(dim=1) / count.clamp(min=1)
     one, _ = loss_of_one_positive(x, positive, excluded)  # nothing of a tiny loss is lost
     loss = torch.where(count == 1, one, log_sum_exp - mean) * (count > 0)
-    return loss, (log_sum_exp + peak.squeeze(1)).double()
+    return loss, log_sum_exp + peak.squeeze(1)
 
 
 def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
@@ -88,6 +91,17 @@ def weights_of_positives(grad: Tensor, x: Tensor, positive: Tensor, excluded: Te
     several = grad.unsqueeze(1) * (count > 0) * (P - share)
     one = weights_of_one_positive(grad, x, positive, excluded)
     return torch.where(count == 1, one, several)
+
+
+def sum_of_weighted(W: Tensor, x: Tensor, positive: Tensor) -> Tensor:
+    """Return the sum of W x over all rows and columns, whose weights W sum to 0 in every row.
+
+    x is measured from the mean of the row's positives: of logits that are nearly equal, rounding
+    errors of the weights would be all that is left otherwise.
+    """
+    count = positive.sum(dim=1, keepdim=True).clamp(min=1)
+    centre = x.masked_fill(~positive, 0).sum(dim=1, keepdim=True) / count
+    return (W * (x - centre)).sum()
 
 
 def statistics(x: Tensor, positive: Tensor, excluded: Tensor, wanted: bool) -> Tensor:

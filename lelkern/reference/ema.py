@@ -38,13 +38,15 @@ def weighted_mean(average: Tensor, parameter: Tensor, decay: Tensor) -> Tensor:
     whatever the other holds.
     """
     computed_in = torch.float64 if average.dtype == torch.float64 else torch.float32
-    decay = decay.double()
+    if decay.dtype != torch.float64:
+        decay = decay.float()
     valid = (decay >= 0) & (decay <= 1)
-    # 1 - decay in float64: in float32 that of 0.9999 is off by 2e-4 of itself.
-    weight = torch.minimum(decay, 1 - decay).masked_fill(~valid, math.nan).to(computed_in)
+    # In the decay's own dtype: of half and more 1 - decay is exact, and below decay is the weight.
+    weight = torch.minimum(decay, 1 - decay).masked_fill(~valid, math.nan)
+    weight, keeps = weight.to(computed_in).to(average.device), (decay >= 0.5).to(average.device)
     average, parameter = average.to(computed_in), parameter.to(computed_in)
-    heavy = torch.where(decay >= 0.5, average, parameter)
-    light = torch.where(decay >= 0.5, parameter, average)
+    heavy = torch.where(keeps, average, parameter)
+    light = torch.where(keeps, parameter, average)
     return torch.where(weight == 0, heavy, heavy + weight * (light - heavy))
 
 

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from lelkern.reference.precision import widened
+
 
 class Grouping(ABC):
     """Which numbers of a tensor form a group."""
@@ -101,9 +103,9 @@ class SparseGroups(Grouping):
         return w.index_copy(0, self.indices, members)
 
     def sum(self, members: Tensor) -> Tensor:
-        """Return the sums of the groups, added up in float64."""
-        zeros = members.new_zeros(self.count, dtype=torch.float64)
-        return zeros.index_add(0, self.group, members.double()).to(members.dtype)
+        """Return the sums of the groups, added up in float64 where the device has it."""
+        wide = widened(members)
+        return wide.new_zeros(self.count).index_add(0, self.group, wide).to(members.dtype)
 
     def largest(self, members: Tensor) -> Tensor:
         """Return the largest numbers of the groups."""

@@ -59,9 +59,10 @@ def info_nce_backward(
     target, excluded = _masks(x, negatives is not None, ids, negative_ids)
     ways = _directions(x, target, excluded, symmetric)
     grads = grad.chunk(len(ways))
-    W = contrastive.weights_of_one_positive(grads[0], *ways[0])  # (N, keys)
-    if symmetric:
-        W = W + contrastive.weights_of_one_positive(grads[1], *ways[1]).T
+    weights = [
+        contrastive.weights_of_one_positive(g, *way) for g, way in zip(grads, ways, strict=True)
+    ]
+    W = weights[0] + weights[1].T if symmetric else weights[0]  # (N, keys)
     if negatives is None:
         grad_q, grad_k, grad_n = W @ k, W.T @ q, torch.zeros_like(n)
     else:
@@ -72,7 +73,11 @@ def info_nce_backward(
         contrastive.through_rows(g / temperature, unit, norm, normalize).to(query.dtype, copy=True)
         for g, unit, norm in ((grad_q, q, q_norm), (grad_k, k, k_norm), (grad_n, n, n_norm))
     )
-    grad_temperature = -(W * x).sum() / temperature
+    by_logits = [
+        contrastive.sum_of_weighted(w, logits, target)
+        for w, (logits, target, _) in zip(weights, ways, strict=True)
+    ]
+    grad_temperature = -sum(by_logits, x.new_zeros(())) / temperature
     return grad_q, grad_k, grad_n, grad_temperature.to(temperature.dtype)
 
 

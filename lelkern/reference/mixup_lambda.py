@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lelkern.reference.philox import philox4x32
+from lelkern.reference.precision import widened
 
 ATTEMPTS = 12
 """Proposals that are drawn for a Gamma; at least 0.95 of them are accepted whatever alpha is.
@@ -34,9 +35,9 @@ def mixup_lambda(seed: Tensor, alpha: Tensor, n: int, fold: bool, dtype: torch.d
 
     ``seed`` is an int64 and ``alpha`` a number without dimensions; one that is not positive gives
     nan. Draw i is a function of the seed, alpha and i: proposal a of its Gamma g has the counter
-    (i, i >> 32, g, a) of Philox. Computed in float64.
+    (i, i >> 32, g, a) of Philox. Computed in float64 where the device has it.
     """
-    alpha = alpha.double()
+    alpha = widened(alpha)
     blocks = torch.arange(n, device=seed.device).split(_BLOCK)
     logits = torch.cat([_logits(seed, alpha, numbers) for numbers in blocks])
     lam = 1 / (1 + torch.exp(-(logits.abs() if fold else logits)))
@@ -52,7 +53,7 @@ def _logits(seed: Tensor, alpha: Tensor, numbers: Tensor) -> Tensor:
     shape = (len(numbers), 2, ATTEMPTS)
     counter = (number, number >> 32, gamma, attempt)
     words = philox4x32(tuple(word.expand(shape) for word in counter), seed)
-    radius, angle, acceptance, boost = ((word.double() + 0.5) / 2**32 for word in words)
+    radius, angle, acceptance, boost = ((widened(word) + 0.5) / 2**32 for word in words)
 
     is_boosted = alpha < 1
     d = torch.where(is_boosted, alpha + 1, alpha) - 1 / 3

@@ -46,7 +46,7 @@ def nt_xent_backward(
     grad_z = contrastive.through_rows(grad_unit, unit, norm, normalize)
     # Copies, since the outputs of an op may not share memory.
     grad_z1, grad_z2 = (half.to(z1.dtype, copy=True) for half in grad_z.tensor_split(2))
-    grad_temperature = -(W * x).sum() / temperature
+    grad_temperature = -contrastive.sum_of_weighted(W, x, positive) / temperature
     return grad_z1, grad_z2, grad_temperature.to(temperature.dtype)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lelkern.reference.grouping import Grouping, grouping
 from lelkern.reference.lq_root import Direction, direction
+from lelkern.reference.precision import widened
 from lelkern.reference.prox_l1 import nan_if_negative, soft_threshold, soft_threshold_backward
 from lelkern.reference.safeguarded_newton import decreasing_root
 
@@ -141,7 +142,8 @@ class _Problem(NamedTuple):
 
 
 def _problem(w: Tensor, lam1: Tensor | None, lam: Tensor, groups: Grouping, q: float) -> _Problem:
-    u = groups.members(w).to(computed_in(w) if q in (2, math.inf) else torch.float64)
+    members = groups.members(w)
+    u = members.to(computed_in(w)) if q in (2, math.inf) else widened(members)
     if lam1 is not None:
         u = soft_threshold(u, groups.spread(_unfolded(lam1, u, groups)))
     t = _unfolded(lam, u, groups)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lelkern.reference.precision import widened
 from lelkern.reference.prox_group import computed_in, prox_group
 
 
@@ -52,7 +53,8 @@ def prox_sgd_(
     Thresholds are multiplied by the effective step, so that a fixed point minimises loss plus
     penalty. All is computed in float32, or float64 for float64 parameters, and rounded once.
     """
-    scale = torch.tensor(effective_step(lr, momentum, dampening, nesterov), dtype=torch.float64)
+    effective = effective_step(lr, momentum, dampening, nesterov)
+    scale = torch.tensor(effective, dtype=torch.float64, device="cpu")
     remaining = iter(zip(group_ptr, group_indices, strict=True))
     for i, parameter in enumerate(params):
         x = parameter.to(computed_in(parameter))
@@ -93,5 +95,6 @@ def _prox(
 
 def scaled(threshold: Tensor, scale: Tensor) -> Tensor:
     """Return a threshold times scale, rounded once; inf, which nothing escapes, stays."""
-    product = (threshold.double() * scale.to(threshold.device)).to(threshold.dtype)
+    wide = widened(threshold)
+    product = (wide * scale.to(wide.dtype).to(wide.device)).to(threshold.dtype)
     return product.masked_fill(threshold == math.inf, math.inf)

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from lelkern.reference.precision import widened
+
 
 def sharpen(x: Tensor, temperature: Tensor, dim: int = -1, logits: bool = False) -> Tensor:
     """Return p^(1 / T) / sum p^(1 / T) along a dimension, like x.
@@ -40,7 +42,7 @@ def inverse_temperature(temperature: Tensor, like: Tensor) -> Tensor:
     It is nan for a temperature that is not a positive number.
     """
     valid = (temperature > 0) & temperature.isfinite()
-    beta = 1 / temperature.double().masked_fill(~valid, math.nan)
+    beta = 1 / widened(temperature).masked_fill(~valid, math.nan)
     numbers = torch.finfo(like.dtype)
     return beta.clamp(numbers.tiny, numbers.max).to(like.dtype)
 
@@ -70,8 +72,8 @@ def through_sum(grad: Tensor, q: Tensor, dim: int) -> Tensor:
 def of_temperature(grad_scaled: Tensor, log_ratio: Tensor, temperature: Tensor) -> Tensor:
     """Return the gradient of the temperature, given that of log_ratio / T."""
     moved = grad_scaled * log_ratio.masked_fill(log_ratio == -math.inf, 0)
-    T = temperature.double()
-    return (-moved.double().sum() / T / T).to(temperature.dtype)
+    T = widened(temperature)
+    return (-widened(moved).sum() / T / T).to(temperature.dtype)
 
 
 def _log_ratio(x: Tensor, dim: int, logits: bool) -> Tensor:
@@ -84,7 +86,7 @@ def _log_of_ratio(p: Tensor, dim: int) -> Tensor:
     largest = _largest(p, dim)
     near = p > largest / 2  # log1p of the difference, which is exact, loses nothing at 1
     log_of_near = ((p.where(near, largest) - largest) / largest).log1p()
-    ratio = p.double() / largest.double()  # where no float32 is lost
+    ratio = widened(p) / widened(largest)  # where no float32 is lost
     zero = ratio == 0
     log_of_far = ratio.masked_fill(zero, 1).log().to(p.dtype)
     return log_of_near.where(near, log_of_far).masked_fill(zero, -math.inf)

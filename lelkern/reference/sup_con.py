@@ -44,7 +44,7 @@ def sup_con_backward(
     W = contrastive.weights_of_positives(grad, x, positive, excluded)  # (M, M)
     grad_unit = (W + W.T) @ unit / temperature
     grad_z = contrastive.through_rows(grad_unit, unit, norm, normalize)
-    grad_temperature = -(W * x).sum() / temperature
+    grad_temperature = -contrastive.sum_of_weighted(W, x, positive) / temperature
     return grad_z.to(z.dtype, copy=True), grad_temperature.to(temperature.dtype)
 
 

@@ -376,6 +376,21 @@ def test_wrong_momentum_is_refused(decay, error, message):
     assert not x.any()
 
 
+def test_seeds():
+    def rounded(**options):
+        x = torch.ones(1000, dtype=torch.bfloat16)
+        lelkern.ema_update_([x], [torch.full((1000,), 1.02)], 0.9, **options)
+        return x
+
+    one = rounded(stochastic_rounding=True, seed=5)
+    assert torch.equal(one, rounded(stochastic_rounding=True, seed=torch.tensor([5])))
+    assert not torch.equal(one, rounded(stochastic_rounding=True, seed=6))
+    with pytest.raises(ValueError, match="seed must be None with a generator"):
+        rounded(stochastic_rounding=True, seed=5, generator=torch.Generator())
+    with pytest.raises(ValueError, match=r"seed must be one whole number, got torch.float32"):
+        rounded(stochastic_rounding=True, seed=torch.tensor(5.0))
+
+
 def test_a_large_strided_member_touches_nothing_else(device):
     x = tensor(normals(37, 41).to(device, torch.float32), every_third)
     update_and_check([x], [normals(37, 41, seed=1).to(device)], 0.5)

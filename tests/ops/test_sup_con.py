@@ -71,20 +71,31 @@ def test_permuting_rows_permutes_losses(device):
 def test_what_labels_are_called_does_not_matter(device):
     z, labels = normals(40, 6).to(device), classes(40, 5).to(device)
     want = lelkern.sup_con(z, labels)
-    for other in (labels * 10**12 - 7, -labels, labels.to(torch.uint8), labels.int()):
+    for other in (
+        labels * 10**12 - 7,
+        -labels,
+        labels.to(torch.uint16),
+        labels.int(),
+        labels.float(),
+        labels.unsqueeze(1),
+    ):
         torch.testing.assert_close(lelkern.sup_con(z, other), want)
 
 
 def test_what_does_not_fit_is_refused():
     z, labels = normals(3, 5), torch.arange(3)
-    with pytest.raises(ValueError, match=r"labels must be \(3,\), one a row, got \(3, 1\)"):
-        lelkern.sup_con(z, labels.unsqueeze(1))
-    with pytest.raises(TypeError, match=r"labels must be whole numbers, got torch.float64"):
-        lelkern.sup_con(z, labels.double())
+    with pytest.raises(ValueError, match=r"labels must be \(3,\), one a row, got \(1, 3\)"):
+        lelkern.sup_con(z, labels.unsqueeze(0))
+    with pytest.raises(TypeError, match=r"labels must be whole numbers, got torch.float64 with"):
+        lelkern.sup_con(z, labels.double() + 0.5)
+    with pytest.raises(ValueError, match=r"labels must be given for z \(M, D\), got z \(3, 5\)"):
+        lelkern.sup_con(z)
     with pytest.raises(TypeError, match="labels must be a tensor, got list"):
         lelkern.sup_con(z, [0, 1, 2])
-    with pytest.raises(ValueError, match=r"z must be \(N, D\), got \(2, 3, 5\)"):
+    with pytest.raises(ValueError, match=r"labels must be \(2,\), one a row, got \(3,\)"):
         lelkern.sup_con(torch.stack([z, z]), labels)
+    with pytest.raises(ValueError, match=r"z must be \(N, D\), got \(1, 2, 3, 5\)"):
+        lelkern.sup_con(torch.stack([z, z])[None], labels)
     with pytest.raises(ValueError, match=r"ids must be \(3,\), one a row, got \(2,\)"):
         lelkern.sup_con(z, labels, ids=labels[:2])
     with pytest.raises(ValueError, match="temperature must be finite, got inf"):

@@ -12,7 +12,10 @@ class KeyQueue(nn.Module):
 
     Args:
         size: K, at least 1.
-        features: D, length of a key.
+        features: D, length of a key, at least 1.
+
+    Raises:
+        ValueError: size or features is less than 1.
 
     Attributes:
         rows: (K, D); key number i lies in row i mod K.
@@ -24,6 +27,9 @@ class KeyQueue(nn.Module):
 
     def __init__(self, size: int, features: int) -> None:
         super().__init__()
+        for name, value in (("size", size), ("features", features)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         self.register_buffer("rows", torch.zeros(size, features))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 

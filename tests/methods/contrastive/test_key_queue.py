@@ -74,3 +74,12 @@ def test_lives_on_the_device_of_the_model(device):
 def test_keys_of_another_length_are_refused():
     with pytest.raises(RuntimeError, match="shape"):
         KeyQueue(3, 2).enqueue(torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [((0, 3), "size must be at least 1, got 0"), ((3, 0), "features must be at least 1, got 0")],
+)
+def test_an_empty_queue_is_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        KeyQueue(*sizes)
