@@ -185,6 +185,7 @@ BLACK_AND_WHITE = Image.fromarray(np.array([[0, 255], [255, 0]], dtype=np.uint8)
         ("webp", saving(EIGHT_BITS, save_all=True, append_images=[rgba(GREY)], lossless=True)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.* are training images as well")  # each is written thrice
 @pytest.mark.filterwarnings("error")
 def test_8_bits_stay_what_they_are(decode, extension, write):
     assert decode(extension, write).tolist() == [GREY.tolist()] * 3
