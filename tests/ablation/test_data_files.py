@@ -94,7 +94,7 @@ def test_a_damaged_file_is_written_again(files, experiment):
 @pytest.mark.parametrize("name", ["*.data", "*-labels.npy", "*-labels-*-seed-1.npy"])
 @pytest.mark.parametrize("damage", ["zeros", "a byte", "cut off", "missing"])
 def test_a_damaged_file_of_any_kind_is_made_anew(files, experiment, name, damage):
-    trials = [trial_of(experiment, arm, 1) for arm in ("2", "constant")]
+    trials = [trial_of(experiment, "2", 1), trial_of(experiment, "constant", 0)]
     seen = [files.load(trial) for trial in trials]
     for path in files.folder.glob(name):
         content = path.read_bytes()
