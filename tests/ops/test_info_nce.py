@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"ids must be \(3,\), one a row, got \(4,\)"):
         lelkern.info_nce(q, k, ids=torch.arange(4))
     with pytest.raises(TypeError, match=r"ids must be whole numbers, got torch.float32"):
-        lelkern.info_nce(q, k, ids=torch.ones(3))
+        lelkern.info_nce(q, k, ids=torch.ones(3) / 2)
     with pytest.raises(ValueError, match="temperature must be > 0, got 0"):
         lelkern.info_nce(q, k, temperature=0)
     with pytest.raises(ValueError, match="reduction must be"):
@@ -142,5 +142,11 @@ def test_ids_may_be_of_any_whole_dtype_and_layout(device):
     ids = torch.tensor([1, 1, 0, 0, 1, 0], device=device)
     want = lelkern.info_nce(q, k, ids=ids)
     assert want != lelkern.info_nce(q, k)
-    for other in (ids.bool(), ids.to(torch.uint8), ids.int(), ids.repeat_interleave(2)[::2]):
+    for other in (
+        ids.bool(),
+        ids.to(torch.uint8),
+        ids.int(),
+        ids.float(),
+        ids.repeat_interleave(2)[::2],
+    ):
         assert torch.equal(lelkern.info_nce(q, k, ids=other), want)
