@@ -150,7 +150,7 @@ def merge_over(
             continue
         kinds = list(parts_of(type(parsed).model_fields[key].annotation))
         below = settings.get(key)
-        if len(kinds) > 1 and value.get("name", None) not in (None, *_names(type(part))):
+        if len(kinds) > 1 and value.get("name") not in (None, *_names(type(part))):
             merged[key] = value
         elif isinstance(below, Mapping):
             merged[key] = merge_over(below, value, part)

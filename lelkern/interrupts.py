@@ -1,6 +1,6 @@
 """Ctrl-C while a command is still being imported, when there is nothing to keep.
 
-Imports nothing but these two modules, so that the first moments are covered too.
+Imports little that Python has not loaded by then, so that the first moments are covered too.
 """
 
 import os
@@ -11,9 +11,11 @@ from types import FrameType
 def end_at_interrupt() -> None:
     """End this process at Ctrl-C with exit code 130: an exception would show an import's traceback.
 
-    Holds until :func:`raise_at_interrupt` is called.
+    Holds until :func:`raise_at_interrupt` is called. Where Ctrl-C is ignored, as by what a script
+    starts in the background, it stays so.
     """
-    signal.signal(signal.SIGINT, _end)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
 
 
 def raise_at_interrupt() -> None:

@@ -119,14 +119,15 @@ def _run(arguments: list[str] | None) -> int:
     """Run the command line, say what is wrong if anything is, and return the exit code."""
     try:
         try:
-            code = cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0
+            try:
+                code = cli.main(arguments, prog_name="lelkern", standalone_mode=False) or 0
+            except click.exceptions.NoArgsIsHelpError as error:
+                click.echo(error.format_message())
+                code = 0
             if sys.stdout is not None:
                 sys.stdout.flush()
         except _HiddenError as error:
             raise error.__cause__ or error from None
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 0
     except click.ClickException as error:
         return _refuse(error.format_message())
     except UserError as error:

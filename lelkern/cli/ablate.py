@@ -103,6 +103,7 @@ def command(
     )
     raise_at_interrupt()
     store = Store(folder or experiment.default_folder)
+    store.check()
     refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
         with TemporaryDirectory() as place:

@@ -7,7 +7,7 @@ Two layouts are understood::
 
 ``train`` may be called ``training``, and ``val`` ``valid``, ``validation``, ``test`` or
 ``testing``, in small or large letters. What looks like a split and is none is an error, so that
-splits, or several data sets side by side, are not taken for classes.
+splits, or data sets with splits of their own, are not taken for classes.
 
 Class folders are searched to any depth, through links as well; hidden files and files that are no
 images are passed over. Classes and files are taken in the order of their names, so that the same

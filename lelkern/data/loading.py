@@ -96,7 +96,8 @@ def load(
         uint8 images (N, 3, H, W) and int64 labels (N,), for training and for testing.
 
     Warns:
-        UserWarning: images of a folder are trained on and tested on.
+        UserWarning: images of a folder are trained on and tested on, or all lie in subfolders of
+            what would be the classes.
 
     Raises:
         DataError: the data is unknown, missing or unusable, or no images.

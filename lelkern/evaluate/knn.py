@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lelkern.evaluate.checks import check_classification, check_positive
 from lelkern.evaluate.unit_rows import unit_rows
+from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
 
 
@@ -76,9 +77,9 @@ def _elected(labels: Tensor, weight: Tensor) -> Tensor:
     labels, order = labels.sort(dim=1, stable=True)
     begins = labels[:, 1:] != labels[:, :-1]
     place = F.pad(begins.cumsum(dim=1), (1, 0))  # (B, k): of a label among those of its row
-    # In float64 equal votes are equal in whatever order a GPU adds them up.
-    votes = torch.zeros_like(weight, dtype=torch.float64)
-    votes.scatter_add_(1, place, weight.double().gather(1, order))
+    # In float64, where it is, equal votes are equal in whatever order a GPU adds them up.
+    weight = widened(weight).gather(1, order)
+    votes = torch.zeros_like(weight).scatter_add_(1, place, weight)
     candidates = torch.zeros_like(labels).scatter_(1, place, labels)
     return candidates.gather(1, votes.argmax(dim=1, keepdim=True))[:, 0]
 

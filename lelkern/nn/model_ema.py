@@ -39,9 +39,9 @@ class ModelEMA(nn.Module):
     point, and such buffers, are copied, never averaged. A model inside ``torch.compile``,
     DataParallel or DistributedDataParallel is the model itself, here and in every method.
 
-    Calls numbered t = 0, 1, ... of :meth:`update` work as follows. Before ``update_after_step`` the
-    average is a copy of the model. From there on every ``update_every``-th call averages, the first
-    of them among these; the others do nothing but count.
+    Calls numbered t = 0, 1, ... of :meth:`update` work as follows. Before ``update_after_step``
+    each makes the average a copy of the model. From there on every ``update_every``-th call
+    averages, the first of them among these; the others do nothing but count.
 
     Args:
         model: what is averaged. Its copy keeps its mode (train or eval) and needs no gradients.
@@ -181,7 +181,8 @@ class ModelEMA(nn.Module):
         """
         if callable(self.decay) or self.warmup or self.update_after_step or self.update_every > 1:
             number = self.steps if step is None else step
-            if (number - self.update_after_step) % self.update_every:
+            since = number - self.update_after_step
+            if since > 0 and since % self.update_every:
                 self._count(step)
                 return
             decay = self.momentum(number)

@@ -101,7 +101,8 @@ def codes(name: str, values: Tensor, rows: Tensor) -> Tensor:
 
 def _check_whole(name: str, values: Tensor) -> None:
     """Raise TypeError unless floating-point values are known to be whole numbers."""
-    whole = known_number((values.detach().trunc() == values.detach()).all())
+    x = values.detach()
+    whole = known_number(((x.trunc() == x) & x.isfinite()).all())
     if whole is None:
         raise TypeError(
             f"{name} must be whole numbers, got {values.dtype}, which nobody can look at here: "

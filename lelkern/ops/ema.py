@@ -1,6 +1,7 @@
 """The exponential moving average of a model's parameters: front door, schema and checks."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import torch
 from torch import Generator, Tensor
@@ -130,6 +131,8 @@ def _noise_seed(
     if seed is None:
         return torch.randint(2**63 - 1, (), device=device, generator=generator)
     if not isinstance(seed, Tensor):
+        if not isinstance(seed, Integral | torch.SymInt):
+            raise ValueError(f"seed must be one whole number, got {seed!r}")
         return tensor_of(seed, dtype=torch.int64, device=device)
     if seed.numel() != 1 or seed.is_floating_point() or seed.is_complex():
         raise ValueError(

@@ -136,7 +136,7 @@ def _has_positives(labels: Tensor) -> Tensor:
     # left out, is the same for every number of rows, as torch.export wants it.
     place = torch.arange(labels.shape[0], device=labels.device)
     as_before = (order.values == order.values.roll(1)) & (place > 0)
-    found = as_before | (as_before.roll(-1))
+    found = as_before | as_before.roll(-1)
     return torch.zeros_like(found).scatter(0, order.indices, found)
 
 

@@ -15,6 +15,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from lelkern.ops._dtypes import computed_in
 from lelkern.ops._known import known_number
+from lelkern.reference.precision import widened
 from lelkern.reference.prox_sgd import effective_step
 
 Number = float | Tensor
@@ -78,11 +79,11 @@ def _root(squares: Tensor, eps: float) -> Tensor:
 
 
 def _number(step: Number) -> Number:
-    """Return a count as a number, or as a float64 tensor where one would have to wait for it."""
+    """Return a count as a number, or where one would have to wait for it as a wide tensor."""
     if not isinstance(step, Tensor):
         return step
     known = known_number(step)
-    return step.double() if known is None else known
+    return widened(step) if known is None else known
 
 
 _KNOWN: dict[type[Optimizer], Rule] = {

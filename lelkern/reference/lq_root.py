@@ -46,8 +46,8 @@ def direction(v: Tensor, t: Tensor, q: float, groups: Grouping) -> Direction:
     """Return the minimiser and what it is made of.
 
     Args:
-        v: members, float64 in [0, 1], of which each group has one that is 1.
-        t: of groups, float64, in [0, ||v||_q').
+        v: members, in [0, 1], of which each group has one that is 1.
+        t: of groups, in [0, ||v||_q').
         q: the norm, in (1, inf).
         groups: of both.
     """

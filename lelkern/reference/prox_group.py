@@ -1,6 +1,7 @@
 """The group lasso's proximal operator in plain PyTorch: the specification, and the fallback.
 
-Computed in float32, or float64 for float64 inputs; roots of general q in float64. Groups are those
+Computed in float32, or float64 for float64 inputs; roots of general q in float64 where the
+device has it. Groups are those
 of ``grouping``; ``lam`` and ``lam1`` have no dimensions, or (G,), and negative ones give nan. Both
 functions are differentiable.
 

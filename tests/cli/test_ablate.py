@@ -34,6 +34,7 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
         (["ablate", "momentum", "--data", "cifar10", "--data-root", "."], "cifar10"),
         (["ablate", "fake.toml", "--out", "fake.toml/here"], "fake.toml/here"),
         (["ablate", "fake.toml", "--out", "old"], "old: holds results of another version"),
+        (["ablate", "fake.toml", "--out", "old", "--dry-run"], "old: holds results of another"),
         (["ablate", "fake.toml", "--data", ""], "''"),
         (["ablate", "fake.toml", "--seeds", "0"], "--seeds"),
         (["ablate", "fake.toml", "--workers", "x"], "--workers"),

@@ -13,7 +13,7 @@ NO_SPACE = "lelkern: output: No space left on device"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
-@pytest.mark.parametrize("arguments", [["studies"], ["--version"], ["--help"]])
+@pytest.mark.parametrize("arguments", [[], ["studies"], ["--version"], ["--help"]])
 def test_output_that_cannot_be_written_is_one_line_and_exit_code_2(environment, arguments):
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
@@ -26,7 +26,7 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_2(environment, 
     assert (ran.returncode, ran.stderr) == (2, f"{NO_SPACE}\n")
 
 
-@pytest.mark.parametrize("arguments", [["studies"], ["--help"]])
+@pytest.mark.parametrize("arguments", [[], ["studies"], ["--help"]])
 def test_a_reader_that_has_left_is_no_failure(environment, arguments):
     process = subprocess.Popen(
         [sys.executable, "-m", "lelkern", *arguments],

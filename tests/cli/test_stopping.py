@@ -66,6 +66,22 @@ def test_interrupting_an_import_shows_no_traceback(folder, environment, module):
     assert (process.returncode, err) == (130, "")
 
 
+def test_who_ignores_interrupts_is_not_interrupted(folder, environment):
+    """As what a script starts with ``&``, when Ctrl-C ends the script."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lelkern", "ablate", "fake.toml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    wait_until(lambda: list(folder.glob("runs/*/trials/*/result.json")), process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, environment, stored):
     """The results of the study that nobody stops."""

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lelkern.evaluate import calibration_error, tolerance, uniformity
+from lelkern.evaluate import calibration_error, knn, tolerance, uniformity
 from lelkern.reference import (
     ema,
     guess_labels,
@@ -60,6 +60,7 @@ CALLS = {
     ),
     "tolerance": lambda: torch.tensor(tolerance(Z, LABELS)),
     "uniformity": lambda: torch.tensor(uniformity(Z)),
+    "knn": lambda: torch.tensor(knn(Z, LABELS, Z.flip(0), LABELS, k=3)),
     "calibration_error": lambda: torch.tensor(calibration_error(P, LABELS)),
 }
 

@@ -387,6 +387,8 @@ def test_seeds():
     assert not torch.equal(one, rounded(stochastic_rounding=True, seed=6))
     with pytest.raises(ValueError, match="seed must be None with a generator"):
         rounded(stochastic_rounding=True, seed=5, generator=torch.Generator())
+    with pytest.raises(ValueError, match=r"seed must be one whole number, got 0.5"):
+        rounded(stochastic_rounding=True, seed=0.5)
     with pytest.raises(ValueError, match=r"seed must be one whole number, got torch.float32"):
         rounded(stochastic_rounding=True, seed=torch.tensor(5.0))
 

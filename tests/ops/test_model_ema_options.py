@@ -39,7 +39,7 @@ def test_averaging_begins_at_a_step_and_happens_every_so_many():
     assert run(ModelEMA(model, 0.5, update_every=3), model, 7) == [0.5] * 3 + [2.25] * 3 + [4.625]
     model = numbered(0.0)
     ema = ModelEMA(model, 0.5, update_after_step=3, update_every=2)
-    assert run(ema, model, 6) == [0, 2, 2, 3, 3, 4.5]
+    assert run(ema, model, 6) == [1, 2, 3, 3.5, 3.5, 4.75]
     assert ema.steps == 6
     ema = ModelEMA(model, warmup=True, update_after_step=3, update_every=2)
     assert [ema.momentum(t) for t in (2, 3, 5, 7)] == [0, 1 / 10, 2 / 11, 3 / 12]

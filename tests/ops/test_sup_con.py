@@ -88,6 +88,8 @@ def test_what_does_not_fit_is_refused():
         lelkern.sup_con(z, labels.unsqueeze(0))
     with pytest.raises(TypeError, match=r"labels must be whole numbers, got torch.float64 with"):
         lelkern.sup_con(z, labels.double() + 0.5)
+    with pytest.raises(TypeError, match="labels must be whole numbers"):
+        lelkern.sup_con(z, labels / 0)
     with pytest.raises(ValueError, match=r"labels must be given for z \(M, D\), got z \(3, 5\)"):
         lelkern.sup_con(z)
     with pytest.raises(TypeError, match="labels must be a tensor, got list"):

@@ -89,8 +89,10 @@ struct NormTwo {
         __device__ Gradient(const Team& team, const MembersOf& members, T t, T root, const NormTwo&)
             : of_(t, root, root > t) {
             EuclideanNorm norm{1, root};
-            if (team.any(of_.solved() && root < Numbers<T>::smallest)) {  // which has lost digits
-                norm = euclidean_norm(team, members, T(0));
+            const bool lost = of_.solved() && root < Numbers<T>::smallest;  // digits
+            if (team.any(lost)) {
+                const EuclideanNorm exact = euclidean_norm(team, members, T(0));
+                if (lost) norm = exact;
             }
             if (of_.solved()) direction_ = Direction<T>(norm);
             ratio_ = direction_(t);

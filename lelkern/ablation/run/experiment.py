@@ -143,7 +143,9 @@ def prepare(
     content = study.model_dump_json()
     if quick:
         if study.quick.model_copy(update={"minutes": None}) == Quick():
-            raise ConfigError(f"{path}: --quick has nothing to change: the study has no [quick]")
+            raise ConfigError(
+                f"{path}: --quick has nothing to change: [quick] is missing, or has but minutes"
+            )
         study = study.quickened()
     if without:
         study = study.without(without)

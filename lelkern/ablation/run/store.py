@@ -35,21 +35,24 @@ class Store:
 
     folder: Path
 
+    def check(self) -> None:
+        """Raise ConfigError if the folder holds results of another format."""
+        if folder_format(self.folder) not in (None, FORMAT):
+            raise ConfigError(
+                f"{self.folder}: holds results of another version of lelkern, which can't be "
+                "compared with these; move it away, or choose another folder with --out"
+            )
+
     def open(self) -> None:
         """Claim the folder for results of this format.
 
         Raises:
             ConfigError: it holds results of another format.
         """
-        found = folder_format(self.folder)
-        if found is None:
+        self.check()
+        if folder_format(self.folder) is None:
             content = json.dumps({"format": FORMAT}) + "\n"
             write_text_atomically(self.folder / _MARKER, content)
-        elif found != FORMAT:
-            raise ConfigError(
-                f"{self.folder}: holds results of another version of lelkern, which can't be "
-                "compared with these; move it away, or choose another folder with --out"
-            )
 
     def result(self, trial: Trial) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done.
