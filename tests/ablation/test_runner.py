@@ -106,7 +106,7 @@ def test_a_trial_that_diverges_is_a_result(study_file, store, fault, losses):
     settings = {"fault": fault, "steps": 3}
     experiment = prepare(str(study_file), seeds=1, settings=settings)
     trial = experiment.trials[0]
-    (_, (_, event)) = run_trials([trial], files_of(experiment, store), store, 1)
+    *_, (_, event) = run_trials([trial], files_of(experiment, store), store, 1)
     assert isinstance(event, Done)
     assert event.diverged_at == 3
     row = store.row(trial)
@@ -120,7 +120,7 @@ def test_a_trial_that_diverges_is_a_result(study_file, store, fault, losses):
 def test_what_is_not_finite_before_the_first_step_is_a_failure(study_file, store):
     settings = {"fault": "overflow", "steps": 0}
     experiment = prepare(str(study_file), seeds=1, settings=settings)
-    (_, (_, event)) = run_trials(experiment.trials[:1], files_of(experiment, store), store, 1)
+    *_, (_, event) = run_trials(experiment.trials[:1], files_of(experiment, store), store, 1)
     assert isinstance(event, Failed)
 
 

@@ -1,8 +1,6 @@
 // The host functions of csrc/contrastive/cuda/contrastive.h for Python, over the kernels of
 // its .cu files.
 
-#include <algorithm>
-
 #include "contrastive/cuda/contrastive_backward.cu"
 #include "contrastive/cuda/contrastive_forward.cu"
 #include "contrastive/cuda/contrastive_prepare.cu"
@@ -124,18 +122,16 @@ int64_t emulated_backward(LOSS_PARAMETERS, const Array& grad, const Array& losse
                     nullptr);
 }
 
-// For rows of D = 128, or of as many as are gathered at a time if these are more, as
-// tests/cuda_static/dynamic_shared.csv counts it.
-template <typename Tile>
-constexpr int kCountedFeatures = std::max(128, Tile::features);
+// For rows of D = 128, as tests/cuda_static/dynamic_shared.csv counts it.
+constexpr int kCountedFeatures = 128;
 
 template <typename Tile>
 int64_t shared_of_forward() {
-    return forward_shared<Tile>(kCountedFeatures<Tile>);
+    return forward_shared<Tile>(kCountedFeatures);
 }
 template <typename Tile>
 int64_t shared_of_backward() {
-    return backward_shared<Tile>(kCountedFeatures<Tile>);
+    return backward_shared<Tile>(kCountedFeatures);
 }
 int64_t shared_of_symmetric() { return kSymmetricShared; }
 
@@ -148,7 +144,6 @@ LELKERN_EXPORT(forward_shared_double, shared_of_forward<FmaTile<double>>);
 LELKERN_EXPORT(backward_shared_double, shared_of_backward<FmaTile<double>>);
 LELKERN_EXPORT(forward_shared_half, shared_of_forward<MmaTile<__half>>);
 LELKERN_EXPORT(backward_shared_half, shared_of_backward<MmaTile<__half>>);
-LELKERN_EXPORT(backward_shared_half_wide, (shared_of_backward<MmaTile<__half, 256>>));
 LELKERN_EXPORT(forward_shared_two_terms, shared_of_forward<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(backward_shared_two_terms, shared_of_backward<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(forward_workspace, emulated_forward_workspace);

@@ -94,11 +94,7 @@ class BackwardEngine : public Engine<T, Tile> {
                tiles * (tiles / 2 + 1) * slabs() >= 4 * loss_.multiprocessors;
     }
 
-    // Parts that the features of a row's gradients are gathered in.
-    template <typename Of = Tile>
-    int slabs() const {
-        return (stride_ + Of::features - 1) / Of::features;
-    }
+    int slabs() const { return (stride_ + Tile::features - 1) / Tile::features; }
 
     void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
                        const Weights<Number>& other, const GivenPositives<T, Word>& given,
@@ -113,35 +109,26 @@ class BackwardEngine : public Engine<T, Tile> {
         });
     }
 
+    // Of one side, each block all of its rows'.
     GradientSums<Number> row_sums(const Side<Word>& still, const Side<Word>& moving,
                                   const Weights<Number>& own, const Weights<Number>& other) {
-        if constexpr (Tile::tensor_cores && kTerms<Word> == 1) {
-            using WideTile = MmaTile<Word, 2 * Tile::features>;
-            if (stride_ > Tile::features) return sums_of<WideTile>(still, moving, own, other);
-        }
-        return sums_of<Tile>(still, moving, own, other);
-    }
-
-    // Of one side, each block all of its rows'.
-    template <typename Of>
-    GradientSums<Number> sums_of(const Side<Word>& still, const Side<Word>& moving,
-                                 const Weights<Number>& own, const Weights<Number>& other) {
         const int64_t size = static_cast<int64_t>(still.padded) * stride_;
         const int64_t most =
             std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
-        const int64_t blocks = still.padded / kTile * slabs<Of>();
+        const int64_t blocks = still.padded / kTile * slabs();
         const Pass<Word> pass =
-            pass_of(still, moving, splits(blocks, moving.padded / kTile, most, Of::blocks));
+            pass_of(still, moving, splits(blocks, moving.padded / kTile, most, Tile::blocks));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
-            grid.z = slabs<Of>();
+            grid.z = slabs();
             const auto go = [&](auto kernel) {
-                return LELKERN_LAUNCH(kernel, grid, dim3(Of::threads), backward_shared<Of>(stride_),
-                                      stream_, pass, own, other, sums);
+                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads),
+                                      backward_shared<Tile>(stride_), stream_, pass, own, other,
+                                      sums);
             };
-            return loss_.positives == Positives::labelled ? go(contrastive_backward<Of, true>)
-                                                          : go(contrastive_backward<Of, false>);
+            return loss_.positives == Positives::labelled ? go(contrastive_backward<Tile, true>)
+                                                          : go(contrastive_backward<Tile, false>);
         });
         return {sums, pass.splits, still.padded, stride_, {}};
     }

@@ -230,21 +230,19 @@ struct FmaTile {
 
 // Numbers of 16 bits, or sums of two: of their products all are taken but that of both second
 // terms, which is at most 2^-16 of the whole. A warp has 16 rows of a tile and all of its columns.
-// Gradients gather `slab_features` at a time, for each of which the similarities are computed
-// again.
-template <typename W, int slab_features = 128>
+template <typename W>
 struct MmaTile {
     using Word = W;
     using Number = float;
     using Term = TermOf<W>;
     static constexpr bool tensor_cores = true;
     static constexpr int threads = 128;
-    static constexpr int features = slab_features;
-    static constexpr int blocks = kTerms<W> == 1 && features == 128 ? 3 : 2;
+    static constexpr int blocks = kTerms<W> == 1 ? 3 : 2;
     static constexpr int forward_blocks = 4;  // which has few sums to keep
     static constexpr int stages = kTerms<W> == 1 ? 3 : 2;
     static constexpr int R = 2, C = 16;
     static constexpr int row_lanes = 4;
+    static constexpr int features = 128;
     static constexpr int terms = kTerms<W>;
 
     __device__ static int lane() { return threadIdx.x % 32; }

@@ -10,14 +10,8 @@
 
 namespace lelkern::prox::cuda {
 
-// Blocks of a multiprocessor at least. For q = 2 memory is what is waited for, and takes many.
-template <typename T, typename Norm, typename Step>
-constexpr int kShrinkBlocks =
-    std::is_same_v<T, float> && std::is_same_v<Norm, NormTwo> && std::is_same_v<Step, NoStep> ? 3
-                                                                                              : 2;
-
 template <typename T, typename Norm, typename Step, int capacity>
-__global__ void __launch_bounds__(kThreads, kShrinkBlocks<T, Norm, Step>)
+__global__ void __launch_bounds__(kThreads, 2)
     shrink_groups_kernel(const __grid_constant__ GroupTable<capacity> table, const Scale scale,
                          const __grid_constant__ Step step, const Norm norm) {
     __shared__ T keep[kKept<T>];
