@@ -253,3 +253,16 @@ def test_values_of_one_table_are_set_one_by_one(folder, call):
     _, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", *settings)
     for trial in json.loads(out)["trials"]:
         assert trial["runtime"] == {"device": "cpu", "precision": "float32", "threads": 2}
+
+
+def test_a_part_of_a_list_is_set_in_the_list_that_was_set_before(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ["--set", 'augment=["blur", "flip"]', "--set", "augment.flip.p=0.25"]
+    arguments = ["ablate", "temperature", "--quick", "--seeds", "1", "--dry-run", "--json"]
+    _, out, _ = call(*arguments, *settings, "--without", "raw pixels")
+    for trial in json.loads(out)["trials"]:
+        assert [part["name"] for part in trial["config"]["augment"]] == ["blur", "flip"]
+        assert trial["config"]["augment"][1]["p"] == 0.25
+    code, out, err = call(*arguments, *settings, "--set", "augment.2.p=0.5")
+    assert (code, out) == (2, "")
+    assert err == "lelkern: --set: augment.2: no such part; augment has 2: blur (0), flip (1)\n"

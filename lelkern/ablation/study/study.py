@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
+from lelkern.ablation.layers import with_whole_lists
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
 from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
@@ -210,7 +211,7 @@ class Study(Config):
                 factor.update(values=kept, pairs_of=(), names=full.names_of(kept))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
-        plain["base"] = merge(self.base, self.quick.base)
+        plain["base"] = merge(self.base, with_whole_lists(self.quick.base, self.base, "quick.base"))
         return Study.parse({**plain, "quick": {}}, "quick")
 
     def without(self, labels: Sequence[str]) -> "Study":
