@@ -131,6 +131,24 @@ def test_a_study_from_start_to_end_and_again(folder, call, stored):
     assert "6 of 6 trials were done before" in err
 
 
+def test_a_study_without_a_claim_says_so_in_place_of_a_verdict(folder, call):
+    text = (folder / "fake.toml").read_text()
+    (folder / "fake.toml").write_text(
+        text[: text.index("[[claim]]")] + text[text.index("[[plot]]") :]
+    )
+    remark = "exploratory: no claim was stated before the data were seen"
+    arguments = ["ablate", "fake.toml", "--seeds", "2"]
+    code, out, _ = call(*arguments)
+    assert code == 0
+    assert remark in out
+    assert "Verdict" not in out
+    code, out, _ = call(*arguments, "--json")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary == json.loads((folder / "runs/fake/summary.json").read_text())
+    assert (summary["verdicts"], summary["exploratory"], summary["remark"]) == ([], True, remark)
+
+
 def test_fewer_seeds_keep_the_report_of_more(folder, call):
     assert call("ablate", "fake.toml", "--seeds", "2")[0] == 0
     before = {path.name: path.read_bytes() for path in (folder / "runs/fake").glob("*.*")}

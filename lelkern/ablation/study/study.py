@@ -23,6 +23,10 @@ VARIED_KEYS = frozenset(f"data.{key}" for key in VARIED)
 """What of the data arms may differ in: which labels they see, and how data are generated."""
 
 
+EXPLORATORY = "exploratory: no claim was stated before the data were seen"
+"""What a study without claims has in place of a verdict."""
+
+
 class NamedArm(Config):
     """An arm with a name and, where it says so, a method and settings of its own.
 
@@ -74,7 +78,8 @@ class Study(Config):
         factor: what is varied; with ``arm`` at most one, without one or two.
         arm: named arms.
         baseline: what arms are compared with.
-        claim: what the slide says, as statements that data can support or contradict.
+        claim: what the slide says, as statements that data can support or contradict; a study
+            without one is exploratory.
         plot: what is drawn, one picture each.
         quick: the short form.
     """
@@ -89,7 +94,7 @@ class Study(Config):
     factor: tuple[Factor, ...] = ()
     arm: tuple[NamedArm, ...] = ()
     baseline: tuple[Baseline, ...] = ()
-    claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = Field(min_length=1)
+    claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = ()
     plot: tuple[Plot, ...] = Field(min_length=1)
     quick: Quick = Quick()
 
@@ -164,6 +169,11 @@ class Study(Config):
             except ValueError as error:
                 raise ValueError(f"plot.{i}: {error}") from None
         return self
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether there is no claim that data could support."""
+        return not self.claim
 
     def axes(self) -> tuple[Axis, ...]:
         """Return the axes of the grid: named arms first, then factors in their order."""
