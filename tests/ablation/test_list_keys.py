@@ -26,6 +26,7 @@ shape = "increasing"
 """
 FACTOR = CROPS[CROPS.index("[[factor]]") : CROPS.index("[[claim]]")]
 SCALES = [0.2, 1.0]
+BASE_LIST = 'augment = [{ name = "crop", max_aspect = 3.0 }, { name = "color", p = 0.1 }]'
 
 
 @pytest.fixture
@@ -61,9 +62,13 @@ def test_keys_into_a_list_change_the_list_below(crops):
         assert (flip["name"], crop["min_scale"], blur["p"]) == ("flip", scale, 0.25)
 
 
-def test_the_short_form_and_the_base_change_parts_of_lists(crops):
-    base = "[base]\naugment.crop.max_aspect = 3.0\naugment.color.p = 0.1\n"
-    own = ("base = { encoder = { width = 8 } }\n", base)
+@pytest.mark.parametrize(
+    "base",
+    ["augment.crop.max_aspect = 3.0\naugment.color.p = 0.1", BASE_LIST],
+    ids=["the method's list", "the base's list"],
+)
+def test_the_short_form_and_the_base_change_parts_of_lists(crops, base):
+    own = ("base = { encoder = { width = 8 } }\n", f"[base]\n{base}\n")
     short = ("[[plot]]\n", "[[plot]]\n[quick]\nbase = { augment.color.p = 0.25 }\n")
     for quick, p in ((False, 0.1), (True, 0.25)):
         for crop, color in parts(crops(own, short, quick=quick)):
