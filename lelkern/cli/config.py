@@ -22,7 +22,7 @@ def command(method: str, as_json: bool) -> None:
 
     A key is set by `lelkern ablate ... --set KEY=VALUE`, in a study's [base] or by an arm, and
     varied by a [[factor]]. Where a part can be of several kinds, the kind that has a key stands
-    in brackets after it.
+    before the meaning.
     """
     from lelkern.ablation.keys import keys_of_study
     from lelkern.cli.key_table import method_of, records_of, table_of

@@ -35,7 +35,7 @@ class ConvEncoderConfig(Config):
     image it fills.
 
     Attributes:
-        name: ``conv``, for this family.
+        name: chooses this family of networks.
         width: channels of the first stage; the stages have width, 2 width and 4 width, and the
             representation has 4 width features.
         depth: convolutions a stage.

@@ -14,8 +14,19 @@ def test_the_table_has_keys_ranges_defaults_and_meanings(call, monkeypatch):
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
     meaning = "smallest share of the image's area."
     assert ["augment.crop.min_scale", "number, > 0 and <= 1", "0.5", meaning] in rows
-    keys = {row[0] for row in rows if row}
-    assert {"encoder.width (conv)", "optimizer.lr", "data.labels", "runtime.threads"} <= keys
+    keys = {row[0]: row for row in rows if row}
+    assert {"optimizer.lr", "data.labels", "runtime.threads"} <= keys.keys()
+    assert keys["encoder.depth"][3] == "conv: convolutions a stage."
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_a_narrow_table_cuts_nothing_off_and_no_key_in_two(call, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = call("config", "simclr")[1]
+    assert "…" not in out
+    assert {len(line) for line in out.splitlines() if line[:1] in "┏┃┡│└"} == {int(columns)}
+    cells = {line.split("│")[1].strip() for line in out.splitlines() if line[:1] == "│"}
+    assert {"augment.color.saturation", "optimizer.weight_decay", "encoder.width"} <= cells
 
 
 def test_json_gives_the_defaults_as_a_study_would_write_them(call):
@@ -62,6 +73,11 @@ def test_a_method_in_a_file(folder, call):
         (["simclrr"], "did you mean 'simclr'"),
         (["none.py"], "none.py: no such file"),
         ([], "METHOD"),
+        (["temperature"], "is a study, not a method; its methods: simclr, raw-pixels"),
+        (
+            ["fake.toml"],
+            "is a study, not a method; its methods: fake_method.py, constant_method.py",
+        ),
     ],
 )
 def test_unknown_methods(folder, call, arguments, message):
