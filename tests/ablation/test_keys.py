@@ -1,5 +1,6 @@
 """What a configuration can be told, as one walk over its keys tells it."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -8,8 +9,10 @@ from pydantic import Field
 from lelkern.ablation.keys import Key, keys_of, keys_of_study
 from lelkern.ablation.layers import defaults_of, with_whole_lists
 from lelkern.ablation.shared import SharedConfig
-from lelkern.config import Config, merge, nest
+from lelkern.config import Config, merge, nest, parts_of
 from lelkern.methods import available, get
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "method.py"
 
 
 class Small(Config):
@@ -117,6 +120,22 @@ def test_every_key_of_every_method_has_a_type_and_a_meaning(name):
     assert {"data.labels_per_class", "runtime.device"} <= {key.name for key in keys}
     called = [(key.name, key.kind) for key in keys]
     assert len(set(called)) == len(called)
+
+
+def reachable(config):
+    """A configuration and those of all its parts."""
+    yield config
+    for field in config.model_fields.values():
+        for part in parts_of(field.annotation):
+            yield from reachable(part)
+
+
+@pytest.mark.parametrize("name", [*available(), str(EXAMPLE)], ids=lambda name: Path(name).stem)
+def test_every_field_of_every_configuration_has_a_meaning_in_its_docstring(name):
+    for config in {*reachable(get(name).config), *reachable(SharedConfig)}:
+        meanings = {key.name: key.meaning for key in keys_of(config) if "." not in key.name}
+        assert meanings.keys() == config.model_fields.keys()
+        assert [key for key, meaning in meanings.items() if not meaning] == [], config.__name__
 
 
 @pytest.mark.parametrize("name", available())
