@@ -122,14 +122,6 @@ def parts_of(annotation: Any) -> Iterator[type[Config]]:
             yield from parts_of(argument)
 
 
-def keys_of_all_kinds(config: type[Config], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of a configuration, a part before its own, of whatever kind it is."""
-    for name, field in config.model_fields.items():
-        yield prefix + name
-        for part in parts_of(field.annotation):
-            yield from keys_of_all_kinds(part, f"{prefix}{name}.")
-
-
 def merge_over(
     settings: Mapping[str, Any], layer: Mapping[str, Any], parsed: Config
 ) -> dict[str, Any]:

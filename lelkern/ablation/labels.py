@@ -70,6 +70,12 @@ def _differences(value: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) 
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:
-    """Shorten dotted keys to their last part where that tells them apart."""
-    last = [key.rsplit(".", 1)[-1] for key in keys]
+    """Shorten dotted keys to their last part, or from the last list on, where they stay distinct.
+
+    ``encoder.width`` is ``width``, and ``augment.0``, part of a list, what it is.
+    """
+    last = []
+    for key in keys:
+        *before, part = key.split(".")
+        last.append(f"{before[-1]}.{part}" if part.isdecimal() and before else part)
     return last if len(set(last)) == len(last) else list(keys)

@@ -16,6 +16,7 @@ from lelkern.ablation.plot import plot_study
 from lelkern.ablation.results import Row
 from lelkern.ablation.run.experiment import Experiment
 from lelkern.ablation.run.store import Store
+from lelkern.ablation.study import EXPLORATORY
 from lelkern.files import write_text_atomically
 
 
@@ -27,7 +28,7 @@ class Report:
         arms: arm to metric to estimate over the seeds.
         baselines: the same for what the arms are compared with.
         diverged: arm or baseline to seed to the step at which its training diverged.
-        verdicts: of every claim, whether the data support it.
+        verdicts: of every claim, whether the data support it; none of an exploratory study.
         files: written files by kind: ``csv``, ``curves``, ``json``, ``png``, ``svg``; of further
             plots ``png-2`` and so on.
         earlier: folder of the report that was there before, if it has trials or plots that this
@@ -58,6 +59,8 @@ class Report:
             "seeds": study.seeds,
             "metric": study.metric,
             "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
+            "exploratory": study.exploratory,
+            "remark": EXPLORATORY if study.exploratory else "",
             "arms": [
                 {
                     "arm": label,

@@ -29,6 +29,7 @@ class Crop(Config):
     position. Enlarging is bilinear, with the outermost pixels of both on top of each other.
 
     Attributes:
+        name: ``crop``.
         min_scale: smallest share of the image's area.
         max_scale: largest share of the image's area.
         min_aspect: smallest ratio of width to height, before enlarging.
@@ -62,6 +63,7 @@ class Flip(Config):
     """Horizontal mirror image.
 
     Attributes:
+        name: ``flip``.
         p: probability of mirroring.
     """
 
@@ -84,6 +86,7 @@ class Color(Config):
     after each of the four, which come in an order that is drawn for a batch, not for an image.
 
     Attributes:
+        name: ``color``.
         strength: SimCLR's s, which multiplies the four ranges.
         brightness: largest relative change of brightness, at strength 1.
         contrast: largest relative change of contrast, at strength 1.
@@ -120,6 +123,7 @@ class Blur(Config):
     border the image is mirrored.
 
     Attributes:
+        name: ``blur``.
         min_sigma: smallest standard deviation of the whole Gaussian, in pixels.
         max_sigma: largest standard deviation, in pixels.
         p: probability of blurring.
@@ -146,7 +150,11 @@ class Blur(Config):
 
 
 class Rotation(Config):
-    """Rotation by 0, 90, 180 or 270 degrees, each as likely."""
+    """Rotation by 0, 90, 180 or 270 degrees, each as likely.
+
+    Attributes:
+        name: ``rotation``.
+    """
 
     name: Literal["rotation"] = "rotation"
 
@@ -175,6 +183,7 @@ class CutOut(Config):
     encoders see as 0; the authors' images have a mean of 0.
 
     Attributes:
+        name: ``cutout``.
         length: side of the square in pixels; the authors take half of the image's for CIFAR-10.
     """
 

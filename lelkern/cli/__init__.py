@@ -39,8 +39,9 @@ class _Commands(click.Group):
 
     summaries: Mapping[str, str] = {
         "ablate": "Run a study: train every arm over several seeds, and judge its claims.",
+        "config": "Show the keys of a method with type, range, default and meaning.",
         "info": "Show versions, hardware, and for each op and device what serves it, and why.",
-        "methods": "List the methods, or one's keys with type, default and meaning.",
+        "methods": "List the methods, or what one takes and reports.",
         "new-study": "Write a commented study of your own, which runs.",
         "runs": "List the results that are stored, and remove what is of no use any more.",
         "studies": "List the shipped studies: what each varies, claims and costs.",

@@ -20,6 +20,7 @@ from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
+from lelkern.ablation.study import EXPLORATORY
 from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
@@ -86,7 +87,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Run a study: train every arm over several seeds, and judge the slide's claims.
+    """Run a study: train every arm over several seeds, and judge the slide's claims, if any.
 
     NAME_OR_FILE is a shipped study (see `lelkern studies`) or a TOML file of the same form.
     Finished trials are kept, so that the same command continues an interrupted study.
@@ -267,6 +268,8 @@ def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[
 def _show(report: Report) -> None:
     show_table(report)
     console = out()
+    if report.experiment.study.exploratory:
+        console.print(EXPLORATORY)
     for verdict in report.verdicts:
         console.print(headed("Claim:", verdict.says))
         console.print(headed(f"Verdict: {verdict.outcome}.", verdict.reason))

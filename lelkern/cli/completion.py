@@ -46,11 +46,9 @@ def complete_key(
     context: click.Context, option: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer the keys of the study's methods, with their meanings."""
+    from lelkern.ablation.keys import keys_of_study
     from lelkern.ablation.study import load_study, method_name, study_path
-    from lelkern.cli.config_keys import keys_of
-    from lelkern.data.config import DataConfig
     from lelkern.methods import get
-    from lelkern.runtime import RuntimeConfig
 
     try:
         name = context.params.get("study") or ""
@@ -58,9 +56,7 @@ def complete_key(
         configs = [get(method_name(arm.method, path)).config for arm in arms]
     except UserError:
         return []
-    found = [key for config in dict.fromkeys(configs) for key in keys_of(config)]
-    found += [*keys_of(DataConfig, "data."), *keys_of(RuntimeConfig, "runtime.")]
-    meanings = {key.written: key.meaning for key in found}
+    meanings = {key.name: key.meaning for key in keys_of_study(configs)}
     return [
         CompletionItem(f"{name}=", help=meaning)
         for name, meaning in meanings.items()

@@ -1,9 +1,7 @@
 """``lelkern methods``: which methods there are, and what one can be told."""
 
 import json
-from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 
 import click
 
@@ -16,11 +14,10 @@ from lelkern.methods import available
 @click.argument("name", required=False, shell_complete=complete_method)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(name: str | None, as_json: bool) -> None:
-    """List the methods by chapter; with NAME, its keys with type, default and meaning.
+    """List the methods by chapter; with NAME, what one takes and reports.
 
-    NAME is a method's, or the path of a file that holds one.
-
-    A key is set by `lelkern ablate ... --set KEY=VALUE`, or in a study's [base].
+    NAME is a method's, or the path of a file that holds one. Its keys are those of
+    `lelkern config NAME`.
     """
     if name is None:
         _list(as_json)
@@ -41,17 +38,12 @@ def _list(as_json: bool) -> None:
 
 
 def _show(name: str, as_json: bool) -> None:
-    from rich.table import Table
-
-    from lelkern.cli.config_keys import keys_of
+    from lelkern.ablation.keys import keys_of_study
+    from lelkern.cli.key_table import method_of, records_of, table_of
     from lelkern.cli.output import out
-    from lelkern.data.config import DataConfig
-    from lelkern.methods import get
-    from lelkern.runtime import RuntimeConfig
 
-    method = get(str(Path(name).resolve()) if name.endswith(".py") else name)
-    shared = [*keys_of(DataConfig, "data."), *keys_of(RuntimeConfig, "runtime.")]
-    keys = [*keys_of(method.config), *shared]
+    method = method_of(name)
+    keys = list(keys_of_study([method.config]))
     reports = {key: metric.axis_label for key, metric in method.metrics.items()}
     curves = {k: f"{c.y.axis_label} against {c.x.axis_label}" for k, c in method.curves.items()}
     if as_json:
@@ -60,7 +52,7 @@ def _show(name: str, as_json: bool) -> None:
                 {
                     "name": name,
                     "data": method.data.kind,
-                    "keys": [asdict(key) for key in keys],
+                    "keys": records_of(keys),
                     "metrics": reports,
                     "curves": curves,
                 },
@@ -68,11 +60,8 @@ def _show(name: str, as_json: bool) -> None:
             )
         )
         return
-    table = Table("key", "takes", "default", "meaning", title=name)
-    for key in keys:
-        table.add_row(*asdict(key).values())
     console = out()
-    console.print(table)
+    console.print(table_of(name, keys))
     console.print(f"takes data of the kind: {method.data.kind}")
     console.print("reports: " + ", ".join(f"{k} ({label})" for k, label in reports.items()))
     if curves:

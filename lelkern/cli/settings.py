@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
+from lelkern.ablation.layers import with_whole_lists
 from lelkern.config import ConfigError, merge, nest
 
 
@@ -14,14 +15,16 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
     is a string, so that words need no quotes.
 
     Raises:
-        ConfigError: an assignment without ``=``, or without a key.
+        ConfigError: an assignment without ``=`` or without a key, or with a key into a list that
+            an earlier one gives, and that has no such part.
     """
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not all(key.split(".")):
             raise ConfigError(f"--set {assignment}: must be key=value")
-        settings = merge(settings, nest(key.strip(), _value(text.strip())))
+        layer = nest(key.strip(), _value(text.strip()))
+        settings = merge(settings, with_whole_lists(layer, settings, "--set"))
     return settings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lelkern.ablation.study import Study, load_study, shipped_studies
+from lelkern.ablation.study import EXPLORATORY, Study, load_study, shipped_studies
 from lelkern.cli.listing import listing
 
 
@@ -44,7 +44,7 @@ def command(as_json: bool) -> None:
 
 def _lines(studies: Iterable[tuple[Path, Study]]) -> Iterator[tuple[str, str]]:
     for path, study in studies:
-        yield path.stem, " ".join(claim.says for claim in study.claim)
+        yield path.stem, " ".join(claim.says for claim in study.claim) or EXPLORATORY
         varies = ", ".join(axis.key for axis in study.axes())
         quick = _cost(trials(study.quickened()), study.quick.minutes)
         yield "", f"Varies {varies}: {_cost(trials(study), study.minutes)}; --quick {quick}."

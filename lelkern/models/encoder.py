@@ -35,6 +35,7 @@ class ConvEncoderConfig(Config):
     image it fills.
 
     Attributes:
+        name: chooses this family of networks.
         width: channels of the first stage; the stages have width, 2 width and 4 width, and the
             representation has 4 width features.
         depth: convolutions a stage.
@@ -71,6 +72,9 @@ class ResNetEncoderConfig(Config):
 
     The 7x7 stride-2 convolution becomes a 3x3 stride-1 one and the max-pooling goes, as in SimCLR's
     CIFAR-10 experiments (Chen et al. 2020, Appendix B.9).
+
+    Attributes:
+        name: of the network in torchvision, which decides its depth.
     """
 
     name: Literal["resnet18", "resnet34", "resnet50"]

@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_study import ARMS, STUDY, write_study
+from fake_study import ARMS, STUDY, replaced, write_study
 
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.study import shipped_studies
 from lelkern.config import ConfigError
 from lelkern.data import DataError
+from lelkern.methods.multi_task.hard_sharing import HardSharingConfig
+from lelkern.optim import OptimizerConfig
 
 LEVEL = 'key = "level"'
 VALUES = "values = [0.0, 1.0, 2.0, 4.0]"
@@ -271,6 +273,21 @@ def test_an_arm_of_another_kind_replaces_what_is_set_of_the_old_one(tmp_path):
     small, large = [trial.config.encoder for trial in prepare(str(path), seeds=1).trials]
     assert (small.width, small.depth) == (8, 1)
     assert large.name == "resnet18"
+
+
+def test_one_key_of_a_part_leaves_the_methods_defaults_of_the_others(tmp_path):
+    path = tmp_path / "own.toml"
+    own = [("simclr", "hard-sharing"), ("knn", "accuracy"), ('"temperature"', '"batch_size"')]
+    own += [
+        ("[0.1, 1]", "[8, 16]"),
+        ("base = {", 'base = { data = { name = "color-digit-tasks" },'),
+    ]
+    path.write_text(replaced(ENCODERS, *own))
+    settings = {"optimizer": {"weight_decay": 0.5}}
+    found = {t.config.optimizer for t in prepare(str(path), settings=settings).trials}
+    default = HardSharingConfig().optimizer
+    assert default.lr != OptimizerConfig().lr
+    assert found == {default.model_copy(update={"weight_decay": 0.5})}
 
 
 def test_a_study_without_a_short_form_has_none(tmp_path):

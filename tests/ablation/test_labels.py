@@ -75,6 +75,8 @@ def test_equal_values_have_equal_labels():
         (["encoder.width", "encoder.depth"], ["width", "depth"]),
         (["head.width", "encoder.width"], ["head.width", "encoder.width"]),
         (["method", "data.labels_per_class"], ["method", "labels_per_class"]),
+        (["augment.0", "sizes.layers.1"], ["augment.0", "layers.1"]),
+        (["augment.0.p", "augment.1.p"], ["augment.0.p", "augment.1.p"]),
     ],
 )
 def test_keys_are_shortened_where_that_tells_them_apart(keys, short):

@@ -21,6 +21,7 @@ def test_the_summary_holds_every_arm_and_the_verdict(finished):
     report = finished.report
     assert [verdict.outcome for verdict in report.verdicts] == ["supported"]
     summary = json.loads(report.files["json"].read_text())
+    assert (summary["exploratory"], summary["remark"]) == (False, "")
     assert summary == json.loads(json.dumps(report.describe()))
     accuracy = {arm["arm"]: arm["metrics"]["accuracy"] for arm in summary["arms"]}
     # 0.6 + 0.004 seed at level 4: the quantile t(0.975, 2) times 0.004 / sqrt(3).

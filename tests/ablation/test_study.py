@@ -132,6 +132,15 @@ def test_a_plot_or_a_claim_alone_may_be_written_as_one(load):
     assert study == load()
 
 
+def test_a_study_without_claims_is_exploratory(load):
+    claim = '[[claim]]\nsays = "An inner level is best."\nshape = "interior-maximum"\n'
+    assert not load().exploratory
+    for study in (load((claim, "")), load((claim, ""), ('title = "Fake"', 'title="F"\nclaim=[]'))):
+        assert study.exploratory
+        assert study.quickened().exploratory
+        assert study.arms() == load().arms()
+
+
 # --- labels ---------------------------------------------------------------------------------
 
 

@@ -131,6 +131,24 @@ def test_a_study_from_start_to_end_and_again(folder, call, stored):
     assert "6 of 6 trials were done before" in err
 
 
+def test_a_study_without_a_claim_says_so_in_place_of_a_verdict(folder, call):
+    text = (folder / "fake.toml").read_text()
+    (folder / "fake.toml").write_text(
+        text[: text.index("[[claim]]")] + text[text.index("[[plot]]") :]
+    )
+    remark = "exploratory: no claim was stated before the data were seen"
+    arguments = ["ablate", "fake.toml", "--seeds", "2"]
+    code, out, _ = call(*arguments)
+    assert code == 0
+    assert remark in out
+    assert "Verdict" not in out
+    code, out, _ = call(*arguments, "--json")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary == json.loads((folder / "runs/fake/summary.json").read_text())
+    assert (summary["verdicts"], summary["exploratory"], summary["remark"]) == ([], True, remark)
+
+
 def test_fewer_seeds_keep_the_report_of_more(folder, call):
     assert call("ablate", "fake.toml", "--seeds", "2")[0] == 0
     before = {path.name: path.read_bytes() for path in (folder / "runs/fake").glob("*.*")}
@@ -253,3 +271,16 @@ def test_values_of_one_table_are_set_one_by_one(folder, call):
     _, out, _ = call("ablate", "fake.toml", "--dry-run", "--json", *settings)
     for trial in json.loads(out)["trials"]:
         assert trial["runtime"] == {"device": "cpu", "precision": "float32", "threads": 2}
+
+
+def test_a_part_of_a_list_is_set_in_the_list_that_was_set_before(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ["--set", 'augment=["blur", "flip"]', "--set", "augment.flip.p=0.25"]
+    arguments = ["ablate", "temperature", "--quick", "--seeds", "1", "--dry-run", "--json"]
+    _, out, _ = call(*arguments, *settings, "--without", "raw pixels")
+    for trial in json.loads(out)["trials"]:
+        assert [part["name"] for part in trial["config"]["augment"]] == ["blur", "flip"]
+        assert trial["config"]["augment"][1]["p"] == 0.25
+    code, out, err = call(*arguments, *settings, "--set", "augment.2.p=0.5")
+    assert (code, out) == (2, "")
+    assert err == "lelkern: --set: augment.2: no such part; augment has 2: blur (0), flip (1)\n"

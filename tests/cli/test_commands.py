@@ -29,7 +29,7 @@ print(json.dumps(imported))
 def test_help_and_version(call):
     code, out, _ = call("--help")
     assert code == 0
-    commands = ("ablate", "info", "methods", "new-study", "runs", "studies")
+    commands = ("ablate", "config", "info", "methods", "new-study", "runs", "studies")
     assert all(command in out for command in commands)
     assert call()[1] == out
     code, out, _ = call("ablate", "--help")

@@ -39,6 +39,8 @@ def test_data_sets():
     ("incomplete", "keys"),
     [
         ("queue", {"queue_size="}),
+        ("encoder.n", {"encoder.name="}),
+        ("augment.crop.min_s", {"augment.crop.min_scale="}),
         ("runtime.d", {"runtime.device="}),
         ("data.labels", {"data.labels=", "data.labels_per_class="}),
         ("zzz", set()),

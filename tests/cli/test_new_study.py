@@ -12,7 +12,9 @@ def test_the_study_to_start_from_runs_as_it_stands(images, call, tmp_path, monke
     code, out, _ = call("new-study", "my study")
     assert code == 0
     assert "my study.toml" in out
-    assert tomllib.loads((tmp_path / "my study.toml").read_text())["title"] == "my study"
+    text = (tmp_path / "my study.toml").read_text()
+    assert tomllib.loads(text)["title"] == "my study"
+    assert "exploratory" in text
     settings = [part for value in (*TINY, "steps=3") for part in ("--set", value)]
     arguments = ["ablate", "my study.toml", "--quick", "--seeds", "1", "--data", "images"]
     code, out, err = call(*arguments, *settings)

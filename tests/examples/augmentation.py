@@ -13,6 +13,7 @@ class Solarize(Config):
     """Inversion of all values above a random threshold, with probability ``p``.
 
     Attributes:
+        name: ``solarize``.
         min_threshold: lowest threshold; 0 may invert the whole image.
         p: probability of the inversion.
     """

@@ -17,7 +17,7 @@ from lelkern.ablation.plot.fonts import Fonts, fonts_for
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import FONT, RC, Frame
 from lelkern.ablation.results import Results, in_words
-from lelkern.ablation.study import Plot, Study
+from lelkern.ablation.study import EXPLORATORY, Plot, Study
 from lelkern.files import write_atomically
 from lelkern.methods.metric import Curve, Metric
 
@@ -67,7 +67,8 @@ def plot_study(
         path_stem: path of the files without ``.png`` and ``.svg``.
         metrics: what the trials report, by name.
         curves: likewise.
-        subtitle: sentence below the title, such as the verdict; by default the claims.
+        subtitle: sentence below the title, such as the verdict; by default the claims, or that
+            there are none.
 
     Returns:
         The PNG and the SVG file; each appears whole or not at all.
@@ -115,7 +116,7 @@ def _draw(picture: Picture, subtitle: str, fonts: Fonts) -> Figure:
     study = picture.study
     claims = " ".join(claim.says for claim in study.claim)
     notes = [*_notes(picture), *_missing(picture)]
-    frame = Frame(study.title, subtitle or claims, notes)
+    frame = Frame(study.title, subtitle or claims or EXPLORATORY, notes)
     kind = _kind(picture)
     with _look(fonts):
         figure, body = frame.figure(*kind.size(picture))

@@ -5,13 +5,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lelkern.ablation.grid import Arm
+from lelkern.ablation.keys import keys_of
+from lelkern.ablation.layers import defaults_of, numbered, with_whole_lists
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
+from lelkern.ablation.shared import SharedConfig
 from lelkern.ablation.study import (
     Quick,
     Study,
@@ -24,7 +27,6 @@ from lelkern.config import (
     Config,
     ConfigError,
     dotted_keys,
-    keys_of_all_kinds,
     merge,
     merge_over,
     nearest,
@@ -152,7 +154,6 @@ def prepare(
     if seeds is not None:
         study = study.model_copy(update={"seeds": seeds})
     settings = dict(settings or {})
-    _refuse_factors(study, settings)
     given = merge(settings, nest("data.name", data)) if data is not None else settings
 
     recipes = _Recipes(study, path, given)
@@ -224,13 +225,6 @@ class _Fingerprints(dict[DataConfig, str]):
         return self[config]
 
 
-class _Shared(Config):
-    """What a study can be told besides the settings of its methods."""
-
-    data: DataConfig = DataConfig()
-    runtime: RuntimeConfig = RuntimeConfig()
-
-
 class _Recipes:
     """Turns arms into recipes.
 
@@ -244,8 +238,9 @@ class _Recipes:
         self._given = given
         arms = (*study.arms(), *study.baseline_arms())
         types = [get(method_name(arm.method, path)).config for arm in arms]
-        types.append(_Shared)
+        types.append(SharedConfig)
         _refuse_unknown(study.base, types, f"{path}: base")
+        self._refuse_varied()
         _refuse_unknown(given, types, "--set")
 
     def resolve(self, arm: Arm) -> _Recipe:
@@ -256,40 +251,77 @@ class _Recipes:
         """
         name = method_name(arm.method, self._path)
         known = get(name).config
-        _refuse_unknown(arm.settings, (known, _Shared), f"{self._path}: arm {arm.label!r}")
+        _refuse_unknown(arm.settings, (known, SharedConfig), f"{self._path}: arm {arm.label!r}")
         config = self._parse(known, arm.label, arm.settings)
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         shared = self.shared(arm)
         return _Recipe(name, settings, shared.data, shared.runtime.resolve())
 
-    def shared(self, arm: Arm | None = None) -> _Shared:
+    def shared(self, arm: Arm | None = None) -> SharedConfig:
         """Return data and runtime of an arm, or what the study says of them for all.
 
         Raises:
             ConfigError: a value is wrong.
         """
-        return self._parse(_Shared, arm.label if arm else "", arm.settings if arm else {})
+        return self._parse(SharedConfig, arm.label if arm else "", arm.settings if arm else {})
 
     def _parse(self, config: type[C], label: str, own: Mapping[str, Any]) -> C:
-        # Each layer by itself first, so that an error names where the wrong value stands.
-        settings = _of(config, self._study.base)
-        parsed = config.parse(settings, f"{self._path}: base")
-        own = {k: v for k, v in own.items() if (k in _Shared.model_fields) == (config is _Shared)}
+        shared = config is SharedConfig
+        own = {k: v for k, v in own.items() if (k in SharedConfig.model_fields) == shared}
         # An arm's own come last: what --set says of the rest leaves a baseline what it is called.
-        for layer, where in (
-            (_of(config, self._given), "--set"),
-            (own, f"{self._path}: arm {label!r}"),
-        ):
-            settings = merge_over(settings, layer, parsed)
-            parsed = config.parse(settings, where)
-        return parsed
+        return _parsed(
+            config,
+            (f"{self._path}: base", _of(config, self._study.base)),
+            ("--set", _of(config, self._given)),
+            (f"{self._path}: arm {label!r}", own),
+        )
+
+    def _refuse_varied(self) -> None:
+        """Refuse to set what the study varies, whether parts of lists go by name or by number."""
+        for arm in self._study.arms():
+            varied = {factor.key: factor.key for factor in self._study.factor}
+            if self._study.arm:
+                named = self._study.arm[arm.place[0]]
+                varied |= {key: f"{key} of arm {named.label!r}" for key in dotted_keys(named.set)}
+            below = self._base_of(arm)
+            for key in dotted_keys(self._given):
+                for other, what in varied.items():
+                    if overlap(numbered(key, below), numbered(other, below)):
+                        what = "this" if key == what else what
+                        raise ConfigError(
+                            f"--set {key}: {what} is what the study varies; edit a copy of it"
+                        )
+
+    def _base_of(self, arm: Arm) -> dict[str, Any]:
+        """Return the settings below ``--set``: the defaults of an arm's method, and the base."""
+        found: dict[str, Any] = {}
+        for config in (get(method_name(arm.method, self._path)).config, SharedConfig):
+            base = (f"{self._path}: base", _of(config, self._study.base))
+            found |= _parsed(config, base).model_dump(mode="json")
+        return found
+
+
+def _parsed(config: type[C], *layers: tuple[str, Mapping[str, Any]]) -> C:
+    """Parse layers of settings over the defaults, each by itself: an error names where it stands.
+
+    Args:
+        config: what the settings are of.
+        layers: where each stands, and its nested settings; later ones win.
+    """
+    settings = below = defaults_of(config)
+    parsed = cast(C, config.model_construct())
+    for where, layer in layers:
+        settings = merge_over(settings, with_whole_lists(layer, below, where), parsed)
+        parsed = config.parse(settings, where)
+        below = parsed.model_dump(mode="json")
+    return parsed
 
 
 def _refuse_unknown(settings: Mapping[str, Any], types: Sequence[type[Config]], where: str) -> None:
     """Refuse a key that none of the configurations has, and name the one that may be meant."""
     for key in settings:
         if not any(key in config.model_fields for config in types):
-            known = [name for config in types for name in keys_of_all_kinds(config)]
+            known = [known.name for config in types for known in keys_of(config)]
             raise ConfigError(f"{where}: unknown key {key!r}; {nearest_key(key, known)}")
 
 
@@ -360,19 +392,6 @@ def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
     for i, plot in enumerate(study.plot):
         if plot.y is not None:
             yield f"plot.{i}.y", plot.y
-
-
-def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
-    varied = {factor.key: factor.key for factor in study.factor}
-    for arm in study.arm:
-        varied |= {key: f"{key} of arm {arm.label!r}" for key in dotted_keys(arm.set)}
-    for key in dotted_keys(settings):
-        for other, what in varied.items():
-            if overlap(key, other):
-                what = "this" if key == what else what
-                raise ConfigError(
-                    f"--set {key}: {what} is what the study varies; edit a copy of it"
-                )
 
 
 def _variant(

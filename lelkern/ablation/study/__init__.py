@@ -12,9 +12,10 @@ from lelkern.ablation.study.files import (
     study_path,
 )
 from lelkern.ablation.study.plot import Plot, Published
-from lelkern.ablation.study.study import Baseline, NamedArm, Quick, Study
+from lelkern.ablation.study.study import EXPLORATORY, Baseline, NamedArm, Quick, Study
 
 __all__ = [
+    "EXPLORATORY",
     "Baseline",
     "Factor",
     "NamedArm",

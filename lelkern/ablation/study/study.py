@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
+from lelkern.ablation.layers import with_whole_lists
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
 from lelkern.config import Config, ConfigError, dotted_keys, merge, nearest, nest, overlap
@@ -20,6 +21,10 @@ from lelkern.data.config import VARIED
 
 VARIED_KEYS = frozenset(f"data.{key}" for key in VARIED)
 """What of the data arms may differ in: which labels they see, and how data are generated."""
+
+
+EXPLORATORY = "exploratory: no claim was stated before the data were seen"
+"""What a study without claims has in place of a verdict."""
 
 
 class NamedArm(Config):
@@ -73,7 +78,8 @@ class Study(Config):
         factor: what is varied; with ``arm`` at most one, without one or two.
         arm: named arms.
         baseline: what arms are compared with.
-        claim: what the slide says, as statements that data can support or contradict.
+        claim: what the slide says, as statements that data can support or contradict; a study
+            without one is exploratory.
         plot: what is drawn, one picture each.
         quick: the short form.
     """
@@ -88,7 +94,7 @@ class Study(Config):
     factor: tuple[Factor, ...] = ()
     arm: tuple[NamedArm, ...] = ()
     baseline: tuple[Baseline, ...] = ()
-    claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = Field(min_length=1)
+    claim: tuple[Annotated[AnyClaim, Field(discriminator="shape")], ...] = ()
     plot: tuple[Plot, ...] = Field(min_length=1)
     quick: Quick = Quick()
 
@@ -164,6 +170,11 @@ class Study(Config):
                 raise ValueError(f"plot.{i}: {error}") from None
         return self
 
+    @property
+    def exploratory(self) -> bool:
+        """Whether there is no claim that data could support."""
+        return not self.claim
+
     def axes(self) -> tuple[Axis, ...]:
         """Return the axes of the grid: named arms first, then factors in their order."""
         names = tuple(arm.label for arm in self.arm)
@@ -210,7 +221,7 @@ class Study(Config):
                 factor.update(values=kept, pairs_of=(), names=full.names_of(kept))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
-        plain["base"] = merge(self.base, self.quick.base)
+        plain["base"] = merge(self.base, with_whole_lists(self.quick.base, self.base, "quick.base"))
         return Study.parse({**plain, "quick": {}}, "quick")
 
     def without(self, labels: Sequence[str]) -> "Study":

@@ -97,6 +97,12 @@ def test_title_and_sentence(study):
 
 
 @each_kind
+def test_without_a_claim_a_plot_says_that_there_is_none(study):
+    drawn = texts(draw(changed(study, claim=())))
+    assert "exploratory: no claim was stated before the data were seen" in drawn
+
+
+@each_kind
 def test_text_is_legible_and_title_plot_and_foot_do_not_overlap(study):
     claim = study.claim[0].model_copy(update={"says": "long words " * 40})
     long = changed(study, title="A long title " * 8, claim=(claim,))
