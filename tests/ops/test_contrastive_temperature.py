@@ -14,6 +14,7 @@ from contrastive_samples import Sample, info_nce, nt_xent, sup_con
 from covering import covering
 from torch import Tensor
 
+import lelkern
 from lelkern import reference
 from lelkern.ops import library_path
 
@@ -115,3 +116,15 @@ def test_equal_rows_have_none(kind, value, device) -> None:
     eps = torch.finfo(torch.float32).eps
     allowed = 32 * eps * (8 + math.sqrt(D)) * eps / value**2
     assert by_kernels(sample, embeddings, torch.tensor(value, device=device)).abs() <= allowed
+
+
+def test_temperatures_of_a_batch_have_gradients(device):
+    z = torch.randn(3, 2, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    temperatures = torch.tensor([0.1, 0.3, 1.0], dtype=torch.float64, device=device)
+    found = []
+    for each in (torch.func.vmap, lambda f: lambda *batch: torch.stack(list(map(f, *batch)))):
+        tau = temperatures.clone().requires_grad_()
+        losses = each(lambda pair, t: lelkern.nt_xent(pair[0], pair[1], temperature=t))
+        losses(z.to(device), tau).sum().backward()
+        found.append(tau.grad)
+    assert torch.equal(*found)

@@ -107,7 +107,7 @@ def opcheck(sample: Sample, dtype: torch.dtype, kept: int, device: str, *test_ut
     names = [a.name for a in op._schema.arguments]
     options = {"normalize": True, "symmetric": False, "bf16_terms": int(dtype == torch.bfloat16)}
     forward = [
-        {**options, "stats": True, "slope": True, "kept": 0, **arguments}.get(name)
+        {**options, "stats": True, "with_slope": True, "kept": 0, **arguments}.get(name)
         for name in names
     ]
     torch.library.opcheck(op, tuple(forward), test_utils=test_utils)
