@@ -10,6 +10,7 @@ from lelkern.ops._backend import library_path, serves
 from lelkern.ops._contrastive import bfloat16_terms
 from lelkern.ops._differentiable_op import DifferentiableOp, Skippable
 from lelkern.ops._dtypes import computed_in
+from lelkern.ops._transforms import only_autograd
 
 KEPT_BYTES = 30 * 2**20
 """At most so much of what forward computed is kept for backward; the rest is computed again.
@@ -25,9 +26,10 @@ class ContrastiveOp:
 
     To the loss's own options it adds ``bf16_terms``: as the sum of how many bfloat16 numbers each
     number may be multiplied, 1 or 2; 0 if only as it is. The hints are ``stats``, whether
-    statistics are wanted, and ``kept``, how many numbers may be kept for backward. The outputs are
-    losses (rows,), log-sum-exps (rows,), which are in float64 from kernels, what is kept, (kept,),
-    and statistics (2, rows) or (2, 0).
+    statistics are wanted, ``with_slope``, whether the temperature is going to have a gradient, and
+    ``kept``, how many numbers may be kept for backward. The outputs are losses (rows,),
+    log-sum-exps (rows,) and the losses' derivatives by 1 / temperature, (rows,) or (0,), both in
+    float64 from kernels, what is kept, (kept,), and statistics (2, rows) or (2, 0).
 
     Args:
         name: of the op.
@@ -54,7 +56,8 @@ class ContrastiveOp:
         reference_backward: Callable[..., tuple[Tensor, ...]],
         keys: int | None = None,
     ) -> None:
-        self._inputs = len(inputs.split(", "))
+        names = [declared.split()[-1] for declared in inputs.split(", ")]
+        self._inputs, self._temperature = len(names), names.index("temperature")
         self._losses = losses
         self._reference = reference
         self._reference_backward = reference_backward
@@ -64,9 +67,10 @@ class ContrastiveOp:
             inputs=inputs,
             differentiable=differentiable,
             options=f"{options}, int bf16_terms",
-            hints="bool stats, SymInt kept",
-            outputs="Tensor loss, Tensor log_sum_exp, Tensor tiles, Tensor statistics",
-            saved=("loss", "log_sum_exp", "tiles"),
+            hints="bool stats, bool with_slope, SymInt kept",
+            outputs="Tensor loss, Tensor log_sum_exp, Tensor slope, Tensor tiles, "
+            "Tensor statistics",
+            saved=("loss", "log_sum_exp", "slope", "tiles"),
             reference=self._forward_reference,
             reference_backward=self._gradients,
             fake=self._fake,
@@ -79,7 +83,10 @@ class ContrastiveOp:
     ) -> tuple[Tensor, Tensor]:
         """Return losses and statistics."""
         terms, kept = bfloat16_terms(inputs[0]), self._to_keep(inputs)
-        losses, _, _, statistics = self._op(inputs, (*options, terms), (stats, kept))
+        # Of a batch of vmap, compiled or not, nobody knows here whether it requires a gradient.
+        wanted = inputs[self._temperature].requires_grad or not only_autograd(inputs)
+        with_slope = torch.is_grad_enabled() and wanted
+        losses, *_, statistics = self._op(inputs, (*options, terms), (stats, with_slope, kept))
         return losses, statistics
 
     def _to_keep(self, inputs: tuple[Any, ...]) -> int:
@@ -106,29 +113,32 @@ class ContrastiveOp:
         assert self._keys is not None
         return self._keys if inputs[self._keys] is not None else self._keys - 1
 
-    def _forward_reference(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        *given, _, stats, kept = arguments
+    def _forward_reference(self, *arguments: Any) -> tuple[Tensor, ...]:
+        *given, _, stats, with_slope, kept = arguments
         losses, log_sum_exp, statistics = self._reference(*given, stats)
-        saved = log_sum_exp.to(_log_sum_exp_dtype(arguments[0]))
-        return losses, saved, losses.new_empty(kept), statistics
+        saved = log_sum_exp.to(_sums_dtype(arguments[0]))
+        # Backward's reference takes neither of the other two.
+        slopes = saved.new_empty(len(losses) if with_slope else 0)
+        return losses, saved, slopes, losses.new_empty(kept), statistics
 
     def _gradients(self, *arguments: Any) -> tuple[Tensor, ...]:
         *given, _ = arguments
         return self._reference_backward(*given)
 
-    def _fake(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        *options, _, stats, kept = arguments[self._inputs :]
+    def _fake(self, *arguments: Any) -> tuple[Tensor, ...]:
+        *options, _, stats, with_slope, kept = arguments[self._inputs :]
         inputs = arguments[: self._inputs]
         z, losses = inputs[0], self._losses(inputs, tuple(options))
         dtype = computed_in(z)
         return (
             z.new_empty(losses, dtype=dtype),
-            z.new_empty(losses, dtype=_log_sum_exp_dtype(z)),
+            z.new_empty(losses, dtype=_sums_dtype(z)),
+            z.new_empty(losses if with_slope else 0, dtype=_sums_dtype(z)),
             z.new_empty(kept, dtype=dtype),
             z.new_empty((2, losses if stats else 0), dtype=dtype),
         )
 
 
-def _log_sum_exp_dtype(z: Tensor) -> torch.dtype:
-    """Return the dtype of log-sum-exps: kernels need float64, which not every device has."""
+def _sums_dtype(z: Tensor) -> torch.dtype:
+    """Return the dtype of what is saved a row: kernels need float64, which not every device has."""
     return torch.float64 if serves(z.device) else computed_in(z)

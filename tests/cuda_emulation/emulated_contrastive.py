@@ -38,6 +38,7 @@ class Case(NamedTuple):
 class Forward(NamedTuple):
     losses: Tensor
     log_sum_exp: Tensor
+    slope: Tensor
     stats: Tensor
 
 
@@ -85,6 +86,7 @@ def forward(case: Case, temperature: Tensor, terms: int, *, multiprocessors: int
     out = Forward(
         torch.full((case.losses,), torch.nan, dtype=dtype),
         torch.full((case.losses,), torch.nan, dtype=torch.float64),
+        torch.full((case.losses,), torch.nan, dtype=torch.float64),
         torch.full((2, case.losses), torch.nan, dtype=dtype),
     )
     kernels = module()
@@ -120,6 +122,7 @@ def backward(
         grad,
         saved.losses,
         saved.log_sum_exp,
+        saved.slope,
         rows[0],
         rows[1] if len(rows) > 1 else None,
         columns,

@@ -10,6 +10,7 @@ import emulated_contrastive as emulated
 import emulation
 import pytest
 import torch
+from contrastive_bounds import slope_bound
 from covering import covering
 from emulated_contrastive import Case
 from torch import Tensor
@@ -82,7 +83,8 @@ def truth(case: Case, temperature: Tensor, grad: Tensor) -> tuple[emulated.Forwa
         options += [case.normalize]
     losses, log_sum_exp, stats = getattr(module, name)(*arguments, temperature, *options, True)
     grads = getattr(module, f"{name}_backward")(grad, *arguments, temperature, *options)
-    return emulated.Forward(losses, log_sum_exp, stats), list(grads)
+    none = losses.new_empty(0)  # the reference has no use for slopes
+    return emulated.Forward(losses, log_sum_exp, none, stats), list(grads)
 
 
 def in_order(case: Case, gradients: emulated.Backward) -> list[Tensor]:
@@ -151,12 +153,35 @@ def check(
         assert got.isfinite().all()
         allowed = beta * off * size + info.eps / 2 * wanted.norm(dim=1) + info.tiny * math.sqrt(D)
         assert ((got.double() - wanted).norm(dim=1) <= allowed).all()
-    got, wanted = gradients.temperature.double(), want_grads[-1]
-    of_rows = sizes_of_weights(exact._replace(normalize=False), beta, want, grad.double())[0]
-    rounding = torch.finfo(gradients.temperature.dtype).eps
-    similarity_bound = 1 if case.normalize else exact.rows[0].norm(dim=1).max() ** 2
-    allowed = beta**2 * off * of_rows.sum() * similarity_bound + rounding * wanted.abs()
-    assert (got - wanted).abs() <= allowed
+    check_temperature(exact, temperature, path, gradients.temperature, want_grads[-1], grad)
+
+
+def check_temperature(
+    exact: Case, temperature: Tensor, path: str, got: Tensor, wanted: Tensor, grad: Tensor
+) -> None:
+    """Compare the gradient of the temperature with that of the case in float64."""
+    dtype, terms, _ = PATHS[path]
+    eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
+    beta, s = 1 / temperature.item(), similarities(exact)
+    # As in check.
+    off = (8 + math.sqrt(exact.rows[0].shape[1])) * eps + (TWO_TERMS if terms == 2 else 0)
+    largest = max(1, s.abs().max().item()) if s.numel() else 1
+    spread = (s.max() - s.min()).item() if s.numel() else 0
+    slope = slope_bound(off * largest, beta, spread, eps)
+    allowed = beta**2 * slope * grad.abs().sum() + torch.finfo(got.dtype).eps * wanted.abs()
+    assert (got.double() - wanted).abs() <= allowed
+
+
+def similarities(case: Case) -> Tensor:
+    """Return the similarities of rows with all that they are compared with, in any order."""
+    rows = torch.cat(case.rows)
+    others = [rows if case.columns is None else case.columns]
+    others += [] if case.given is None else [case.given]
+
+    def unit(z: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(z, eps=1e-12) if case.normalize else z
+
+    return unit(rows) @ unit(torch.cat(others)).T
 
 
 def sizes_of_weights(case: Case, beta: float, want: emulated.Forward, grad: Tensor) -> list[Tensor]:
@@ -339,13 +364,66 @@ def test_sums_in_fixed_point_have_room_for_a_row_that_all_are_similar_to() -> No
         check(case, temperature, "float32", found, gradients, grad)
 
 
+def nearly_equal(op: str, N: int, D: int, dtype: torch.dtype, spread: float) -> Case:
+    """Return a loss of rows that all differ from one row by so much."""
+    case = draw(op, N, D, torch.float64, N)
+    base = torch.randn(D, generator=torch.Generator().manual_seed(N), dtype=torch.float64)
+
+    def near(z: Tensor | None) -> Tensor | None:
+        return None if z is None else (base + spread * z).to(dtype)
+
+    return case._replace(
+        rows=[near(z) for z in case.rows], columns=near(case.columns), given=near(case.given)
+    )
+
+
+# What the weights of similarities are rounded to is far more than what is left of the gradient of
+# the temperature.
+@pytest.mark.parametrize(
+    ("op", "path", "spread", "value", "normalize"),
+    covering(OPS, MAIN_PATHS, [1e-3, 1e-2], [0.01, 0.1, 1.0], [True, False]),
+)
+def test_temperature_of_nearly_equal_rows(op, path, spread, value, normalize) -> None:
+    dtype, terms, rounded_to = PATHS[path]
+    case = nearly_equal(op, 70, 16, dtype, spread)._replace(normalize=normalize)
+    temperature, grad = temperature_of(value), upstream(case, 0)
+    with emulation.settings(checked=False):
+        _, gradients = run(case, temperature, terms, grad)
+    exact = in_double(case, rounded_to)
+    wanted = truth(exact, temperature.double(), grad.double())[1][-1]
+    check_temperature(exact, temperature, path, gradients.temperature, wanted, grad)
+
+
+# But for a queue's, whose positives are computed apart and have roundings of their own.
+@pytest.mark.parametrize("path", MAIN_PATHS)
+@pytest.mark.parametrize("op", [op for op in OPS if op != "queue"])
+def test_temperature_of_equal_rows_has_no_gradient(op, path) -> None:
+    dtype, terms, _ = PATHS[path]
+    case = nearly_equal(op, 70, 16, dtype, 0)
+    with emulation.settings(checked=False):
+        _, gradients = run(case, temperature_of(0.1), terms, upstream(case, 0))
+    assert gradients.temperature == 0
+
+
+def test_temperature_has_no_gradient_without_slopes() -> None:
+    case = draw("nt_xent", 5, 3, torch.float32, 0)
+    temperature, grad = temperature_of(0.5), upstream(case, 0)
+    found = emulated.forward(case, temperature, 0)
+    without = emulated.backward(case, temperature, 0, grad, found._replace(slope=None))
+    assert without.temperature.isnan()
+    assert torch.equal(
+        without.rows[0], emulated.backward(case, temperature, 0, grad, found).rows[0]
+    )
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_sums_in_fixed_point_are_nan_where_they_have_to_be(value) -> None:
     case = draw("nt_xent", 130, 8, torch.float32, 0)
     grad = upstream(case, 0)
     grad[3] = value
     _, gradients = run(case, temperature_of(0.5), 0, grad, **SYMMETRIC)
-    assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+    assert all(g.isnan().all() for g in gradients.rows)
+    assert not gradients.temperature.isfinite()
     case.rows[1][2, 1] = value
     _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
     assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
@@ -355,7 +433,7 @@ def test_sums_in_fixed_point_are_nan_where_they_have_to_be(value) -> None:
     case.labels[2] = 260
     case.rows[0][2, 1] = value
     _, gradients = run(case, temperature_of(0.5), 0, upstream(case, 0), **SYMMETRIC)
-    assert all(g.isnan().all() for g in (*gradients.rows, gradients.temperature))
+    assert gradients.rows[0].isnan().all()
 
 
 # The norms of rows keep their gradients far from the ends of what float32 holds.

@@ -28,6 +28,7 @@ USE_AN_OP = "import lelkern, torch; lelkern.nt_xent(*torch.ones(2, 2, 2))"
 # What the instruction set decides: numbers, and which memory is read and written.
 ARITHMETIC = {
     *("test_contrastive_values.py", "test_contrastive_accuracy.py", "test_nt_xent_edges.py"),
+    "test_contrastive_temperature.py",
     *("test_ema.py", "test_ema_rounding.py", "test_sharpen.py", "test_guess_labels.py"),
     *("test_mixup.py", "test_cutmix.py"),
     *("test_prox_group.py", "test_prox_gradients.py", "test_prox_l1.py", "test_prox_lists.py"),

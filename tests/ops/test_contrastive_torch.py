@@ -106,12 +106,21 @@ def opcheck(sample: Sample, dtype: torch.dtype, kept: int, device: str, *test_ut
     arguments["temperature"] = parameter(sample.temperature, device, torch.float32)
     names = [a.name for a in op._schema.arguments]
     options = {"normalize": True, "symmetric": False, "bf16_terms": int(dtype == torch.bfloat16)}
-    forward = [{**options, "stats": True, "kept": 0, **arguments}.get(name) for name in names]
+    forward = [
+        {**options, "stats": True, "with_slope": True, "kept": 0, **arguments}.get(name)
+        for name in names
+    ]
     torch.library.opcheck(op, tuple(forward), test_utils=test_utils)
     detached = [x.detach() if isinstance(x, torch.Tensor) else x for x in forward]
-    loss, log_sum_exp, tiles, _ = op(*detached[:-1], kept)
-    given = {"loss": loss, "log_sum_exp": log_sum_exp, "tiles": tiles, "keys_need_grad": True}
-    given |= {**options, **dict(zip(names, forward, strict=True)), "grad": torch.ones_like(loss)}
+    outputs = [output.name for output in op._schema.returns]
+    given = dict(zip(outputs, op(*detached[:-1], kept), strict=True))
+    loss = given["loss"]
+    given |= {
+        "keys_need_grad": True,
+        **options,
+        **dict(zip(names, forward, strict=True)),
+        "grad": torch.ones_like(loss),
+    }
     inputs = tuple(given.get(a.name) for a in backward._schema.arguments)
     torch.library.opcheck(backward, inputs, test_utils=test_utils)
 
@@ -148,13 +157,9 @@ def test_what_is_kept_changes_nothing(device):
         grad = torch.linspace(1, 2, 300, device=device)
         results = []
         for kept in (0, 96 * 96, 5 * 96 * 96 + 1, 100000):  # of 10 tiles none, one, five, all
-            loss, log_sum_exp, tiles, _ = torch.ops.lelkern.nt_xent(*z.values(), *rest, False, kept)
-            assert tiles.shape == (kept,)
-            results.append(
-                torch.ops.lelkern.nt_xent_backward(
-                    grad, *z.values(), *rest, loss, log_sum_exp, tiles
-                )
-            )
+            *saved, _ = torch.ops.lelkern.nt_xent(*z.values(), *rest, False, True, kept)
+            assert saved[-1].shape == (kept,)
+            results.append(torch.ops.lelkern.nt_xent_backward(grad, *z.values(), *rest, *saved))
         for result in results[1:]:
             for x, y in zip(result, results[0], strict=True):
                 assert torch.equal(x, y)

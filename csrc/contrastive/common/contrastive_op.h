@@ -34,12 +34,14 @@ struct Loss {
 struct ForwardResult {
     Tensor loss;         // of every row, and if `both` of every column, in the accumulation dtype
     Tensor log_sum_exp;  // likewise, in float64
+    Tensor slope;        // the derivative of each loss by beta, in float64; or (0,)
     Tensor kept;         // what backward need not compute again
     Tensor stats;  // (2, losses): is the best candidate a positive?, entropy in nats; or (2, 0)
 };
 
-// `kept`: how many numbers may be kept for backward.
-ForwardResult forward(const Loss& loss, bool stats, int64_t kept);
+// `slope`: whether there will be a gradient of the temperature; `kept`: how many numbers may be
+// kept for backward.
+ForwardResult forward(const Loss& loss, bool stats, bool slope, int64_t kept);
 
 struct BackwardResult {
     std::vector<Tensor> rows, columns;  // like those of the loss
@@ -47,7 +49,8 @@ struct BackwardResult {
     Tensor temperature;
 };
 
-// `column_gradients`: whether the columns need theirs.
+// `column_gradients`: whether the columns need theirs. That of the temperature is nan without a
+// slope.
 BackwardResult backward(const Loss& loss, const Tensor& grad, const ForwardResult& saved,
                         bool column_gradients);
 
@@ -86,8 +89,11 @@ inline void check_saved(const Tensor& grad, const ForwardResult& saved, int64_t 
                         saved.loss.scalar_type() == sums && saved.log_sum_exp.numel() == losses &&
                         saved.log_sum_exp.is_contiguous() &&
                         saved.log_sum_exp.scalar_type() == ScalarType::Double &&
+                        (saved.slope.numel() == losses || saved.slope.numel() == 0) &&
+                        saved.slope.is_contiguous() &&
+                        saved.slope.scalar_type() == ScalarType::Double &&
                         saved.kept.is_contiguous() && saved.kept.scalar_type() == sums,
-                    "loss, log_sum_exp and kept must be as forward returned them");
+                    "loss, log_sum_exp, slope and kept must be as forward returned them");
 }
 
 }  // namespace lelkern::contrastive

@@ -35,14 +35,14 @@ Loss info_nce_loss(const Tensor& query, const Tensor& positive,
     return loss;
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> info_nce_forward(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> info_nce_forward(
     const Tensor& query, const Tensor& positive, std::optional<Tensor> negatives,
     const Tensor& temperature, std::optional<Tensor> ids, std::optional<Tensor> negative_ids,
-    bool normalize, bool symmetric, int64_t bf16_terms, bool stats, int64_t kept) {
+    bool normalize, bool symmetric, int64_t bf16_terms, bool stats, bool slope, int64_t kept) {
     const auto result = forward(info_nce_loss(query, positive, negatives, temperature, ids,
                                               negative_ids, normalize, symmetric, bf16_terms),
-                                stats, kept);
-    return {result.loss, result.log_sum_exp, result.kept, result.stats};
+                                stats, slope, kept);
+    return {result.loss, result.log_sum_exp, result.slope, result.kept, result.stats};
 }
 
 // `keys_need_grad`: those of the queue, or without one the positives. The gradient of what needs
@@ -51,8 +51,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> info_nce_backward(
     const Tensor& grad, const Tensor& query, const Tensor& positive,
     std::optional<Tensor> negatives, const Tensor& temperature, std::optional<Tensor> ids,
     std::optional<Tensor> negative_ids, bool normalize, bool symmetric, int64_t bf16_terms,
-    bool keys_need_grad, const Tensor& loss, const Tensor& log_sum_exp, const Tensor& kept) {
-    const ForwardResult saved{loss, log_sum_exp, kept, loss};
+    bool keys_need_grad, const Tensor& loss, const Tensor& log_sum_exp, const Tensor& slope,
+    const Tensor& kept) {
+    const ForwardResult saved{loss, log_sum_exp, slope, kept, loss};
     const Loss what = info_nce_loss(query, positive, negatives, temperature, ids, negative_ids,
                                     normalize, symmetric, bf16_terms);
     check_saved(grad, saved, (symmetric ? 2 : 1) * query.size(0), query.scalar_type());

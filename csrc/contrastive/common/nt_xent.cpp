@@ -19,22 +19,21 @@ Loss nt_xent_loss(const Tensor& z1, const Tensor& z2, const Tensor& temperature,
             std::nullopt, false, temperature,       normalize,    bf16_terms};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> nt_xent_forward(const Tensor& z1, const Tensor& z2,
-                                                           const Tensor& temperature,
-                                                           std::optional<Tensor> ids,
-                                                           bool normalize, int64_t bf16_terms,
-                                                           bool stats, int64_t kept) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> nt_xent_forward(
+    const Tensor& z1, const Tensor& z2, const Tensor& temperature, std::optional<Tensor> ids,
+    bool normalize, int64_t bf16_terms, bool stats, bool slope, int64_t kept) {
     const auto result =
-        forward(nt_xent_loss(z1, z2, temperature, ids, normalize, bf16_terms), stats, kept);
-    return {result.loss, result.log_sum_exp, result.kept, result.stats};
+        forward(nt_xent_loss(z1, z2, temperature, ids, normalize, bf16_terms), stats, slope, kept);
+    return {result.loss, result.log_sum_exp, result.slope, result.kept, result.stats};
 }
 
 std::tuple<Tensor, Tensor, Tensor> nt_xent_backward(const Tensor& grad, const Tensor& z1,
                                                     const Tensor& z2, const Tensor& temperature,
                                                     std::optional<Tensor> ids, bool normalize,
                                                     int64_t bf16_terms, const Tensor& loss,
-                                                    const Tensor& log_sum_exp, const Tensor& kept) {
-    const ForwardResult saved{loss, log_sum_exp, kept, loss};
+                                                    const Tensor& log_sum_exp, const Tensor& slope,
+                                                    const Tensor& kept) {
+    const ForwardResult saved{loss, log_sum_exp, slope, kept, loss};
     const Loss what = nt_xent_loss(z1, z2, temperature, ids, normalize, bf16_terms);
     check_saved(grad, saved, 2 * z1.size(0), z1.scalar_type());
     const auto result = backward(what, grad, saved, false);

@@ -18,22 +18,21 @@ Loss sup_con_loss(const Tensor& z, const Tensor& labels, const Tensor& temperatu
             labels, false, temperature,         normalize,    bf16_terms};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> sup_con_forward(const Tensor& z, const Tensor& labels,
-                                                           const Tensor& temperature,
-                                                           std::optional<Tensor> ids,
-                                                           bool normalize, int64_t bf16_terms,
-                                                           bool stats, int64_t kept) {
-    const auto result =
-        forward(sup_con_loss(z, labels, temperature, ids, normalize, bf16_terms), stats, kept);
-    return {result.loss, result.log_sum_exp, result.kept, result.stats};
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> sup_con_forward(
+    const Tensor& z, const Tensor& labels, const Tensor& temperature, std::optional<Tensor> ids,
+    bool normalize, int64_t bf16_terms, bool stats, bool slope, int64_t kept) {
+    const auto result = forward(sup_con_loss(z, labels, temperature, ids, normalize, bf16_terms),
+                                stats, slope, kept);
+    return {result.loss, result.log_sum_exp, result.slope, result.kept, result.stats};
 }
 
 std::tuple<Tensor, Tensor> sup_con_backward(const Tensor& grad, const Tensor& z,
                                             const Tensor& labels, const Tensor& temperature,
                                             std::optional<Tensor> ids, bool normalize,
                                             int64_t bf16_terms, const Tensor& loss,
-                                            const Tensor& log_sum_exp, const Tensor& kept) {
-    const ForwardResult saved{loss, log_sum_exp, kept, loss};
+                                            const Tensor& log_sum_exp, const Tensor& slope,
+                                            const Tensor& kept) {
+    const ForwardResult saved{loss, log_sum_exp, slope, kept, loss};
     const Loss what = sup_con_loss(z, labels, temperature, ids, normalize, bf16_terms);
     check_saved(grad, saved, z.size(0), z.scalar_type());
     const auto result = backward(what, grad, saved, false);

@@ -43,9 +43,10 @@ struct Problem {
     int64_t block;          // rows or columns of a tile
     Side<T> rows, columns;  // the same under `self`
     bool self, both;
-    bool stats;
+    bool stats;  // or slopes: `dot` is summed, and the best candidates are looked for
     // exp(beta s) may leave the range of T: sums are kept relative to a peak that each row has.
     bool wide;
+    T centre;  // a similarity, which `dot` is relative to unless `wide`
     Positives positives;
     int64_t pairs;  // N of `paired`
     T scale;        // beta / ln 2 = 1 / (temperature ln 2)
@@ -66,7 +67,7 @@ struct Sums {
     T* peak;               // the largest s so far if `wide`, and 0 otherwise
     T* positive;           // s of the single positive
     double* positives;     // sum of s over the positives by label
-    double* dot;           // of exp(beta (s - peak)) (s - peak), for the entropy
+    double* dot;           // of exp(beta (s - peak)) (s - peak if `wide`, or s - centre)
     T* best_negative;      // the largest s of a negative
     T* best_positive;      // the largest s of a positive by label
 };

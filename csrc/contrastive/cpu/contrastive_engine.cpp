@@ -71,6 +71,7 @@ int64_t block_of(int64_t rows) { return rows <= 1024 ? kMaxBlock / 2 : kMaxBlock
 template <typename T>
 class Prepared {
   public:
+    // `stats`: for forward, whether statistics or slopes are wanted.
     Prepared(const Loss& loss, bool stats, bool for_backward)
         : loss(loss),
           tiles(kernels<T>(loss.bf16_terms == 1)),
@@ -98,6 +99,7 @@ class Prepared {
         const int64_t blocks = std::min(problem.rows.blocks, problem.columns.blocks);
         task_side_ = std::clamp<int64_t>(blocks / 32, 1, 4);
         set_temperature();
+        set_centre();
         if (loss.row_ids) {
             encode(*loss.row_ids, problem.self ? *loss.row_ids : *loss.column_ids, row_ids_,
                    column_ids_);
@@ -182,6 +184,17 @@ class Prepared {
         problem.beta = problem.scale * kLn2;
         // Below, exp(beta s), its sums and their inverses stay far from overflow and underflow.
         problem.wide = !(beta * bound <= (std::is_same_v<T, double> ? 600 : 40));
+    }
+
+    // Any similarity will do: rows that are nearly equal have no others.
+    void set_centre() {
+        problem.centre = 0;
+        if (rows.count() == 0 || columns.count() == 0) return;
+        std::vector<double> row(rows.D()), column(rows.D());
+        reader(rows).read(0, row.data());
+        reader(columns).read(0, column.data());
+        const double first = dot_product(row.data(), column.data(), rows.D());
+        if (std::isfinite(first)) problem.centre = static_cast<T>(first);  // nan stays in its row
     }
 
     // Numbers the values of both sides alike. Returns for each row how many other rows have its
@@ -295,10 +308,34 @@ bool is_correct(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
     return best > other + rounding;
 }
 
+// What `dot` of row i is relative to.
+template <typename T>
+double origin_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
+    return problem.wide ? sums.peak[i] : problem.centre;
+}
+
+// The derivative of the loss of row i by beta: the mean similarity of its candidates under the
+// softmax, less that of its positives.
+template <typename T>
+double slope_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64_t positives,
+                double loss) {
+    const double origin = origin_of(problem, sums, i);
+    if (problem.positives == Positives::labelled) {
+        const double sum = sums.sum[i] + sums.positive_sum[i];
+        if (positives == 0) return 0 * sum;
+        const double positive = sums.positives[i] / static_cast<double>(positives);
+        return sums.dot[i] / sum + (origin - positive);
+    }
+    if (sums.sum[i] == 0) return 0 * loss;  // nothing to choose from, but nan stays
+    // The mean over the negatives, times their probability.
+    return -std::expm1(-loss) * (sums.dot[i] / sums.sum[i] + (origin - sums.positive[i]));
+}
+
 // Entropy of the softmax over the candidates of row i.
 template <typename T>
 double entropy_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
-    double sum = sums.sum[i] + sums.positive_sum[i], dot = sums.dot[i];
+    double sum = sums.sum[i] + sums.positive_sum[i];
+    double dot = sums.dot[i] + (origin_of(problem, sums, i) - sums.peak[i]) * sum;
     if (problem.positives != Positives::labelled) {  // the positive is still to be added
         const double peak = std::max(sums.peak[i], sums.positive[i]);
         const double shift = sums.peak[i] - peak, shrink = std::exp(problem.beta * shift);
@@ -323,12 +360,13 @@ struct GivenPair {
 };
 
 template <typename T>
-ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
-    const Prepared<T> prepared(loss, stats, false);
+ForwardResult forward_as(const Loss& loss, bool stats, bool slope, int64_t kept) {
+    const Prepared<T> prepared(loss, stats || slope, false);
     const Problem<T>& problem = prepared.problem;
-    ForwardResult result{empty({prepared.losses()}, dtype_of<T>),
-                         empty({prepared.losses()}, ScalarType::Double), pooled(kept, dtype_of<T>),
-                         empty({2, stats ? prepared.losses() : 0}, dtype_of<T>)};
+    ForwardResult result{
+        empty({prepared.losses()}, dtype_of<T>), empty({prepared.losses()}, ScalarType::Double),
+        empty({slope ? prepared.losses() : 0}, ScalarType::Double), pooled(kept, dtype_of<T>),
+        empty({2, stats ? prepared.losses() : 0}, dtype_of<T>)};
     const int64_t N = prepared.rows.count(), tile = problem.block * problem.block;
     if (N == 0) return result;
 
@@ -342,6 +380,10 @@ ForwardResult forward_as(const Loss& loss, bool stats, int64_t kept) {
             const RowLoss row = loss_of(problem, sums, i, positives);
             data<T>(result.loss)[first + i] = static_cast<T>(row.loss);
             data<double>(result.log_sum_exp)[first + i] = row.log_sum_exp;
+            if (slope) {
+                data<double>(result.slope)[first + i] =
+                    slope_of(problem, sums, i, positives, row.loss);
+            }
             if (stats) {
                 T* to = data<T>(result.stats);
                 to[first + i] = is_correct(problem, sums, i);
@@ -445,11 +487,9 @@ std::vector<Tensor> gradients_like(const std::vector<Tensor>& parts) {
     return gradients;
 }
 
-// Takes from the gradient of u = row / |row| what is along u, if `normalize`. Returns u . grad.
-double project(double* grad, const double* u, bool normalize, int64_t D) {
-    const double along = dot_product(u, grad, D);
-    if (normalize) add_scaled(u, -along, grad, D);
-    return along;
+// Takes from the gradient of u = row / |row| what is along u.
+void project(double* grad, const double* u, int64_t D) {
+    add_scaled(u, -dot_product(u, grad, D), grad, D);
 }
 
 template <typename T>
@@ -490,7 +530,6 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
     if (column_gradients) column_out = zeros<T>(padded_columns, stride);
     const T* kept = data<T>(saved.kept);
     const int64_t kept_tiles = saved.kept.numel() / tile;
-    std::vector<double> along(N);
     const auto two_rows = [D] { return std::pair(std::vector<double>(D), std::vector<double>(D)); };
     prepared.with_schedule([&](const auto& schedule, int64_t replicas) {
         const Aligned<T> row_out = zeros<T>(replicas * padded, stride);
@@ -531,10 +570,10 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
                     sum[d] -= missing * pair.positive[d];
                     positive_grad[d] = -missing * pair.query[d];
                 }
-                project(positive_grad.data(), pair.positive.data(), loss.normalize, D);
+                if (loss.normalize) project(positive_grad.data(), pair.positive.data(), D);
                 given_out->write(i, positive_grad.data(), problem.beta * pair.positive_factor);
             }
-            along[i] = project(sum.data(), row.data(), loss.normalize, D);
+            if (loss.normalize) project(sum.data(), row.data(), D);
             out.write(i, sum.data(), problem.beta * factor);
         });
     });
@@ -545,24 +584,24 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             auto& [row, sum] = scratch;
             std::copy_n(column_out.get() + j * stride, D, sum.begin());
             const double factor = reader.read(j, row.data());
-            project(sum.data(), row.data(), loss.normalize, D);
+            if (loss.normalize) project(sum.data(), row.data(), D);
             out.write(j, sum.data(), problem.beta * factor);
         });
     }
-    // The loss depends on beta only through beta s_ij: dL/dbeta = sum_ij G_ij s_ij, which is
-    // sum_i z_i . (G z)_i, and counts each similarity twice where rows meet themselves.
-    double total = 0;
-    for (const double dot : along) total += dot;
-    total *= -problem.beta * problem.beta / (problem.self ? 2 : 1);
-    result.temperature = number_like(loss.temperature, total);
+    // The gradient of the temperature is -beta^2 times that of beta.
+    const double* const slopes = data<double>(saved.slope);
+    double total = saved.slope.numel() == 0 ? kNaN : 0;
+    for (int64_t i = 0; i < saved.slope.numel(); ++i) total += grads[i * step] * slopes[i];
+    result.temperature = number_like(loss.temperature, -problem.beta * problem.beta * total);
     return result;
 }
 
 }  // namespace
 
-ForwardResult forward(const Loss& loss, bool stats, int64_t kept) {
-    return loss.rows[0].scalar_type() == ScalarType::Double ? forward_as<double>(loss, stats, kept)
-                                                            : forward_as<float>(loss, stats, kept);
+ForwardResult forward(const Loss& loss, bool stats, bool slope, int64_t kept) {
+    return loss.rows[0].scalar_type() == ScalarType::Double
+               ? forward_as<double>(loss, stats, slope, kept)
+               : forward_as<float>(loss, stats, slope, kept);
 }
 
 BackwardResult backward(const Loss& loss, const Tensor& grad, const ForwardResult& saved,

@@ -85,9 +85,8 @@ inline void sum_exponentials(const Problem<T>& problem, const T* s, int64_t coun
     Vec<T> best_negatives[vectors], best_positives[vectors];
     for (int v = 0; v < vectors; ++v) {
         const int at = v * lanes;
-        sums[v] = positive_sums[v] = Vec<T>{};
+        sums[v] = positive_sums[v] = dots[v] = Vec<T>{};
         best_negatives[v] = best_positives[v] = masked;
-        if (stats) dots[v] = load(columns.dot + at);
         if (!wide) continue;
         const Vec<T> before = load(columns.peak + at);
         peaks[v] = before;
@@ -95,14 +94,16 @@ inline void sum_exponentials(const Problem<T>& problem, const T* s, int64_t coun
             peaks[v] = larger<T>(peaks[v], load(s + r * width + at));
         }
         const Vec<T> shift = before - peaks[v], shrink = exp2<T>(shift * scale);
-        if (stats) dots[v] = dots[v] * shrink;
+        Vec<T> dot = {};
+        if (stats) dot = load(columns.dot + at) * shrink;
         const auto shrink_sum = [&](T* sum, T* rest) {
-            if (stats) dots[v] += shift * load(sum) * shrink;
+            if (stats) dot += shift * load(sum) * shrink;
             store<T>(sum, load(sum) * shrink);
             store<T>(rest, load(rest) * shrink);
         };
         shrink_sum(columns.sum + at, columns.sum_rest + at);
         if (labels) shrink_sum(columns.positive_sum + at, columns.positive_sum_rest + at);
+        if (stats) store<T>(columns.dot + at, dot);
     }
     for (int64_t r = 0; r < count; ++r) {
         Vec<T> sum = load(rows.sum + r * lanes), positive_sum = {}, dot = {}, peak = {};
@@ -123,13 +124,14 @@ inline void sum_exponentials(const Problem<T>& problem, const T* s, int64_t coun
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) {
             const Vec<T> value = load(s + r * width + v * lanes);
-            Vec<T> for_row, for_column, row_shift = value, column_shift = value;
+            Vec<T> for_row, for_column, row_shift, column_shift;
             if (wide) {
                 row_shift = value - peak;
                 column_shift = value - peaks[v];
                 for_row = exp2<T>(row_shift * scale);
                 for_column = exp2<T>(column_shift * scale);
             } else {
+                row_shift = column_shift = value - problem.centre;
                 for_row = for_column = exp2<T>(value * scale);
             }
             if (keep != nullptr) {
@@ -180,7 +182,7 @@ inline void sum_exponentials(const Problem<T>& problem, const T* s, int64_t coun
                         positive_sums[v]);
         }
         if (stats) {
-            store<T>(columns.dot + at, dots[v]);
+            store<T>(columns.dot + at, load(columns.dot + at) + dots[v]);
             keep_larger<T>(columns.best_negative + at, best_negatives[v]);
             if (labels) keep_larger<T>(columns.best_positive + at, best_positives[v]);
         }

@@ -49,9 +49,10 @@ struct Loss {
 int64_t forward_workspace(const Loss& loss);
 int64_t backward_workspace(const Loss& loss, bool column_gradients);
 
-// losses and log_sum_exp: (losses,), of the rows and, if `both`, of the columns; stats: (2,
-// losses), whether the best candidate is a positive, and the entropy in nats; or null.
-cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, void* stats,
+// losses and log_sum_exp: (losses,), of the rows and, if `both`, of the columns; slope: likewise,
+// the derivative of each loss by 1 / temperature; or null; stats: (2, losses), whether the best
+// candidate is a positive, and the entropy in nats; or null.
+cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, double* slope, void* stats,
                     void* workspace, cudaStream_t stream);
 
 struct Gradients {
@@ -61,9 +62,10 @@ struct Gradients {
     void* temperature;  // a number like the temperature
 };
 
-// grad: of losses, grad_stride numbers apart (0 for one that is the same for all).
+// grad: of losses, grad_stride numbers apart (0 for one that is the same for all). Without a slope
+// the gradient of the temperature is nan.
 cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, const void* losses,
-                     const double* log_sum_exp, const Gradients& to, void* workspace,
-                     cudaStream_t stream);
+                     const double* log_sum_exp, const double* slope, const Gradients& to,
+                     void* workspace, cudaStream_t stream);
 
 }  // namespace lelkern::contrastive::cuda

@@ -20,7 +20,7 @@ class BackwardEngine : public Engine<T, Tile> {
     using Base::Base;
 
     void run(const void* grad, int64_t grad_stride, const void* losses, const double* log_sum_exp,
-             const Gradients& to, bool column_gradients) {
+             const double* slope, const Gradients& to, bool column_gradients) {
         const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
@@ -42,19 +42,19 @@ class BackwardEngine : public Engine<T, Tile> {
         } else if (loss_.both) {
             of_columns = weights(columns_.side, rows_.side.count);
         }
-        double* const along = arena_.template take<double>(rows_.side.padded);
         const GivenPositives<T, Word> given{given_.side, given_.factors,
                                             out_of({{to.given, Matrix()}})};
         backward_pass(rows_, columns_.side, of_rows, of_columns, given, scale,
-                      out_of({{to.rows[0], to.rows[1]}}), along);
+                      out_of({{to.rows[0], to.rows[1]}}));
         if (column_gradients) {
             backward_pass(columns_, rows_.side, of_columns, of_rows, {}, scale,
-                          out_of({{to.columns, Matrix()}}), nullptr);
+                          out_of({{to.columns, Matrix()}}));
         }
         if (arena_.counts() || error_ != cudaSuccess) return;
         error_ = LELKERN_LAUNCH(contrastive_temperature<Number>, dim3(1), dim3(kScaleThreads), 0,
-                                stream_, along, rows_.side.count, loss_.self ? 2 : 1,
-                                loss_.temperature, loss_.temperature_element, to.temperature);
+                                stream_, static_cast<const Number*>(grad), grad_stride, slope,
+                                static_cast<int>(loss_.losses()), loss_.temperature,
+                                loss_.temperature_element, to.temperature);
     }
 
   private:
@@ -98,14 +98,14 @@ class BackwardEngine : public Engine<T, Tile> {
 
     void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
                        const Weights<Number>& other, const GivenPositives<T, Word>& given,
-                       const Number* scale, const RowsOut<T>& out, double* along) {
+                       const Number* scale, const RowsOut<T>& out) {
         const GradientSums<Number> sums = symmetric() ? symmetric_sums(still.side, own)
                                                       : row_sums(still.side, moving, own, other);
         launch(still.side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
             return LELKERN_LAUNCH((contrastive_project<T, Word>), grid, dim3(kPrepareThreads), 0,
                                   stream_, sums, still.side, still.factors, own, given,
                                   static_cast<int>(loss_.D), loss_.normalize, scale,
-                                  loss_.temperature, loss_.temperature_element, out, along);
+                                  loss_.temperature, loss_.temperature_element, out);
         });
     }
 
@@ -166,16 +166,16 @@ class BackwardEngine : public Engine<T, Tile> {
 
 int64_t backward_workspace(const Loss& loss, bool column_gradients) {
     return with_engine<BackwardEngine>(loss, nullptr, nullptr, [&](auto engine) {
-        engine.run(nullptr, 0, nullptr, nullptr, {}, column_gradients);
+        engine.run(nullptr, 0, nullptr, nullptr, nullptr, {}, column_gradients);
         return engine.workspace();
     });
 }
 
 cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, const void* losses,
-                     const double* log_sum_exp, const Gradients& to, void* workspace,
-                     cudaStream_t stream) {
+                     const double* log_sum_exp, const double* slope, const Gradients& to,
+                     void* workspace, cudaStream_t stream) {
     return with_engine<BackwardEngine>(loss, workspace, stream, [&](auto engine) {
-        engine.run(grad, grad_stride, losses, log_sum_exp, to, to.columns.data != nullptr);
+        engine.run(grad, grad_stride, losses, log_sum_exp, slope, to, to.columns.data != nullptr);
         return engine.error();
     });
 }

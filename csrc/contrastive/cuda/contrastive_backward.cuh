@@ -231,14 +231,13 @@ struct GradientSums {
     }
 };
 
-// From the gradients of the packed rows to those of the embeddings. along[i], unless null, is what
-// the row adds to the gradient of the temperature.
+// From the gradients of the packed rows to those of the embeddings.
 template <typename T, typename Word>
 __global__ void __launch_bounds__(kPrepareThreads)
     contrastive_project(GradientSums<NumberOf<Word>> sums, Side<Word> side, const double* factors,
                         Weights<NumberOf<Word>> weights, GivenPositives<T, Word> given, int D,
                         bool normalize, const NumberOf<Word>* scale, const void* temperature,
-                        Element element, RowsOut<T> out, double* along) {
+                        Element element, RowsOut<T> out) {
     using Number = NumberOf<Word>;
     const int i = row_of_warp(), lane = lane_of_warp();
     if (i >= side.count) return;
@@ -259,7 +258,6 @@ __global__ void __launch_bounds__(kPrepareThreads)
     }
     own = sum_of_warp(own);
     positive = sum_of_warp(positive);
-    if (along != nullptr && lane == 0) along[i] = own * unit;
     T* to = out.row(i);
     const double factor = beta * factors[i] * unit;
     for (int d = lane; d < D; d += kWarp) {
@@ -273,15 +271,16 @@ __global__ void __launch_bounds__(kPrepareThreads)
     }
 }
 
-// The loss depends on beta only through beta s_ij: dL/dbeta = sum_ij G_ij s_ij, which is
-// sum_i z_i . (G z)_i, and counts each similarity `times` times. to: of the element's type.
+// slope: the derivative of each loss by beta, or null: then nan. to: of the element's type.
 template <typename T>
 __global__ void __launch_bounds__(kScaleThreads)
-    contrastive_temperature(const double* along, int count, int times, const void* temperature,
-                            Element element, void* to) {
+    contrastive_temperature(const T* grad, int64_t grad_stride, const double* slope, int count,
+                            const void* temperature, Element element, void* to) {
     __shared__ double sums[kScaleThreads];
-    double own = 0;
-    for (int i = threadIdx.x; i < count; i += kScaleThreads) own += along[i];
+    double own = slope == nullptr ? nan("") : 0;
+    for (int i = threadIdx.x; slope != nullptr && i < count; i += kScaleThreads) {
+        own += static_cast<double>(grad[i * grad_stride]) * slope[i];
+    }
     sums[threadIdx.x] = own;
     __syncthreads();
     for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
@@ -292,7 +291,7 @@ __global__ void __launch_bounds__(kScaleThreads)
     }
     if (threadIdx.x != 0) return;
     const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
-    const double gradient = -beta * beta * sums[0] / times;
+    const double gradient = -beta * beta * sums[0];
     switch (element) {
         case Element::float64:
             *static_cast<double*>(to) = gradient;

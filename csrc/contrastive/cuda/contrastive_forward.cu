@@ -17,20 +17,21 @@ class ForwardEngine : public Engine<T, Tile> {
   public:
     using Base::Base;
 
-    void run(void* losses, double* log_sum_exp, void* stats) {
+    void run(void* losses, double* log_sum_exp, double* slope, void* stats) {
         const int64_t rows = rows_.side.count;
         Number* const out = static_cast<Number*>(losses);
         Number* const accuracy = static_cast<Number*>(stats);
-        forward_pass(rows_.side, columns_.side, out, log_sum_exp, accuracy);
+        forward_pass(rows_.side, columns_.side, out, log_sum_exp, slope, accuracy);
         if (loss_.both) {
             forward_pass(columns_.side, rows_.side, out + rows, log_sum_exp + rows,
+                         slope == nullptr ? nullptr : slope + rows,
                          accuracy == nullptr ? nullptr : accuracy + rows);
         }
     }
 
   private:
     void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
-                      double* log_sum_exp, Number* accuracy) {
+                      double* log_sum_exp, double* slope, Number* accuracy) {
         const Pass<Word> pass = pass_of(
             still, moving,
             splits(still.padded / kTile, moving.padded / kTile, kMostSplits, Tile::forward_blocks));
@@ -39,6 +40,7 @@ class ForwardEngine : public Engine<T, Tile> {
         Number* const positive = arena_.template take<Number>(still.padded);
         const bool labelled = loss_.positives == Positives::labelled;
         const bool given = loss_.positives == Positives::given;
+        const bool stats = accuracy != nullptr || slope != nullptr;
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
             const auto go = [&](auto kernel) {
@@ -46,11 +48,11 @@ class ForwardEngine : public Engine<T, Tile> {
                                       forward_shared<Tile>(stride_), stream_, pass, sums, positive);
             };
             if (labelled) {
-                return accuracy ? go(contrastive_forward<Tile, true, true>)
-                                : go(contrastive_forward<Tile, true, false>);
+                return stats ? go(contrastive_forward<Tile, true, true>)
+                             : go(contrastive_forward<Tile, true, false>);
             }
-            return accuracy ? go(contrastive_forward<Tile, false, true>)
-                            : go(contrastive_forward<Tile, false, false>);
+            return stats ? go(contrastive_forward<Tile, false, true>)
+                         : go(contrastive_forward<Tile, false, false>);
         });
         if (given) {
             launch(still.count, kPrepareThreads / kWarp, [&](dim3 grid) {
@@ -69,7 +71,7 @@ class ForwardEngine : public Engine<T, Tile> {
             return LELKERN_LAUNCH(contrastive_finish<Number>, grid, dim3(kFinishThreads), 0,
                                   stream_, sums, positive, counts_, still.count, still.padded,
                                   pass.splits, rounding, loss_.temperature,
-                                  loss_.temperature_element, losses, log_sum_exp, accuracy,
+                                  loss_.temperature_element, losses, log_sum_exp, slope, accuracy,
                                   accuracy == nullptr ? nullptr : accuracy + loss_.losses());
         });
     }
@@ -79,15 +81,15 @@ class ForwardEngine : public Engine<T, Tile> {
 
 int64_t forward_workspace(const Loss& loss) {
     return with_engine<ForwardEngine>(loss, nullptr, nullptr, [](auto engine) {
-        engine.run(nullptr, nullptr, nullptr);
+        engine.run(nullptr, nullptr, nullptr, nullptr);
         return engine.workspace();
     });
 }
 
-cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, void* stats,
+cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, double* slope, void* stats,
                     void* workspace, cudaStream_t stream) {
     return with_engine<ForwardEngine>(loss, workspace, stream, [&](auto engine) {
-        engine.run(losses, log_sum_exp, stats);
+        engine.run(losses, log_sum_exp, slope, stats);
         return engine.error();
     });
 }

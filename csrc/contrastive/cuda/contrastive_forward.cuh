@@ -12,11 +12,12 @@ struct RowSums {
     T peak = kLowest;
     T sum = 0;           // of exp(beta (s - peak)) over the negatives
     T positive_sum = 0;  // likewise over the positives by label
-    T positives = 0;     // of s over them
-    T dot = 0;           // of exp(beta (s - peak)) (s - peak) over both, for the entropy
+    T positives = 0;     // of s - peak over them
+    T count = 0;         // of them
+    T dot = 0;           // of exp(beta (s - peak)) (s - peak) over both
     T best_negative = kLowest, best_positive = kLowest;
 
-    static constexpr int fields = 7;
+    static constexpr int fields = 8;
 
     // Makes sums relative to a larger peak.
     __device__ void raise(T to, T scale) {
@@ -24,6 +25,7 @@ struct RowSums {
         dot = sum + positive_sum == 0 ? T(0) : (dot + shift * (sum + positive_sum)) * shrink;
         sum *= shrink;
         positive_sum *= shrink;
+        if (count != 0) positives += shift * count;
         peak = to;
     }
 
@@ -34,6 +36,7 @@ struct RowSums {
         sum += other.sum;
         positive_sum += other.positive_sum;
         positives += other.positives;
+        count += other.count;
         dot += other.dot;
         best_negative = larger(best_negative, other.best_negative);
         best_positive = larger(best_positive, other.best_positive);
@@ -45,9 +48,10 @@ struct RowSums {
         f(&RowSums::sum, 1);
         f(&RowSums::positive_sum, 2);
         f(&RowSums::positives, 3);
-        f(&RowSums::dot, 4);
-        f(&RowSums::best_negative, 5);
-        f(&RowSums::best_positive, 6);
+        f(&RowSums::count, 4);
+        f(&RowSums::dot, 5);
+        f(&RowSums::best_negative, 6);
+        f(&RowSums::best_positive, 7);
     }
 };
 
@@ -172,7 +176,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
                 if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
             }
             rows[r].raise(peak, scale);
-            T sum = 0, positive_sum = 0, positives = 0, dot = 0;
+            T sum = 0, positive_sum = 0, positives = 0, count = 0, dot = 0;
 #pragma unroll
             for (int c = 0; c < Tile::C; ++c) {
                 if (roles[c] == Role::none) continue;
@@ -180,7 +184,8 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
                 if (stats) dot += exponential * shift;
                 if (labelled && roles[c] == Role::positive) {
                     positive_sum += exponential;
-                    positives += s[r][c];
+                    positives += shift;
+                    count += 1;
                     if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
                 } else {
                     sum += exponential;
@@ -192,6 +197,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
             if (labelled) {
                 rows[r].positive_sum += positive_sum;
                 rows[r].positives += positives;
+                rows[r].count += count;
             }
         }
     };
@@ -225,12 +231,12 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
 constexpr int kFinishThreads = 128;
 
 // Losses of the still rows from the sums of all shares. counts: of positives by label, or null.
-// losses, log_sum_exp and, unless null, accuracy and entropy: (still rows,).
+// losses, log_sum_exp and, unless null, slope, accuracy and entropy: (still rows,).
 template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     contrastive_finish(const T* sums, const T* positive, const int* counts, int count, int padded,
                        int splits, double rounding, const void* temperature, Element element,
-                       T* losses, double* log_sum_exp, T* accuracy, T* entropy) {
+                       T* losses, double* log_sum_exp, double* slope, T* accuracy, T* entropy) {
     const int i = blockIdx.x * kFinishThreads + threadIdx.x;
     if (i >= count) return;
     const double scale = scale_of<T>(temperature, element), beta = scale * kLn2;
@@ -240,32 +246,41 @@ __global__ void __launch_bounds__(kFinishThreads)
         RowSums<T>::for_each_field([&](auto field, int number) {
             part.*field = sums[(static_cast<int64_t>(number) * splits + split) * padded + i];
         });
-        row.add({part.peak, part.sum, part.positive_sum, part.positives, part.dot,
+        row.add({part.peak, part.sum, part.positive_sum, part.positives, part.count, part.dot,
                  part.best_negative, part.best_positive},
                 scale);
     }
     const bool labelled = counts != nullptr;
     const int positives = labelled ? counts[i] : 1;
-    const double own = labelled ? row.positives / positives : static_cast<double>(positive[i]);
+    // The similarity of its positive, or their mean one, less its peak.
+    const double own = labelled ? row.positives / positives : positive[i] - row.peak;
     const double all = row.sum + row.positive_sum;
     double loss;
     if (labelled && positives != 1) {
-        const double lse = log(all) + beta * row.peak;
-        loss = positives == 0 ? 0 * all : log(all) + beta * (row.peak - own);
-        log_sum_exp[i] = lse;
+        loss = positives == 0 ? 0 * all : log(all) - beta * own;
+        log_sum_exp[i] = log(all) + beta * row.peak;
     } else {
         // log of (sum over the negatives) / exp(positive); its softplus is the loss, and keeps its
         // relative accuracy when the loss is nearly zero. A row without negatives: log 0.
-        const double x = log(row.sum) + beta * (row.peak - own);
+        const double x = log(row.sum) - beta * own;
         loss = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
-        log_sum_exp[i] = beta * own + loss;
+        log_sum_exp[i] = beta * (labelled ? row.peak + own : positive[i]) + loss;
     }
     losses[i] = static_cast<T>(loss);
+    if (slope != nullptr) {
+        // The mean similarity of the candidates under the softmax, less that of the positives. Of a
+        // single positive that is no label's, the others' mean one, times their probability.
+        if (labelled) {
+            slope[i] = positives == 0 ? 0 * all : row.dot / all - own;
+        } else {
+            slope[i] = row.sum == 0 ? 0 * loss : -expm1(-loss) * (row.dot / row.sum - own);
+        }
+    }
     if (accuracy == nullptr) return;
     // A given positive is computed apart: what equals a negative does so but for rounding.
-    const double best = labelled ? row.best_positive : own;
+    const double best = labelled ? row.best_positive : positive[i];
     accuracy[i] = best > row.best_negative + rounding * fabs(row.best_negative);
-    if (!labelled) row.add({own, 1, 0, 0, 0, kLowest, kLowest}, scale);
+    if (!labelled) row.add({positive[i], 1, 0, 0, 0, 0, kLowest, kLowest}, scale);
     const double total = row.sum + row.positive_sum;
     entropy[i] = all == 0 ? T(0) : static_cast<T>(log(total) - beta * row.dot / total);
 }

@@ -91,16 +91,18 @@ class Call {
 }  // namespace
 
 // What may be kept is left as it is: backward computes the similarities again.
-ForwardResult forward(const Loss& loss, bool stats, int64_t kept) {
+ForwardResult forward(const Loss& loss, bool stats, bool slope, int64_t kept) {
     const Call call(loss);
     const int64_t losses = call.kernels().losses();
     const ScalarType sums = sums_of(call.dtype());
     ForwardResult result{call.empty({losses}, sums), call.empty({losses}, ScalarType::Double),
+                         call.empty({slope ? losses : 0}, ScalarType::Double),
                          call.empty({kept}, sums), call.empty({2, stats ? losses : 0}, sums)};
     const Tensor workspace =
         call.empty({cuda::forward_workspace(call.kernels())}, ScalarType::Byte);
     check_cuda(cuda::forward(call.kernels(), device_data(result.loss),
                              static_cast<double*>(device_data(result.log_sum_exp)),
+                             slope ? static_cast<double*>(device_data(result.slope)) : nullptr,
                              stats ? device_data(result.stats) : nullptr, device_data(workspace),
                              call.stream()));
     return result;
@@ -124,10 +126,12 @@ BackwardResult backward(const Loss& loss, const Tensor& grad, const ForwardResul
     to.temperature = device_data(result.temperature);
     const Tensor workspace =
         call.empty({cuda::backward_workspace(call.kernels(), column_gradients)}, ScalarType::Byte);
-    check_cuda(cuda::backward(call.kernels(), call.data_here(grad), grad.stride(0),
-                              call.data_here(saved.loss),
-                              static_cast<const double*>(call.data_here(saved.log_sum_exp)), to,
-                              device_data(workspace), call.stream()));
+    check_cuda(cuda::backward(
+        call.kernels(), call.data_here(grad), grad.stride(0), call.data_here(saved.loss),
+        static_cast<const double*>(call.data_here(saved.log_sum_exp)),
+        saved.slope.numel() == 0 ? nullptr
+                                 : static_cast<const double*>(call.data_here(saved.slope)),
+        to, device_data(workspace), call.stream()));
     return result;
 }
 
