@@ -1,11 +1,13 @@
 """Modules over the ops, and what goes with them."""
 
+from lelkern.nn.key_queue import KeyQueue
 from lelkern.nn.losses import InfoNCELoss, NTXentLoss, SupConLoss
 from lelkern.nn.model_ema import ModelEMA, get_ema_multi_avg_fn
 from lelkern.nn.momentum import cosine_momentum
 
 __all__ = [
     "InfoNCELoss",
+    "KeyQueue",
     "ModelEMA",
     "NTXentLoss",
     "SupConLoss",
