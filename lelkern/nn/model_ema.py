@@ -152,6 +152,13 @@ class ModelEMA(nn.Module):
         """What happens to buffers."""
         return self._pairs.selection.buffers
 
+    def averaged_names(self) -> set[str]:
+        """Return the names in the ``state_dict`` of ``module`` of what is averaged, not copied."""
+        pairs = Pairing(self._pairs.selection)(self.module, self.module)
+        averaged = {id(x) for x in pairs.averaged[0]}
+        state = self.module.state_dict(keep_vars=True)
+        return {name for name, x in state.items() if id(x) in averaged}
+
     def momentum(self, step: int) -> Decay:
         """Return the decay d of update number ``step``, with warm-up; 0 where it copies."""
         if step < self.update_after_step:
