@@ -1,5 +1,6 @@
 """Averages of a model whose length can be chosen after the training."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
@@ -125,21 +126,17 @@ class PowerEMA(nn.Module):
         for average in self._each:
             average.update(model, step)
 
-    def snapshot(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Any]:
         """Return a copy of the ``state_dict`` on the CPU, for :meth:`synthesise`.
 
-        It holds nothing but tensors: ``torch.save`` and safetensors store it, and
-        ``load_state_dict`` goes on from it.
+        It holds nothing but tensors, if the model's does: ``torch.save`` and safetensors store it,
+        and ``load_state_dict`` goes on from it.
         """
-        state: dict[str, Any] = self.state_dict()
-        return {
-            name: x.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-            for name, x in state.items()
-        }
+        return {name: _copied(x) for name, x in self.state_dict().items()}
 
     def synthesise(
         self,
-        snapshots: Sequence[Mapping[str, Tensor]],
+        snapshots: Sequence[Mapping[str, Any]],
         sigma_rel: float,
         *,
         step: int | None = None,
@@ -218,7 +215,13 @@ class PowerEMA(nn.Module):
         return f"sigma_rel={self.sigma_rel}"
 
 
-def _profiles(snapshot: Mapping[str, Tensor], i: int) -> list[Profile]:
+def _copied(x: Any) -> Any:
+    if not isinstance(x, Tensor):  # what a module of the model has for its extra state
+        return copy.deepcopy(x)
+    return x.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _profiles(snapshot: Mapping[str, Any], i: int) -> list[Profile]:
     """Return the profile of each average in snapshot number i."""
     try:
         widths = snapshot["_extra_state"].tolist()
@@ -232,7 +235,7 @@ def _profiles(snapshot: Mapping[str, Tensor], i: int) -> list[Profile]:
     return [Profile(n, sigma_rel_to_gamma(width)) for n, width in zip(steps, widths, strict=True)]
 
 
-def _entry(snapshot: Mapping[str, Tensor], name: str, like: Any) -> Any:
+def _entry(snapshot: Mapping[str, Any], name: str, like: Any) -> Any:
     """Return what a snapshot has under a name, checked to be like that of the average."""
     if name not in snapshot:
         raise ValueError(f"snapshots must be of such a model, got none with {name}")
