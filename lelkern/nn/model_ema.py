@@ -152,6 +152,13 @@ class ModelEMA(nn.Module):
         """What happens to buffers."""
         return self._pairs.selection.buffers
 
+    def averaged_names(self) -> set[str]:
+        """Return the names in the ``state_dict`` of ``module`` of what is averaged, not copied."""
+        pairs = Pairing(self._pairs.selection)(self.module, self.module)
+        averaged = {id(x) for x in pairs.averaged[0]}
+        state = self.module.state_dict(keep_vars=True)
+        return {name for name, x in state.items() if id(x) in averaged}
+
     def momentum(self, step: int) -> Decay:
         """Return the decay d of update number ``step``, with warm-up; 0 where it copies."""
         if step < self.update_after_step:
@@ -250,7 +257,7 @@ class ModelEMA(nn.Module):
         """
         model = self._given(model)
         averages, values = self._both(model)
-        before = [value.detach().clone() for value in values]
+        before = _clones(values)
         try:
             _copy(values, averages)
             yield model
@@ -279,7 +286,7 @@ class ModelEMA(nn.Module):
             ValueError: as :meth:`swap`.
         """
         _, values = self._both(self._given(model))
-        self._stored = [value.detach().clone() for value in values]
+        self._stored = _clones(values)
 
     def restore(self, model: nn.Module | None = None) -> None:
         """Give a model back what :meth:`store` remembered, and forget it.
@@ -335,6 +342,10 @@ def _check_dtype(dtype: object) -> None:
 
 def _dtype_of(x: object) -> torch.dtype | None:
     return x.dtype if isinstance(x, Tensor) else None
+
+
+def _clones(values: Sequence[Tensor]) -> list[Tensor]:
+    return [value.detach().clone() for value in values]
 
 
 def _copy(to: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -43,3 +43,30 @@ def cosine_momentum(step: int, total_steps: int, start: float = 0.996, end: floa
         )
         return end
     return end - (end - start) * (math.cos(math.pi * step / total_steps) + 1) / 2
+
+
+def power_momentum(step: int, gamma: float) -> float:
+    r"""Return the momentum of update number ``step`` of a power-function average.
+
+    .. math:: \beta_\gamma(t) = (1 - 1/t)^{\gamma + 1}, \quad t = \text{step} + 1,
+
+    after which the average weighs the model of update s by
+    :math:`(s^{\gamma + 1} - (s - 1)^{\gamma + 1}) / t^{\gamma + 1}`: Section 3.1 of
+    Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR 2024.
+
+    Args:
+        step: number of the update, from 0, which copies the model.
+        gamma: at least 0, where 0 is the average of all updates alike;
+            :func:`lelkern.nn.sigma_rel_to_gamma` has that of a width.
+
+    Returns:
+        The momentum, in [0, 1).
+
+    Raises:
+        ValueError: an argument is not in its range.
+    """
+    if step < 0:
+        raise ValueError(f"step must be at least 0, got {step}")
+    if not 0 <= gamma < math.inf:
+        raise ValueError(f"gamma must be at least 0 and finite, got {gamma}")
+    return (1 - 1 / (step + 1)) ** (gamma + 1)

@@ -61,6 +61,18 @@ def test_store_copy_to_restore():
     assert other.weight.item() == 1.25
 
 
+def test_a_swap_leaves_alone_what_is_stored():
+    model = numbered(3.0)
+    ema = ModelEMA(model, 0.5)
+    ema.store()
+    set_to(model, 5.0)
+    with ema.swap():
+        assert model.weight.item() == 3
+    assert model.weight.item() == 5
+    ema.restore()
+    assert model.weight.item() == 3
+
+
 def test_names_that_are_left_out_are_copied():
     def of(exclude, wrap=lambda model: model):
         model = wrap(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)))

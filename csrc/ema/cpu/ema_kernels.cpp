@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "ema/cpu/ema.h"
+#include "shared/common/philox.h"
 #include "shared/cpu/cpu_isa.h"
 #include "shared/cpu/floating_types.h"
 

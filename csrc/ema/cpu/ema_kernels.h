@@ -4,6 +4,8 @@
 
 #include "shared/cpu/simd_numbers.h"
 
+#include "shared/cpu/simd_philox.h"
+
 template <typename Ema, typename Param, bool stochastic>
 __attribute__((noinline)) void update_as(Ema* ema, const Param* param, int64_t n,
                                          const Weights& weights, const uint16_t* noise) {
@@ -46,42 +48,18 @@ void update(void* ema, const void* param, int64_t n, const Weights& weights,
     update_as<Ema, Param, false>(average, parameter, n, weights, nullptr);
 }
 
-using Wide = Several<uint64_t, LELKERN_VECTOR_BYTES / 8>::Type;
-
-// The products of the low halves of 64 bits.
-inline Wide product(const Wide& a, const Wide& b) {
-#if defined(LELKERN_HAS_AVX512)
-    return (Wide)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
-#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
-    return (Wide)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-#elif defined(__x86_64__)
-    return (Wide)_mm_mul_epu32((__m128i)a, (__m128i)b);
-#else
-    return (a & 0xffffffff) * (b & 0xffffffff);
-#endif
-}
-
-// Philox4x32-10, Salmon et al., SC 2011: the counter of a block is its number (64 bits) and t.
+// The counter of a block is its number (64 bits) and t.
 __attribute__((noinline)) void fill_noise(uint64_t seed, uint32_t t, const uint64_t* blocks,
                                           int64_t count, uint16_t* noise) {
     constexpr int lanes = LELKERN_VECTOR_BYTES / 8;
     static_assert(kBlocksAtOnce % lanes == 0);
-    const Wide low = Wide{} + 0xffffffff, by_a = Wide{} + 0xD2511F53, by_c = Wide{} + 0xCD9E8D57;
+    const PhiloxVector low = PhiloxVector{} + 0xffffffff;
     for (int64_t i = 0; i < count; i += lanes) {
-        const Wide block = load_several<uint64_t, lanes>(blocks + i);
-        // Words of 32 bits, with anything in the 32 bits above.
-        Wide a = block, b = block >> 32, c = Wide{} + t, d = Wide{};
-        uint32_t key_a = static_cast<uint32_t>(seed), key_c = static_cast<uint32_t>(seed >> 32);
-        for (int round = 0; round < 10; ++round) {
-            const Wide from_a = product(a, by_a), from_c = product(c, by_c);
-            a = (from_c >> 32) ^ b ^ key_a;
-            b = from_c;
-            c = (from_a >> 32) ^ d ^ key_c;
-            d = from_a;
-            key_a += 0x9E3779B9;
-            key_c += 0xBB67AE85;
-        }
-        const Wide first = (a & low) | (b << 32), second = (c & low) | (d << 32);
+        const PhiloxVector block = load_several<uint64_t, lanes>(blocks + i);
+        const PhiloxVectors random =
+            philox_of({{block, block >> 32, PhiloxVector{} + t, PhiloxVector{}}}, seed);
+        const PhiloxVector first = (random.at[0] & low) | (random.at[1] << 32);
+        const PhiloxVector second = (random.at[2] & low) | (random.at[3] << 32);
         uint64_t words[2][lanes];
         store_several<uint64_t, lanes>(words[0], first);
         store_several<uint64_t, lanes>(words[1], second);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "shared/common/philox.h"
 #include "shared/cuda/device.cuh"
 
 namespace lelkern::ema::cuda {
@@ -12,37 +13,22 @@ __device__ inline void store_nearest(float& to, float x) { to = x; }
 __device__ inline void store_nearest(__half& to, float x) { to = __float2half_rn(x); }
 __device__ inline void store_nearest(__nv_bfloat16& to, float x) { to = __float2bfloat16_rn(x); }
 
-// 16 random bits for each of 8 neighbours: a block of Philox4x32-10 (Salmon et al., SC 2011).
+// 16 random bits for each of 8 neighbours: a block of Philox.
 struct Noise {
-    uint32_t words[4];
+    PhiloxWords words;
 
     // Of neighbour i.
     __device__ uint32_t bits(int i) const {
-        const uint32_t low = i & 2 ? words[1] : words[0];
-        const uint32_t high = i & 2 ? words[3] : words[2];
+        const uint32_t low = i & 2 ? words.at[1] : words.at[0];
+        const uint32_t high = i & 2 ? words.at[3] : words.at[2];
         return (i & 4 ? high : low) >> (16 * (i & 1)) & 0xffff;
     }
 };
 
 // Numbers 8 block and up of a tensor.
 __device__ inline Noise noise_of(int64_t block, uint32_t tensor, int64_t seed) {
-    constexpr uint32_t multipliers[2] = {0xD2511F53, 0xCD9E8D57};
-    constexpr uint32_t key_steps[2] = {0x9E3779B9, 0xBB67AE85};
-    uint32_t a = static_cast<uint32_t>(block), b = static_cast<uint32_t>(block >> 32);
-    uint32_t c = tensor, d = 0;
-    uint32_t keys[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-#pragma unroll
-    for (int round = 0; round < 10; ++round) {
-        const uint32_t high_a = __umulhi(a, multipliers[0]), low_a = a * multipliers[0];
-        const uint32_t high_c = __umulhi(c, multipliers[1]), low_c = c * multipliers[1];
-        a = high_c ^ b ^ keys[0];
-        b = low_c;
-        c = high_a ^ d ^ keys[1];
-        d = low_a;
-        keys[0] += key_steps[0];
-        keys[1] += key_steps[1];
-    }
-    return {{a, b, c, d}};
+    return {philox({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), tensor, 0}},
+                   static_cast<uint64_t>(seed))};
 }
 
 __device__ inline bool is_finite(float x) { return (__float_as_uint(x) & 0x7f800000) < 0x7f800000; }

@@ -5,31 +5,12 @@
 #include <cstdint>
 
 #include "shared/common/host_device.h"
+#include "shared/common/philox.h"
 
 namespace lelkern::mixup {
 
 constexpr int kAttempts = 12;              // proposals for a Gamma
 constexpr double kSeriesBelow = 1.0 / 16;  // for |c x|, where the acceptance would cancel
-
-struct Words {
-    uint32_t at[4];
-};
-
-// Philox4x32-10 (Salmon et al., SC 2011).
-LELKERN_HOST_DEVICE inline Words philox(Words counter, uint64_t seed) {
-    uint32_t first = static_cast<uint32_t>(seed), second = static_cast<uint32_t>(seed >> 32);
-    uint32_t a = counter.at[0], b = counter.at[1], c = counter.at[2], d = counter.at[3];
-    for (int round = 0; round < 10; ++round) {
-        const uint64_t of_a = uint64_t{0xD2511F53} * a, of_c = uint64_t{0xCD9E8D57} * c;
-        a = static_cast<uint32_t>(of_c >> 32) ^ b ^ first;
-        b = static_cast<uint32_t>(of_c);
-        c = static_cast<uint32_t>(of_a >> 32) ^ d ^ second;
-        d = static_cast<uint32_t>(of_a);
-        first += 0x9E3779B9;
-        second += 0xBB67AE85;
-    }
-    return {{a, b, c, d}};
-}
 
 // Uniform in (0, 1).
 LELKERN_HOST_DEVICE inline double uniform(uint32_t word) { return (word + 0.5) / 4294967296.0; }
@@ -63,7 +44,7 @@ struct Proposal {
 LELKERN_HOST_DEVICE inline Proposal accepted_proposal(uint64_t seed, int64_t i, uint32_t gamma,
                                                       double d, double c) {
     for (uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
-        const Words words = philox(
+        const PhiloxWords words = philox(
             {{static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), gamma, attempt}}, seed);
         const double radius = std::sqrt(-2 * std::log(uniform(words.at[0])));
         const double x = radius * cosine_of_turns(uniform(words.at[1]));

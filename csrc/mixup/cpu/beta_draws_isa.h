@@ -1,22 +1,13 @@
 // Draws of MixUp's lambda for one instruction set: what common/beta_draw.h says, for as many draws
 // at a time as a vector has doubles. Included by foreach_isa.h once for each, inside its namespace.
 
+#include "shared/cpu/simd_philox.h"
+
 #include "shared/cpu/simd_powers.h"
 
 using Doubles = Vec<double>;
-using Words64 = Lanes<double>::Bits;  // words of 32 bits, in the low halves
-using Choice = Lanes<double>::Int;    // -1 or 0
-
-// Products of low halves.
-inline Words64 product_of_words(const Words64& words, uint32_t by) {
-#if defined(LELKERN_HAS_AVX512)
-    return (Words64)_mm512_maskz_mul_epu32(0xff, (__m512i)words, _mm512_set1_epi64(by));
-#elif defined(__x86_64__) && LELKERN_VECTOR_BYTES == 32
-    return (Words64)_mm256_mul_epu32((__m256i)words, _mm256_set1_epi64x(by));
-#else
-    return (words & 0xffffffff) * by;
-#endif
-}
+using Words64 = PhiloxVector;       // words of 32 bits, in the low halves
+using Choice = Lanes<double>::Int;  // -1 or 0
 
 inline Doubles square_root(const Doubles& x) {
 #if defined(LELKERN_HAS_AVX512)
@@ -82,19 +73,8 @@ struct Proposals {
 
 inline Proposals first_proposals(uint64_t seed, const Words64& draws, uint32_t gamma, double d,
                                  double c) {
-    // As philox does it.
-    uint32_t first = static_cast<uint32_t>(seed), second = static_cast<uint32_t>(seed >> 32);
-    Words64 w0 = draws, w1 = draws >> 32, w2 = Words64{} + gamma, w3{};
-    for (int round = 0; round < 10; ++round) {
-        const Words64 of_0 = product_of_words(w0, 0xD2511F53);
-        const Words64 of_2 = product_of_words(w2, 0xCD9E8D57);
-        w0 = (of_2 >> 32) ^ w1 ^ first;
-        w1 = of_2;
-        w2 = (of_0 >> 32) ^ w3 ^ second;
-        w3 = of_0;
-        first += 0x9E3779B9;
-        second += 0xBB67AE85;
-    }
+    const auto [w0, w1, w2, w3] =
+        philox_of({{draws, draws >> 32, Words64{} + gamma, Words64{}}}, seed).at;
     const Doubles x = square_root(-2 * log_of(uniform_of(w0))) * cosine_of_turns_of(uniform_of(w1));
     const Doubles t = c * x, log1p_t = log1p_of(t);
     const Doubles bound = log_acceptance_of(x, t, log1p_t, d);

@@ -28,13 +28,12 @@ from lelkern.data import ImageData
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_training_images
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
-from lelkern.methods.contrastive._key_queue import KeyQueue
 from lelkern.methods.contrastive._projector import Projector
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.training import Losses, batches, seeded
 from lelkern.models import Encoder, ProjectionHead, split_batch_norms
-from lelkern.nn import ModelEMA, cosine_momentum
+from lelkern.nn import KeyQueue, ModelEMA, cosine_momentum
 from lelkern.ops import info_nce
 from lelkern.optim import Optimisation
 from lelkern.runtime import Progress, RuntimeConfig, silent

@@ -2,7 +2,20 @@
 
 Linear tasks over the same samples are also estimators for scikit-learn:
 :class:`JointSparseRegressor`, :class:`SparseGroupRegressor`, :class:`LowRankRegressor` and
-:class:`ClusteredRegressor`.
+:class:`ClusteredRegressor`. All of them take
+
+- ``loss``: ``mean``, 1 / (2N) times the squares, or ``sum``, without the 1 / N;
+- ``fit_intercept``: whether every task has an intercept, which is not penalised;
+- ``tol``: of the duality gap, as a share of the loss of zero coefficients;
+- ``max_iter``: most iterations of FISTA;
+
+and after a fit to X (N, D) and y (N, T), or of one task (N,), have
+
+- ``coef_``: (T, D), or (D,);
+- ``intercept_``: (T,), or a number;
+- ``n_iter_``: iterations of FISTA;
+- ``dual_gap_``: upper bound of how far the objective is from its smallest value;
+- ``n_features_in_``: D.
 """
 
 from importlib import import_module

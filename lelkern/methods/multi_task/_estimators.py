@@ -26,15 +26,7 @@ _LOSSES = ("mean", "sum")
 
 
 class _LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Penalised least squares for tasks that share their samples.
-
-    Attributes:
-        coef_: (T, D), or (D,) for y (N,).
-        intercept_: (T,), or a number.
-        n_iter_: iterations of FISTA.
-        dual_gap_: upper bound of how far the objective is from its smallest value.
-        n_features_in_: D.
-    """
+    """What all estimators share; the package says what their arguments and attributes are."""
 
     def __init__(
         self,
@@ -167,17 +159,8 @@ class JointSparseRegressor(_LinearRegressor):
         alpha: strength of the penalty, greater than 0; ``alpha_path`` has the one that all is zero
             from.
         q: at least 1; ``math.inf`` for the largest of a row.
-        loss: ``mean`` as above, or ``sum`` without the 1 / N.
-        fit_intercept: whether every task has an intercept; it is not penalised.
-        tol: of the duality gap, as a share of the loss of zero coefficients.
-        max_iter: most iterations of FISTA.
-
-    Attributes:
-        coef_: (T, D), or (D,) for y (N,).
-        intercept_: (T,), or a number.
-        n_iter_: iterations of FISTA.
-        dual_gap_: upper bound of how far the objective is from its smallest value.
-        n_features_in_: D.
+        loss, fit_intercept, tol, max_iter: as :mod:`lelkern.methods.multi_task` says, which has the
+            attributes of a fit too.
     """
 
     def __init__(
@@ -212,17 +195,8 @@ class SparseGroupRegressor(_LinearRegressor):
         alpha: strength of the penalty, greater than 0.
         l1_ratio: rho, in (0, 1).
         q: greater than 1; ``math.inf`` for the largest of a row.
-        loss: ``mean`` as above, or ``sum`` without the 1 / N.
-        fit_intercept: whether every task has an intercept; it is not penalised.
-        tol: of the duality gap, as a share of the loss of zero coefficients.
-        max_iter: most iterations of FISTA.
-
-    Attributes:
-        coef_: (T, D), or (D,) for y (N,).
-        intercept_: (T,), or a number.
-        n_iter_: iterations of FISTA.
-        dual_gap_: upper bound of how far the objective is from its smallest value.
-        n_features_in_: D.
+        loss, fit_intercept, tol, max_iter: as :mod:`lelkern.methods.multi_task` says, which has the
+            attributes of a fit too.
     """
 
     def __init__(
@@ -258,17 +232,8 @@ class LowRankRegressor(_LinearRegressor):
 
     Args:
         alpha: strength of the penalty, greater than 0.
-        loss: ``mean`` as above, or ``sum`` without the 1 / N.
-        fit_intercept: whether every task has an intercept; it is not penalised.
-        tol: of the duality gap, as a share of the loss of zero coefficients.
-        max_iter: most iterations of FISTA.
-
-    Attributes:
-        coef_: (T, D), or (D,) for y (N,).
-        intercept_: (T,), or a number.
-        n_iter_: iterations of FISTA.
-        dual_gap_: upper bound of how far the objective is from its smallest value.
-        n_features_in_: D.
+        loss, fit_intercept, tol, max_iter: as :mod:`lelkern.methods.multi_task` says, which has the
+            attributes of a fit too.
     """
 
     def _penalty(self, tasks: int) -> Penalty:
@@ -290,17 +255,8 @@ class ClusteredRegressor(_LinearRegressor):
         alpha: strength of the penalty, greater than 0.
         n_clusters: k, at least 1; the number of tasks where there are fewer.
         eta: greater than 0; the smaller, the more what is common to a cluster is spared.
-        loss: ``mean`` as above, or ``sum`` without the 1 / N.
-        fit_intercept: whether every task has an intercept; it is not penalised.
-        tol: of the duality gap, as a share of the loss of zero coefficients.
-        max_iter: most iterations of FISTA.
-
-    Attributes:
-        coef_: (T, D), or (D,) for y (N,).
-        intercept_: (T,), or a number.
-        n_iter_: iterations of FISTA.
-        dual_gap_: upper bound of how far the objective is from its smallest value.
-        n_features_in_: D.
+        loss, fit_intercept, tol, max_iter: as :mod:`lelkern.methods.multi_task` says, which has the
+            attributes of a fit too.
     """
 
     def __init__(
