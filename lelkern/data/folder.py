@@ -47,7 +47,7 @@ from lelkern.data.errors import DataError
 from lelkern.data.image_data import ImageData
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.resize import target_size
-from lelkern.data.sizes import count
+from lelkern.data.shared_images import trained_and_tested_on
 
 VERSION = 2
 """Raised whenever the same files would give other images, so that caches notice."""
@@ -181,13 +181,16 @@ def load_folder(
         test_images=images[len(train_labels) :],
         test_labels=test_labels,
         classes=folder.classes,
-        remarks=_remarks(folder, train, test),
+        remarks=(
+            *_subfolders_only(folder),
+            *trained_and_tested_on(
+                images[: len(train_labels)],
+                images[len(train_labels) :],
+                lambda i: files[i].relative_to(folder.path).as_posix(),
+                lambda i: files[len(train_labels) + i].relative_to(folder.path).as_posix(),
+            ),
+        ),
     )
-
-
-def _remarks(folder: ImageFolder, train: Split, test: Split) -> tuple[str, ...]:
-    """Return what is odd about the images of a folder, a line each."""
-    return (*_subfolders_only(folder), *_trained_and_tested_on(folder, train, test))
 
 
 def _subfolders_only(folder: ImageFolder) -> Iterator[str]:
@@ -203,20 +206,6 @@ def _subfolders_only(folder: ImageFolder) -> Iterator[str]:
             f"all images of all classes, {', '.join(folder.classes)}, lie in subfolders: if these "
             f"are the classes, such as {' and '.join(inner)}, name the folder above them"
         )
-
-
-def _trained_and_tested_on(folder: ImageFolder, train: Split, test: Split) -> Iterator[str]:
-    known = {folder.hashes[path]: path for paths in train for path in paths}
-    both = [
-        (known[folder.hashes[path]], path)
-        for paths in test
-        for path in paths
-        if folder.hashes[path] in known
-    ]
-    if both:
-        one, other = (path.relative_to(folder.path).as_posix() for path in both[0])
-        what = count(len(both), "test image is a training image", "test images are training images")
-        yield f"{what} as well, such as {other}, which is {one}"
 
 
 def _find_splits(path: Path) -> tuple[Path, Path] | None:

@@ -162,6 +162,13 @@ def test_images_that_are_trained_and_tested_on_are_counted(split_folder):
     assert data.describe() == f"2 classes, 3 training and 4 test images, 4x4; {remark}"
 
 
+def test_an_image_in_two_formats_is_one_image(split_folder):
+    with Image.open(split_folder / "train/dog/3.png") as image:
+        image.save(split_folder / "val/cat/9.bmp")
+    with pytest.warns(UserWarning, match="such as val/cat/9.bmp, which is train/dog/3.png"):
+        load(str(split_folder))
+
+
 def test_a_drawn_split_may_part_copies(flat_folder):
     for i in range(1, 10):
         shutil.copy(flat_folder / "cat/00.png", flat_folder / f"cat/{i:02}.png")
