@@ -290,7 +290,7 @@ LINE = 'kind = "line"'
         # Claims.
         ('"interior-maximum"', '"best"', "claim.0.*arm"),
         ('"interior-maximum"', '"best"\narm = "5"', "claim.0: .*'5'"),
-        ('"interior-maximum"', '"biggest"', "claim.0: .*'biggest'"),
+        ('"interior-maximum"', '"biggest"', "claim.0.shape: must be one of .*'biggest'"),
         ("[[claim]]\nsays", "[[clam]]\nsays", "unknown key 'clam'; did you mean 'claim'"),
         # Plots.
         (LINE, 'kind = "pie"', "plot.0.kind: .*'heatmap', got 'pie'"),
