@@ -6,6 +6,7 @@ means exactly what it says.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, get_args
 
@@ -29,8 +30,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _meant(word: str, known: Sequence[str]) -> str | None:
     """Return the known word that is meant, if it is plain: none is better than a wrong one.
 
-    That is one in other letters (``Batch-Size``), of these initials (``learning_rate``, ``wd``), with
-    this beginning (``temp``), or with few letters that differ.
+    That is one in other letters (``Batch-Size``), of these initials (``learning_rate``, ``wd``),
+    with this beginning (``temp``), or with few letters that differ.
     """
     own = _plain(word)
     plain: dict[str, str] = {}
@@ -100,12 +101,29 @@ class Config(BaseModel):
             source: where the data came from (a file name or an option), named in every error.
 
         Raises:
-            ConfigError: an unknown key, a wrong type or a value out of range.
+            ConfigError: an unknown key, a wrong type, a value out of range, or a text with a control
+                character, which neither a terminal nor an SVG file should get.
         """
+        for key, text in _texts(data):
+            if control := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", text):
+                raise ConfigError(f"{source}: {key}: has the control character {control[0]!r}")
         try:
             return cls.model_validate(_freeze(data))
         except ValidationError as error:
             raise ConfigError(f"{source}: {_first_problem(error, cls)}") from None
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts in nested data, keys among them, with where they stand."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield key, str(name)
+            yield from _texts(part, f"{key}.{name}".strip("."))
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _texts(part, f"{key}.{i}".strip("."))
 
 
 def _freeze(value: Any) -> Any:

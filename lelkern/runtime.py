@@ -9,7 +9,7 @@ from pydantic import Field
 from lelkern.config import Config, ConfigError
 
 Progress = Callable[[int, float | None], None]
-"""Called after each step with the number of steps done, and the loss, or None where it is not known."""
+"""Called after each step with the number of steps done, and the loss, or None if it has none."""
 
 
 def silent(step: int, loss: float | None) -> None:

@@ -35,6 +35,7 @@ def test_parses_nested_data_and_freezes_lists():
     ("data", "message"),
     [
         ({"inner": {"widht": 3}}, "file.toml: inner: unknown key 'widht'; did you mean 'width'?"),
+        ({"names": ["a", "\x1b[31m"]}, r"names\.1: has the control character '\\x1b'"),
         ({"inner": 3}, "file.toml: inner: must be a table of keys, got 3"),
         ({"zzz": 1}, "file.toml: unknown key 'zzz'; valid: inner, rate, names"),
         ({"inner": {"width": "3"}}, "file.toml: inner.width: .*valid integer, got '3'"),
@@ -140,8 +141,8 @@ def test_nearest_lists_what_is_valid_when_nothing_is_close():
     ],
 )
 def test_a_hint_is_what_is_meant_or_none(word, meant):
-    known = "side data steps batch_size lr temperature weight_decay wine runtime device".split()
-    known += ["labels", "image_size", "augment.length"]
+    known = ["side", "data", "steps", "batch_size", "lr", "temperature", "weight_decay", "wine"]
+    known += ["runtime", "device", "labels", "image_size", "augment.length"]
     expected = f"did you mean {meant!r}?" if meant else "valid: "
     assert nearest(word, known).startswith(expected)
     assert nearest_key(word, known).startswith(expected)

@@ -9,9 +9,9 @@ Two layouts are understood::
 ``testing``, in small or large letters. What looks like a split and is none is an error, so that
 splits, or data sets with splits of their own, are not taken for classes.
 
-Class folders are searched to any depth, through links as well. Hidden files and what systems put into
-folders are passed over, and so are files that are no images and, beside splits, other folders, which
-is remarked on. Classes and files are taken in the order of their names, so that the same
+Class folders are searched to any depth, through links as well. Hidden files and what systems put
+into folders are passed over, and so are files that are no images and, beside splits, other folders,
+which is remarked on. Classes and files are taken in the order of their names, so that the same
 folder gives the same data on every machine.
 
 Every image becomes red, green and blue in 8 bits, upright as its EXIF orientation says:
@@ -292,7 +292,7 @@ def _refuse_splits_as_classes(path: Path, classes: tuple[str, ...]) -> None:
 
 
 def _words(name: str) -> set[str]:
-    """Return the words of a name: ``train`` and ``set`` of ``TrainSet``, ``trainset``, ``train_set``."""
+    """Return the words of a name: ``train`` is one of ``TrainSet``, ``trainset``, ``train_set``."""
     apart = re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
     words = set(re.split("[^a-z]+", apart))
     return words | {re.sub("(set|data|images?|imgs?|split)s?$", "", word) for word in words}

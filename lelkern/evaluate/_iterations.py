@@ -30,7 +30,7 @@ class Iterations:
         """Do nothing: an iteration begins."""
 
     def on_fit_task_end(self, estimator: Any, context: Any, *, X: Any = None) -> None:
-        """Report an iteration; the whole fit is no part of another task, and an empty one lacks X."""
+        """Report an iteration, which is a part of the fit; the last part is empty and lacks X."""
         if context.parent is not None and X is not None:
             self._done += 1
             self._report(self._done)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lelkern.evaluate._iterations import Iterations
-from lelkern.evaluate.checks import check_classification, check_positive
+from lelkern.evaluate.checks import check_classification, positive_count, positive_number
 
 _NUMBERS = 1 << 21
 """How many numbers of features are standardised at a time: 16 MiB of them in float64."""
@@ -65,8 +65,8 @@ def linear_probe(
     from sklearn.linear_model import LogisticRegression
 
     train_x, train_y, test_x, test_y = check_classification(train_x, train_y, test_x, test_y)
-    check_positive("C", C)
-    check_positive("max_iter", max_iter)
+    C = positive_number("C", C)
+    max_iter = positive_count("max_iter", max_iter)
     classes = torch.unique(train_y)
     if len(classes) < 2:
         raise ValueError(f"train_y must hold at least 2 classes, got only {int(classes)}")

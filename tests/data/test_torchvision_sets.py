@@ -186,8 +186,8 @@ def test_images_that_are_trained_and_tested_on_are_counted(tmp_path):
     content = bytearray(test.read_bytes())
     content[-784:] = train.read_bytes()[-784:]
     test.write_bytes(content)
-    remark = "1 test image is a training image as well, such as test image 1, which is training imag"
-    with pytest.warns(UserWarning, match=f"mnist: {remark}e 2"):
+    remark = "1 test image is a training image as well, such as test image 1"
+    with pytest.warns(UserWarning, match=f"mnist: {remark}, which is training image 2"):
         data = load("mnist", root=tmp_path)
     assert remark in data.describe()
 
