@@ -101,8 +101,8 @@ class Config(BaseModel):
             source: where the data came from (a file name or an option), named in every error.
 
         Raises:
-            ConfigError: an unknown key, a wrong type, a value out of range, or a text with a control
-                character, which neither a terminal nor an SVG file should get.
+            ConfigError: an unknown key, a wrong type, a value out of range, or a text with a
+                control character, which neither a terminal nor an SVG file should get.
         """
         for key, text in _texts(data):
             if control := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", text):
