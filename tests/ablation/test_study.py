@@ -246,6 +246,7 @@ LINE = 'kind = "line"'
         # Factors.
         ('scale = "linear"', 'scale = "loq"', "factor.0.scale: .*'log', 'linear' or 'category'"),
         (VALUES, "[0.0, 0.0]", "factor 'level' has the value '0' twice"),
+        (VALUES, "[0.0, -0.0]", "factor 'level' has the value '0' twice"),
         (VALUES, "[1.0]", "factor 'level' needs at least two values"),
         (VALUES, '[1.0, "b"]', "scale 'linear' but not only numbers"),
         (f"values = {VALUES}", "", "needs either 'values' or 'pairs_of'"),

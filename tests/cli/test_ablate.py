@@ -13,6 +13,7 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
     ("arguments", "message"),
     [
         (["ablate", "temprature"], "no study 'temprature'; did you mean 'temperature'?"),
+        (["ablate", "temperature.toml"], "No such file or directory; did you mean 'temperature'?"),
         (["ablate", "fake"], "no study 'fake'; did you mean 'fake.toml'?"),
         (["ablate", "./fake"], "no study './fake'; did you mean 'fake.toml'?"),
         (["ablate", "fake.toml", "--set", "steps"], "--set steps: must be key=value"),
