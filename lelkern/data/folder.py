@@ -320,8 +320,8 @@ def _scan_classes(path: Path) -> tuple[dict[str, tuple[Path, ...]], list[Path]]:
         others += filterfalse(_is_image, files)
     if not classes:
         raise DataError(f"{path}: no class folders; expected one folder of images per class")
-    for name, files in classes.items():
-        if not files:
+    for name, images in classes.items():
+        if not images:
             raise DataError(f"class '{name}' has no images in {path / name}")
     if len(classes) == 1:
         (only,) = classes
