@@ -106,7 +106,8 @@ class Config(BaseModel):
         """
         for key, text in _texts(data):
             if control := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", text):
-                raise ConfigError(f"{source}: {key}: has the control character {control[0]!r}")
+                where = f"{source}: {key}" if key else source
+                raise ConfigError(f"{where}: has the control character {control[0]!r}")
         try:
             return cls.model_validate(_freeze(data))
         except ValidationError as error:

@@ -35,6 +35,7 @@ def test_parses_nested_data_and_freezes_lists():
     ("data", "message"),
     [
         ({"inner": {"widht": 3}}, "file.toml: inner: unknown key 'widht'; did you mean 'width'?"),
+        ({"a\x00": 1}, r"file.toml: has the control character '\\x00'"),
         ({"names": ["a", "\x1b[31m"]}, r"names\.1: has the control character '\\x1b'"),
         ({"inner": 3}, "file.toml: inner: must be a table of keys, got 3"),
         ({"zzz": 1}, "file.toml: unknown key 'zzz'; valid: inner, rate, names"),

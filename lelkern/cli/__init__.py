@@ -59,7 +59,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of the first argument, and name the one that may be meant."""
         name = arguments[0]
-        if name not in self.summaries and not name.startswith("-"):
+        known = name in self.summaries or name.startswith("-")
+        if not known and not context.resilient_parsing:  # as it is where a shell completes
             from lelkern.config import nearest  # not needed to find a command
 
             context.fail(f"No such command {name!r}; {nearest(name, self.summaries)}")

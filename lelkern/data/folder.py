@@ -68,9 +68,17 @@ Validation comes first: published test folders often come without labels.
 """
 
 OF_THE_SYSTEM = frozenset(
-    {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
+    {
+        "__macosx",
+        "@eadir",
+        "$recycle.bin",
+        "desktop.ini",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
 )
-"""Folders, in any case, that systems put where they like, some with small copies of images."""
+"""Files and folders, in any case, that systems put where they like, some with copies of images."""
 
 Split = tuple[tuple[Path, ...], ...]
 """For each class, in the order of the names, its files, sorted."""

@@ -153,7 +153,7 @@ def test_folders_beside_splits_are_remarked_on(split_folder, write_image):
 def test_files_that_are_no_images_of_a_class_are_remarked_on(flat_folder, write_image):
     write_image(flat_folder / "cat/moving.gif")
     write_image(flat_folder / "loose.png")
-    for name in ("README.txt", "cat/.hidden", "notes.gif"):  # of no account
+    for name in ("README.txt", "cat/.hidden", "cat/Thumbs.db", "notes.gif"):  # of no account
         (flat_folder / name).touch()
     remark = "2 files or folders are passed over, such as cat/moving.gif"
     with pytest.warns(UserWarning, match=remark):
