@@ -6,7 +6,8 @@ means exactly what it says.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -22,10 +23,39 @@ class ConfigError(UserError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the closest known word, or list the known ones."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "valid: " + ", ".join(known)
+    meant = _meant(word, known)
+    return "valid: " + ", ".join(known) if meant is None else f"did you mean {meant!r}?"
+
+
+def _meant(word: str, known: Sequence[str]) -> str | None:
+    """Return the known word that is meant, if it is plain: none is better than a wrong one.
+
+    That is one in other letters (``Batch-Size``), of these initials (``learning_rate``, ``wd``),
+    with this beginning (``temp``), or with few letters that differ.
+    """
+    own = _plain(word)
+    plain: dict[str, str] = {}
+    for other in known:
+        plain.setdefault(_plain(other), other)
+    for alike in (
+        lambda other: other == own,
+        lambda other: other in (_initials(own), own) or _initials(other) == own,
+        lambda other: len(own) > 2 and other.startswith(own),
+    ):
+        for other in plain:
+            if alike(other):
+                return plain[other]
+    close = difflib.get_close_matches(own, list(plain), n=1, cutoff=0.6)
+    return plain[close[0]] if close else None
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_").strip("_")
+
+
+def _initials(word: str) -> str:
+    parts = word.split("_")
+    return "".join(part[:1] for part in parts) if len(parts) > 1 else ""
 
 
 def nearest_key(word: str, known: Iterable[str]) -> str:
@@ -37,9 +67,8 @@ def nearest_key(word: str, known: Iterable[str]) -> str:
     last = word.rsplit(".", 1)[-1]
     same = [key for key in known if key.rsplit(".", 1)[-1] == last]
     if not same:
-        parts = {key.rsplit(".", 1)[-1] for key in known}
-        close = difflib.get_close_matches(last, sorted(parts), n=1, cutoff=0.5)
-        same = [key for key in known if key.rsplit(".", 1)[-1] in close]
+        meant = _meant(last, sorted({key.rsplit(".", 1)[-1] for key in known}))
+        same = [key for key in known if key.rsplit(".", 1)[-1] == meant]
     if same:
         return f"did you mean {' or '.join(map(repr, same))}?"
     return "valid: " + ", ".join(key for key in known if "." not in key)
@@ -72,12 +101,30 @@ class Config(BaseModel):
             source: where the data came from (a file name or an option), named in every error.
 
         Raises:
-            ConfigError: an unknown key, a wrong type or a value out of range.
+            ConfigError: an unknown key, a wrong type, a value out of range, or a text with a
+                control character, which neither a terminal nor an SVG file should get.
         """
+        for key, text in _texts(data):
+            if control := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", text):
+                where = f"{source}: {key}" if key else source
+                raise ConfigError(f"{where}: has the control character {control[0]!r}")
         try:
             return cls.model_validate(_freeze(data))
         except ValidationError as error:
-            raise ConfigError(f"{source}: {_first_problem(error)}") from None
+            raise ConfigError(f"{source}: {_first_problem(error, cls)}") from None
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts in nested data, keys among them, with where they stand."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield key, str(name)
+            yield from _texts(part, f"{key}.{name}".strip("."))
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _texts(part, f"{key}.{i}".strip("."))
 
 
 def _freeze(value: Any) -> Any:
@@ -87,13 +134,34 @@ def _freeze(value: Any) -> Any:
     return tuple(_freeze(part) for part in value) if isinstance(value, list | tuple) else value
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, config: type[Config]) -> str:
     problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    where = list(_written(problem["loc"], config))
+    kind, value = problem["type"], problem["input"]
     message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] not in ("missing", "unknown_key", "value_error"):
-        message += f", got {problem['input']!r}"
-    return f"{where}: {message}" if where else message
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        message = "must be a table of keys"
+    elif kind in ("tuple_type", "list_type"):
+        message = "must be a list"
+    elif kind == "union_tag_invalid":
+        where.append(problem["ctx"]["discriminator"].strip("'"))
+        tags, value = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]
+        message = f"must be one of {tags}"
+    if kind not in ("missing", "unknown_key", "value_error"):
+        message += f", got {value!r}"
+    return f"{'.'.join(where)}: {message}" if where else message
+
+
+def _written(place: Iterable[str | int], config: type[Config]) -> Iterator[str]:
+    """Yield the parts of a key as they are written: without kinds, which pydantic names as well."""
+    kinds = [config]
+    for part in place:
+        holders = [kind for kind in kinds if part in kind.model_fields]
+        if not isinstance(part, int):
+            if kinds and not holders:
+                continue
+            kinds = [p for kind in holders for p in parts_of(kind.model_fields[part].annotation)]
+        yield str(part)
 
 
 def merge(base: Mapping[str, Any], *overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from lelkern.config import Config, ConfigError
 
-Progress = Callable[[int, float], None]
-"""Called after each step with the number of steps done and the loss."""
+Progress = Callable[[int, float | None], None]
+"""Called after each step with the number of steps done, and the loss, or None if it has none."""
 
 
-def silent(step: int, loss: float) -> None:
+def silent(step: int, loss: float | None) -> None:
     """Report nothing."""
 
 

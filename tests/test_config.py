@@ -1,4 +1,7 @@
+from typing import Annotated, Literal
+
 import pytest
+from pydantic import Field
 
 from lelkern.config import (
     Config,
@@ -6,6 +9,7 @@ from lelkern.config import (
     dotted_keys,
     merge,
     nearest,
+    nearest_key,
     nest,
     overlap,
 )
@@ -31,17 +35,52 @@ def test_parses_nested_data_and_freezes_lists():
     ("data", "message"),
     [
         ({"inner": {"widht": 3}}, "file.toml: inner: unknown key 'widht'; did you mean 'width'?"),
+        ({"a\x00": 1}, r"file.toml: has the control character '\\x00'"),
+        ({"names": ["a", "\x1b[31m"]}, r"names\.1: has the control character '\\x1b'"),
+        ({"inner": 3}, "file.toml: inner: must be a table of keys, got 3"),
         ({"zzz": 1}, "file.toml: unknown key 'zzz'; valid: inner, rate, names"),
         ({"inner": {"width": "3"}}, "file.toml: inner.width: .*valid integer, got '3'"),
         ({"inner": {"width": True}}, "file.toml: inner.width: .*valid integer, got True"),
         ({"inner": {"width": 2.0}}, "file.toml: inner.width: .*valid integer, got 2.0"),
         ({"rate": float("nan")}, "file.toml: rate: .*finite number, got nan"),
-        ({"names": "ab"}, "file.toml: names: .*tuple, got 'ab'"),
+        ({"names": "ab"}, "file.toml: names: must be a list, got 'ab'"),
     ],
 )
 def test_errors_name_file_key_value_and_the_nearest_valid_key(data, message):
     with pytest.raises(ConfigError, match=message):
         Outer.parse(data, "file.toml")
+
+
+class Small(Config):
+    name: Literal["small"] = "small"
+    size: int = 1
+
+
+class Large(Config):
+    name: Literal["large"] = "large"
+    size: float = 1.0
+
+
+class Kinds(Config):
+    part: Annotated[Small | Large, Field(discriminator="name")] = Small()
+    parts: tuple[Annotated[Small | Large, Field(discriminator="name")], ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"part": {"name": "small", "size": "x"}}, "file: part.size: .*integer, got 'x'"),
+        ({"part": {"name": "small", "szie": 1}}, "file: part: unknown key 'szie'; .*'size'"),
+        ({"parts": [{"name": "large", "size": "x"}]}, r"file: parts\.0\.size: .*, got 'x'"),
+        (
+            {"part": {"name": "medium"}},
+            "file: part.name: must be one of 'small', 'large', got 'medium'",
+        ),
+    ],
+)
+def test_errors_name_keys_as_they_are_written(data, message):
+    with pytest.raises(ConfigError, match=message):
+        Kinds.parse(data, "file")
 
 
 def test_a_configuration_cannot_be_changed():
@@ -88,3 +127,23 @@ def test_nest_turns_dots_into_tables():
 def test_nearest_lists_what_is_valid_when_nothing_is_close():
     assert nearest("temprature", ["temperature", "head"]) == "did you mean 'temperature'?"
     assert nearest("xyz", ["temperature", "head"]) == "valid: temperature, head"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("Batch-Size", "batch_size"),
+        ("learning_rate", "lr"),
+        ("wd", "weight_decay"),
+        ("temp", "temperature"),
+        ("image_sise", "image_size"),
+        # All of these have letters in common with some key.
+        *((word, None) for word in ("tau", "title", "metric", "channels", "momentum", "epochs")),
+    ],
+)
+def test_a_hint_is_what_is_meant_or_none(word, meant):
+    known = ["side", "data", "steps", "batch_size", "lr", "temperature", "weight_decay", "wine"]
+    known += ["runtime", "device", "labels", "image_size", "augment.length"]
+    expected = f"did you mean {meant!r}?" if meant else "valid: "
+    assert nearest(word, known).startswith(expected)
+    assert nearest_key(word, known).startswith(expected)

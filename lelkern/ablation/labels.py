@@ -16,7 +16,8 @@ def format_value(value: Any) -> str:
         return str(value["name"]) if "name" in value else json.dumps(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    # 0 is added for the sake of -0, which is 0.
+    return repr(value + 0.0).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def distinct_labels(values: Sequence[Any]) -> list[str]:

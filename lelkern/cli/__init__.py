@@ -55,6 +55,18 @@ class _Commands(click.Group):
             return None
         return _imported(name)
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first argument, and name the one that may be meant."""
+        name = arguments[0]
+        known = name in self.summaries or name.startswith("-")
+        if not known and not context.resilient_parsing:  # as it is where a shell completes
+            from lelkern.config import nearest  # not needed to find a command
+
+            context.fail(f"No such command {name!r}; {nearest(name, self.summaries)}")
+        return super().resolve_command(context, arguments)
+
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the arguments, and do what ``--help`` and ``--version`` say."""
         with _hidden_from_click():

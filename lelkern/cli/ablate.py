@@ -22,6 +22,7 @@ from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.study import EXPLORATORY
 from lelkern.cli.completion import complete_data, complete_key, complete_study
+from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
@@ -38,7 +39,7 @@ from lelkern.methods.metric import Metric
 )
 @click.option(
     "--data-root",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(),
     help="Folder in which a named data set's files lie.",
 )
 @click.option("--download", is_flag=True, help="Fetch a named data set if it is missing.")
@@ -66,7 +67,7 @@ from lelkern.methods.metric import Metric
 @click.option(
     "--out",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(),
     help="Folder for results. [default: runs/STUDY...]",
 )
 @click.option(

@@ -1,6 +1,7 @@
 """``lelkern new-study``: a commented study to start from."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ def command(name: str) -> None:
     It is `lelkern ablate NAME.toml` then.
     """
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
-    if not path.stem.strip():
+    if path.suffix != ".toml" or not path.stem.strip():  # nothing but .toml is a hidden file
         raise ConfigError(f"NAME: must be a name for the study, got {name!r}")
     if path.stem in shipped_studies():
         raise ConfigError(f"NAME: {path.stem} is a shipped study's name; choose another")
@@ -28,4 +29,4 @@ def command(name: str) -> None:
     template = (studies_folder() / "template.toml").read_text(encoding="utf-8")
     title = json.dumps(path.stem, ensure_ascii=False)  # a string of JSON is one of TOML
     write_text_atomically(path, template.replace('"NAME"', title))
-    out().print(f"Wrote {path}; lelkern ablate {path} --quick runs it.")
+    out().print(f"Wrote {path}; lelkern ablate {shlex.quote(str(path))} --quick runs it.")

@@ -69,7 +69,8 @@ class StudyProgress:
                     f"  {_name(trial)}", total=steps, detail=""
                 )
             case Advanced(step, loss):
-                self._bars.update(self._tasks[trial], completed=step, detail=f"loss {loss:.3f}")
+                detail = "" if loss is None else f"loss {loss:.3f}"
+                self._bars.update(self._tasks[trial], completed=step, detail=detail)
             case Done(metrics, seconds, diverged_at):
                 parts = [f"{seconds:.0f} s"]
                 if diverged_at is not None:

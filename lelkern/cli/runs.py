@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from lelkern.ablation.run.inventory import Folder, take_stock
+from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, out
 
 
@@ -23,9 +24,7 @@ class _Line:
 
 
 @click.command("runs")
-@click.argument(
-    "folder", default="runs", type=click.Path(exists=False, file_okay=False, path_type=Path)
-)
+@click.argument("folder", default="runs", type=FolderPath())
 @click.option("--prune", is_flag=True, help="Remove what no study can use any more, after asking.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -9,8 +9,9 @@ Two layouts are understood::
 ``testing``, in small or large letters. What looks like a split and is none is an error, so that
 splits, or data sets with splits of their own, are not taken for classes.
 
-Class folders are searched to any depth, through links as well; hidden files and files that are no
-images are passed over. Classes and files are taken in the order of their names, so that the same
+Class folders are searched to any depth, through links as well. Hidden files and what systems put
+into folders are passed over, and so are files that are no images and, beside splits, other folders,
+which is remarked on. Classes and files are taken in the order of their names, so that the same
 folder gives the same data on every machine.
 
 Every image becomes red, green and blue in 8 bits, upright as its EXIF orientation says:
@@ -33,6 +34,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import filterfalse
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,7 @@ from lelkern.data.errors import DataError
 from lelkern.data.image_data import ImageData
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.resize import target_size
+from lelkern.data.shared_images import trained_and_tested_on
 from lelkern.data.sizes import count
 
 VERSION = 2
@@ -64,6 +67,19 @@ TEST_FOLDERS = ("val", "valid", "validation", "test", "testing")
 Validation comes first: published test folders often come without labels.
 """
 
+OF_THE_SYSTEM = frozenset(
+    {
+        "__macosx",
+        "@eadir",
+        "$recycle.bin",
+        "desktop.ini",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+"""Files and folders, in any case, that systems put where they like, some with copies of images."""
+
 Split = tuple[tuple[Path, ...], ...]
 """For each class, in the order of the names, its files, sorted."""
 
@@ -77,12 +93,16 @@ class ImageFolder:
         classes: sorted names.
         train: the files of the training folder; all files where the split is yet to be drawn.
         test: those of the folder that is tested on; None where the split is yet to be drawn.
+        passed_over: what is no part of the data and may have been meant to be: names, relative to
+            the folder, of files in class folders that are no images, of images outside, and of
+            folders beside splits.
     """
 
     path: Path
     classes: tuple[str, ...]
     train: Split
     test: Split | None
+    passed_over: tuple[str, ...] = ()
 
     def files(self) -> Iterator[Path]:
         """All files, in a fixed order."""
@@ -138,17 +158,25 @@ def scan_folder(path: Path) -> ImageFolder:
         raise DataError(f"{path}: no such folder")
     splits = _find_splits(path)
     if splits is None:
-        classes = _scan_classes(path)
+        classes, others = _scan_classes(path)
         _refuse_splits_as_classes(path, tuple(classes))
-        return ImageFolder(path, tuple(classes), tuple(classes.values()), None)
+        names = tuple(file.relative_to(path).as_posix() for file in others)
+        return ImageFolder(path, tuple(classes), tuple(classes.values()), None, names)
 
     train, test = splits
-    train_classes, test_classes = _scan_classes(train), _scan_classes(test)
+    train_classes, train_others = _scan_classes(train)
+    test_classes, test_others = _scan_classes(test)
     for name in sorted(train_classes.keys() ^ test_classes.keys()):
         here, missing = (train, test) if name in train_classes else (test, train)
         raise DataError(f"class '{name}' is in {here} but not in {missing}")
+    folders = [f"{folder.name}/" for folder in _subfolders(path) if folder not in splits]
+    files = [file.relative_to(path).as_posix() for file in (*train_others, *test_others)]
     return ImageFolder(
-        path, tuple(train_classes), tuple(train_classes.values()), tuple(test_classes.values())
+        path,
+        tuple(train_classes),
+        tuple(train_classes.values()),
+        tuple(test_classes.values()),
+        (*folders, *files),
     )
 
 
@@ -181,13 +209,17 @@ def load_folder(
         test_images=images[len(train_labels) :],
         test_labels=test_labels,
         classes=folder.classes,
-        remarks=_remarks(folder, train, test),
+        remarks=(
+            *_subfolders_only(folder),
+            *_what_is_passed_over(folder),
+            *trained_and_tested_on(
+                images[: len(train_labels)],
+                images[len(train_labels) :],
+                lambda i: files[i].relative_to(folder.path).as_posix(),
+                lambda i: files[len(train_labels) + i].relative_to(folder.path).as_posix(),
+            ),
+        ),
     )
-
-
-def _remarks(folder: ImageFolder, train: Split, test: Split) -> tuple[str, ...]:
-    """Return what is odd about the images of a folder, a line each."""
-    return (*_subfolders_only(folder), *_trained_and_tested_on(folder, train, test))
 
 
 def _subfolders_only(folder: ImageFolder) -> Iterator[str]:
@@ -205,18 +237,10 @@ def _subfolders_only(folder: ImageFolder) -> Iterator[str]:
         )
 
 
-def _trained_and_tested_on(folder: ImageFolder, train: Split, test: Split) -> Iterator[str]:
-    known = {folder.hashes[path]: path for paths in train for path in paths}
-    both = [
-        (known[folder.hashes[path]], path)
-        for paths in test
-        for path in paths
-        if folder.hashes[path] in known
-    ]
-    if both:
-        one, other = (path.relative_to(folder.path).as_posix() for path in both[0])
-        what = count(len(both), "test image is a training image", "test images are training images")
-        yield f"{what} as well, such as {other}, which is {one}"
+def _what_is_passed_over(folder: ImageFolder) -> Iterator[str]:
+    if folder.passed_over:
+        number = count(len(folder.passed_over), "file or folder is", "files or folders are")
+        yield f"{number} passed over, such as {folder.passed_over[0]}"
 
 
 def _find_splits(path: Path) -> tuple[Path, Path] | None:
@@ -252,12 +276,16 @@ def _find_splits(path: Path) -> tuple[Path, Path] | None:
     return trains[0], test
 
 
+_OTHER_SPLITS = ("dev", "eval", "evaluation", "holdout")
+"""What splits are called that are none of these."""
+
+
 def _refuse_splits_as_classes(path: Path, classes: tuple[str, ...]) -> None:
     """Raise DataError if what would be classes are splits, or data sets with splits of their own.
 
     So are ``train2017`` and ``val2017``, but not ``bullet train`` beside ``test tube`` and ``cup``.
     """
-    if all(_words(name) & {*TRAIN_FOLDERS, *TEST_FOLDERS} for name in classes):
+    if all(_words(name) & {*TRAIN_FOLDERS, *TEST_FOLDERS, *_OTHER_SPLITS} for name in classes):
         raise DataError(
             f"{path}: its classes would be {', '.join(classes)}, which look like splits; "
             "call the folders train/ and val/"
@@ -272,46 +300,61 @@ def _refuse_splits_as_classes(path: Path, classes: tuple[str, ...]) -> None:
 
 
 def _words(name: str) -> set[str]:
-    return set(re.split("[^a-z]+", name.lower()))
+    """Return the words of a name: ``train`` is one of ``TrainSet``, ``trainset``, ``train_set``."""
+    apart = re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    words = set(re.split("[^a-z]+", apart))
+    return words | {re.sub("(set|data|images?|imgs?|split)s?$", "", word) for word in words}
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether a file or a folder is one that people see and have made."""
+    return not name.startswith(".") and name.lower() not in OF_THE_SYSTEM
 
 
 def _subfolders(path: Path) -> list[Path]:
-    return sorted(
-        child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
+    return sorted(child for child in path.iterdir() if child.is_dir() and _is_ours(child.name))
 
 
-def _scan_classes(path: Path) -> dict[str, tuple[Path, ...]]:
-    """The classes of one split with their files, both sorted."""
-    classes = {folder.name: _images_below(folder) for folder in _subfolders(path)}
+def _scan_classes(path: Path) -> tuple[dict[str, tuple[Path, ...]], list[Path]]:
+    """The classes of one split with their images, both sorted, and what may have been meant to be.
+
+    That is images beside the class folders, and files in them that are no images.
+    """
+    classes: dict[str, tuple[Path, ...]] = {}
+    others = [file for file in path.iterdir() if _is_ours(file.name) and _is_image(file)]
+    for folder in _subfolders(path):
+        files = sorted(_walk(folder, frozenset()))
+        classes[folder.name] = tuple(filter(_is_image, files))
+        others += filterfalse(_is_image, files)
     if not classes:
         raise DataError(f"{path}: no class folders; expected one folder of images per class")
-    for name, files in classes.items():
-        if not files:
+    for name, images in classes.items():
+        if not images:
             raise DataError(f"class '{name}' has no images in {path / name}")
     if len(classes) == 1:
-        raise DataError(
-            f"{path}: at least two classes are needed, found only '{next(iter(classes))}'"
-        )
-    return classes
+        (only,) = classes
+        inner = path / only
+        hint = f"; did you mean {inner}?" if len(_subfolders(inner)) > 1 else ""
+        raise DataError(f"{path}: at least two classes are needed, found only '{only}'{hint}")
+    return classes, sorted(others)
 
 
-def _images_below(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(_walk(folder, frozenset())))
+def _is_image(file: Path) -> bool:
+    return file.name.lower().endswith(IMAGE_EXTENSIONS)
 
 
 def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
-    """Yield the images in a folder and its subfolders, but for links to a folder above itself."""
+    """Yield the files in a folder and its subfolders, but for links to a folder above itself."""
     place = os.path.realpath(folder)
     if place in above:
         return
     with os.scandir(folder) as children:
         for child in children:
-            if child.name.startswith("."):
+            if not _is_ours(child.name):
                 continue
             if child.is_dir():
                 yield from _walk(folder / child.name, above | {place})
-            elif child.name.lower().endswith(IMAGE_EXTENSIONS):
+            else:
                 yield folder / child.name
 
 

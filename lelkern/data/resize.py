@@ -6,7 +6,8 @@ from torch import Tensor
 
 from lelkern.torch_settings import usual_settings
 
-_CHUNK = 4096  # images at a time: interpolation works in float32, four times the size of uint8
+_NUMBERS = 1 << 23
+"""How many numbers are resized at a time: in float32, which interpolation works in, 32 MiB."""
 
 
 def target_size(height: int, width: int, size: int) -> tuple[int, int]:
@@ -32,13 +33,14 @@ def resize_and_crop(images: Tensor, size: int) -> Tensor:
     result = torch.empty((len(images), 3, size, size), dtype=torch.uint8)
     new_height, new_width = target_size(height, width, size)
     top, left = (new_height - size) // 2, (new_width - size) // 2
-    for i in range(0, len(images), _CHUNK):
+    chunk = max(1, _NUMBERS // (3 * max(height * width, new_height * new_width)))
+    for i in range(0, len(images), chunk):
         resized = F.interpolate(
-            images[i : i + _CHUNK].float(),
+            images[i : i + chunk].float(),
             size=(new_height, new_width),
             mode="bilinear",
             antialias=True,
         )
         crop = resized[:, :, top : top + size, left : left + size]
-        result[i : i + _CHUNK] = crop.round().clamp(0, 255).to(torch.uint8)
+        result[i : i + chunk] = crop.round().clamp(0, 255).to(torch.uint8)
     return result

@@ -1,7 +1,7 @@
 """The data sets that torchvision reads from disk, and downloads where asked to."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from lelkern.data.errors import DataError
 from lelkern.data.idx import find_idx, read_idx
 from lelkern.data.image_data import ImageData
 from lelkern.data.registry import file_hash, register
+from lelkern.data.shared_images import trained_and_tested_on
 
 VERSION = 1
 """Raised whenever the same files would give other images, so that caches notice."""
@@ -51,7 +52,7 @@ def load_torchvision(name: str, *, root: Path, download: bool) -> ImageData:
     # torchvision says "not found or corrupted" as a RuntimeError. The others: no network, no
     # permission, or a file that is cut short.
     try:
-        return entry.read(name, root, download)
+        data = entry.read(name, root, download)
     except DataError:
         raise
     except (RuntimeError, OSError, EOFError, ValueError) as error:
@@ -62,6 +63,23 @@ def load_torchvision(name: str, *, root: Path, download: bool) -> ImageData:
             f"{name}: {root / entry.on_disk} is missing or damaged; "
             "name the folder that holds it with --data-root, or fetch it with --download"
         ) from error
+    return replace(data, remarks=tuple(_trained_and_tested_on(data)))
+
+
+def _trained_and_tested_on(data: ImageData) -> Iterator[str]:
+    yield from trained_and_tested_on(
+        data.train_images,
+        data.test_images,
+        "training image {}".format,
+        "test image {}".format,
+    )
+    if data.unlabeled_images is not None:
+        yield from trained_and_tested_on(
+            data.unlabeled_images,
+            data.test_images,
+            "image {} of those without a label".format,
+            "test image {}".format,
+        )
 
 
 # torchvision is imported inside the readers: it takes seconds, and most runs need none of them.

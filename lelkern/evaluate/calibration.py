@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lelkern.evaluate.checks import check_features, check_labels, check_positive
+from lelkern.evaluate.checks import check_features, check_labels, positive_count
 from lelkern.reference.precision import widened
 
 
@@ -38,7 +38,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, *, bins: int = 15) 
             probability is not in [0, 1].
     """
     probabilities, labels = _check_probabilities(probabilities, labels)
-    check_positive("bins", bins)
+    bins = positive_count("bins", bins)
     confidence, predicted = widened(probabilities).max(dim=1)
     ends = torch.arange(1, bins, dtype=confidence.dtype, device=confidence.device) / bins
     place = torch.bucketize(confidence, ends)  # m - 1; an end belongs to the interval below

@@ -4,10 +4,14 @@ The checks return the arguments as metrics compute with them: features without t
 in int64, whatever whole numbers they were.
 """
 
+import operator
+from typing import SupportsIndex
+
 import torch
 from torch import Tensor
 
 from lelkern.errors import NotFiniteError
+from lelkern.ops._number import number_or_tensor
 
 
 def check_features(name: str, x: Tensor) -> Tensor:
@@ -73,7 +77,21 @@ def check_classification(
     return train_x, train_y, test_x, test_y
 
 
-def check_positive(name: str, value: float) -> None:
-    """Require value > 0 (which NaN is not)."""
-    if not value > 0:
-        raise ValueError(f"{name} must be > 0, got {value}")
+def positive_number(name: str, value: object) -> float:
+    """Return a number of whatever type as a float; require it to be > 0, which NaN is not."""
+    number = number_or_tensor(name, value)
+    number = float(number.detach() if isinstance(number, Tensor) else number)
+    if not number > 0:
+        raise ValueError(f"{name} must be > 0, got {number:g}")
+    return number
+
+
+def positive_count(name: str, value: SupportsIndex) -> int:
+    """Return a whole number of whatever type as an int; require it to be > 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if not number > 0:
+        raise ValueError(f"{name} must be > 0, got {number}")
+    return number

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lelkern.evaluate.checks import check_pairs, check_positive
+from lelkern.evaluate.checks import check_pairs, positive_count, positive_number
 from lelkern.evaluate.unit_rows import unit_rows
 from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
@@ -53,8 +53,8 @@ def contrastive_statistics(
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     z1, z2 = check_pairs(z1, z2)
-    check_positive("temperature", temperature)
-    check_positive("chunk_size", chunk_size)
+    temperature = positive_number("temperature", temperature)
+    chunk_size = positive_count("chunk_size", chunk_size)
     n = len(z1)
     z = torch.cat([z1, z2])  # (2N, D)
     z = unit_rows(z)

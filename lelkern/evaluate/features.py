@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from lelkern.evaluate.checks import check_images, check_positive
+from lelkern.evaluate.checks import check_images, positive_count
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def extract(
     if not modules:
         raise ValueError("modules must hold at least one module, got none")
     check_images("images", images)
-    check_positive("batch_size", batch_size)
+    batch_size = positive_count("batch_size", batch_size)
     if device is None:
         first = next(chain.from_iterable(module.parameters() for module in modules), None)
         device = torch.device("cpu") if first is None else first.device

@@ -8,7 +8,13 @@ import math
 import torch
 from torch import Tensor
 
-from lelkern.evaluate.checks import check_features, check_labels, check_pairs, check_positive
+from lelkern.evaluate.checks import (
+    check_features,
+    check_labels,
+    check_pairs,
+    positive_count,
+    positive_number,
+)
 from lelkern.evaluate.unit_rows import unit_rows
 from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
@@ -35,7 +41,7 @@ def alignment(z1: Tensor, z2: Tensor, *, alpha: float = 2.0) -> float:
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     z1, z2 = check_pairs(z1, z2)
-    check_positive("alpha", alpha)
+    alpha = positive_number("alpha", alpha)
     return float((unit_rows(z1) - unit_rows(z2)).norm(dim=1).pow(alpha).mean())
 
 
@@ -63,8 +69,8 @@ def uniformity(z: Tensor, *, t: float = 2.0, chunk_size: int = 1024) -> float:
             is no pair.
     """
     z = check_features("z", z)
-    check_positive("t", t)
-    check_positive("chunk_size", chunk_size)
+    t = positive_number("t", t)
+    chunk_size = positive_count("chunk_size", chunk_size)
     n = len(z)
     if n < 2:
         raise ValueError(f"z must have at least 2 rows, got {n}")

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lelkern.evaluate.checks import check_classification, check_positive
+from lelkern.evaluate.checks import check_classification, positive_count, positive_number
 from lelkern.evaluate.unit_rows import unit_rows
 from lelkern.reference.precision import widened
 from lelkern.torch_settings import usual_settings
@@ -51,9 +51,9 @@ def knn(
         ValueError: an argument has another shape or dtype, is not finite or not positive.
     """
     train_x, train_y, test_x, test_y = check_classification(train_x, train_y, test_x, test_y)
-    check_positive("k", k)
-    check_positive("temperature", temperature)
-    check_positive("chunk_size", chunk_size)
+    k = positive_count("k", k)
+    temperature = positive_number("temperature", temperature)
+    chunk_size = positive_count("chunk_size", chunk_size)
     k = min(k, len(train_x))
     bank = unit_rows(train_x).T  # (D, N)
     y = train_y.long()

@@ -99,9 +99,10 @@ class Losses:
         self._progress = progress
         self._values: list[float] = []
 
-    def __call__(self, step: int, loss: float) -> None:
-        """Remember the loss of a step, and report it."""
-        self._values.append(loss)
+    def __call__(self, step: int, loss: float | None) -> None:
+        """Remember the loss of a step, if it is known, and report it."""
+        if loss is not None:
+            self._values.append(loss)
         self._progress(step, loss)
 
     def final(self) -> float:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from lelkern.errors import UserError
 from lelkern.ops._define import defined_ops
 
 Device = Literal["cpu", "cuda"]
@@ -40,7 +41,7 @@ class _Library:
         """Load the kernels and return why they serve, or why not."""
         choice = os.environ.get("LELKERN_BACKEND", "auto")
         if choice not in ("auto", "reference"):
-            raise ValueError(f"LELKERN_BACKEND must be auto or reference, got {choice}")
+            raise UserError(f"LELKERN_BACKEND must be auto or reference, got {choice}")
         if choice == "reference":
             return "LELKERN_BACKEND=reference"
         path = _PACKAGE / f"_{self.device}.so"

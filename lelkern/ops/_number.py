@@ -1,13 +1,16 @@
 """Numbers that the ops take, such as temperatures: a float, or a tensor in its place."""
 
-from numbers import Real
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 
 def number_or_tensor(name: str, value: object) -> float | Tensor:
-    """Return a tensor as it is, and any other number, NumPy's among them, as a float or int.
+    """Return a tensor as it is, and any other number as a float or int.
+
+    Numbers are what ``float`` takes but for text: NumPy's, also as an array without dimensions, and
+    Decimals and Fractions.
 
     Inside ``torch.compile``, where NumPy's numbers are arrays that nobody can look at, they become
     tensors.
@@ -19,8 +22,9 @@ def number_or_tensor(name: str, value: object) -> float | Tensor:
         return value
     if torch.compiler.is_compiling():
         return torch.as_tensor(value, dtype=torch.float64)
-    if isinstance(value, Real):
-        return float(value)
+    if hasattr(value, "__float__"):
+        with suppress(TypeError):  # an array of several
+            return float(value)
     raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
 
 

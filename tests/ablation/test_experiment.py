@@ -162,11 +162,12 @@ def test_folders_and_files_of_data_with_one_name_do_not_share_results(study_file
     ("settings", "message"),
     [
         ({"level": 1.0}, "--set level: this is what the study varies"),
+        ({"seeds": 2}, "--set: unknown key 'seeds'; it is an option, --seeds"),
         ({"puase": 1.0}, "--set: unknown key 'puase'; did you mean 'pause'?"),
         ({"method": "simclr"}, "--set: unknown key 'method'"),
         ({"steps": 1.5}, "--set: steps: .*valid integer.*got 1.5"),
         ({"data": {"nme": 1}}, "--set: data: unknown key 'nme'; did you mean 'name'?"),
-        ({"data": "iris"}, "--set: data: .*valid dictionary.*got 'iris'"),
+        ({"data": "iris"}, "--set: data: must be a table of keys, got 'iris'"),
         ({"runtime": {"threads": 0}}, "--set: runtime.threads: .*got 0"),
         ({"data": {"labels": 3, "labels_per_class": 1}}, "--set: data: labels .* exclude each"),
         ({"data": {"image_size": 32}}, "data.image_size: means nothing for .* got 32"),
@@ -196,7 +197,7 @@ def test_wrong_settings(study_file, settings, message):
         ([("level = 9.0", "levle = 9.0")], "arm 'level 9': unknown key 'levle'"),
         ([("[base]", "[base]\nvlaue = 1.0")], "base: unknown key 'vlaue'; did you mean 'value'"),
         ([("[base]", '[base]\nvalue = "1"')], "base: value: .*valid number, got '1'"),
-        ([('{ name = "DATA" }', '"iris"')], "base: data: .*valid dictionary.*got 'iris'"),
+        ([('{ name = "DATA" }', '"iris"')], "base: data: must be a table of keys, got 'iris'"),
         ([('"DATA" }', '"DATA", sed = 1 }')], "base: data: unknown key 'sed'; did you mean 'seed'"),
     ],
 )

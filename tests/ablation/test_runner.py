@@ -256,13 +256,17 @@ def test_a_fork_server_that_is_killed_is_started_again(study_file, store, finish
     assert kinds(events, Done) == list(experiment.trials[:2])
 
 
-@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError()])
+@pytest.mark.parametrize(
+    "failures",
+    # The last: it has closed its socket, and the system has not yet said that it is dead.
+    [[EOFError()], [ConnectionResetError()], [EOFError(), ConnectionRefusedError()]],
+)
 def test_a_fork_server_that_dies_while_it_starts_a_worker_has_a_successor(
-    study_file, store, finished, monkeypatch, error
+    study_file, store, finished, monkeypatch, failures
 ):
     experiment = prepare(str(study_file), seeds=1)
     process = multiprocessing.get_context("forkserver").Process
-    start, errors = process.start, [error]
+    start, errors = process.start, list(reversed(failures))
 
     def fail_once(self):
         if errors:

@@ -93,6 +93,9 @@ def test_half_a_result_is_no_result(store, trial, content):
     [
         ("metrics", {"accuracy": "0.5"}),
         ("metrics", {"accuracy": True}),
+        ("metrics", {"accuracy": 10**400}),
+        ("metrics", {"accuracy": math.inf}),
+        ("metrics", {}),
         ("metrics", [0.5]),
         ("curves", {"loss": [[1, "2"]]}),
         ("curves", {"loss": [[None, 2.0]]}),
@@ -119,6 +122,15 @@ def test_what_is_not_of_the_form_of_a_result_or_of_another_trial_is_none(store, 
     assert store.damaged([trial]) == [path]
     path.write_text(json.dumps({name: part for name, part in whole.items() if name != key}))
     assert store.missing([trial]) == [trial]
+
+
+@pytest.mark.parametrize("step", ["soon", [1], -3, 2.5, True])
+def test_a_divergence_is_at_a_step(store, trial, step):
+    store.save(trial, Outcome(METRICS, {}, 3), 1.0)
+    (path,) = store.folder.glob("trials/*/result.json")
+    assert store.damaged([trial]) == []
+    path.write_text(json.dumps({**json.loads(path.read_text()), "diverged_at": step}))
+    assert store.damaged([trial]) == [path]
 
 
 def test_a_success_replaces_an_error(store, trial):

@@ -255,6 +255,7 @@ LINE = 'kind = "line"'
         # Factors.
         ('scale = "linear"', 'scale = "loq"', "factor.0.scale: .*'log', 'linear' or 'category'"),
         (VALUES, "[0.0, 0.0]", "factor 'level' has the value '0' twice"),
+        (VALUES, "[0.0, -0.0]", "factor 'level' has the value '0' twice"),
         (VALUES, "[1.0]", "factor 'level' needs at least two values"),
         (VALUES, '[1.0, "b"]', "scale 'linear' but not only numbers"),
         (f"values = {VALUES}", "", "needs either 'values' or 'pairs_of'"),
@@ -299,7 +300,7 @@ LINE = 'kind = "line"'
         # Claims.
         ('"interior-maximum"', '"best"', "claim.0.*arm"),
         ('"interior-maximum"', '"best"\narm = "5"', "claim.0: .*'5'"),
-        ('"interior-maximum"', '"biggest"', "claim.0: .*'biggest'"),
+        ('"interior-maximum"', '"biggest"', "claim.0.shape: must be one of .*'biggest'"),
         ("[[claim]]\nsays", "[[clam]]\nsays", "unknown key 'clam'; did you mean 'claim'"),
         # Plots.
         (LINE, 'kind = "pie"', "plot.0.kind: .*'heatmap', got 'pie'"),

@@ -13,6 +13,7 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
     ("arguments", "message"),
     [
         (["ablate", "temprature"], "no study 'temprature'; did you mean 'temperature'?"),
+        (["ablate", "temperature.toml"], "No such file or directory; did you mean 'temperature'?"),
         (["ablate", "fake"], "no study 'fake'; did you mean 'fake.toml'?"),
         (["ablate", "./fake"], "no study './fake'; did you mean 'fake.toml'?"),
         (["ablate", "fake.toml", "--set", "steps"], "--set steps: must be key=value"),
@@ -36,6 +37,9 @@ TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "ste
         (["ablate", "fake.toml", "--out", "old"], "old: holds results of another version"),
         (["ablate", "fake.toml", "--out", "old", "--dry-run"], "old: holds results of another"),
         (["ablate", "fake.toml", "--data", ""], "''"),
+        (["ablate", "fake.toml", "--out", ""], "'--out': must be a folder, got ''"),
+        (["ablate", "fake.toml", "--data-root", ""], "'--data-root': must be a folder, got ''"),
+        (["run"], "No such command 'run'; did you mean 'runs'?"),
         (["ablate", "fake.toml", "--seeds", "0"], "--seeds"),
         (["ablate", "fake.toml", "--workers", "x"], "--workers"),
         (["ablate", "broken.toml"], "broken_method.py: line 1: ModuleNotFoundError"),

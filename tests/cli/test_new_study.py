@@ -1,5 +1,6 @@
 """``lelkern new-study``: a study to start from, which runs as it stands."""
 
+import shlex
 import tomllib
 
 import pytest
@@ -31,6 +32,11 @@ def test_any_name_makes_a_valid_study(call, tmp_path, monkeypatch, title):
     assert call("ablate", str(path), "--dry-run")[0] == 0
 
 
+def test_the_command_that_runs_it_can_be_copied(folder, call):
+    command = call("new-study", "two words")[1].partition("; ")[2].removesuffix(" runs it.\n")
+    assert shlex.split(command) == ["lelkern", "ablate", "two words.toml", "--quick"]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -38,6 +44,8 @@ def test_any_name_makes_a_valid_study(call, tmp_path, monkeypatch, title):
         ("fake.toml", "fake.toml: is there already"),
         ("temperature", "temperature is a shipped study's name"),
         (" ", "must be a name for the study, got ' '"),
+        ("", "must be a name for the study, got ''"),
+        ("new/", "must be a name for the study, got 'new/'"),
         ("fake.toml/new", "fake.toml"),
     ],
 )

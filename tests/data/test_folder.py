@@ -124,6 +124,10 @@ def test_a_split_may_be_called_otherwise(split_folder, train, test):
             "'one' would be a class, but is split itself into test, train",
         ),
         (["cat/Train/1.png", "cat/Val/2.png", "dog/Train/3.png", "dog/Val/4.png"], "'cat' would"),
+        (["TrainImages/a/1.png", "TestImages/a/2.png"], "TestImages, TrainImages, which look like"),
+        (["trainset/a/1.png", "testset/a/2.png"], "testset, trainset, which look like splits"),
+        (["train_1/a/1.png", "eval_1/a/2.png"], "eval_1, train_1, which look like splits"),
+        (["images/train/a/1.png", "images/val/a/2.png"], "only 'images'; did you mean .*/images?"),
     ],
 )
 def test_splits_are_not_taken_for_classes(tmp_path, write_image, files, message):
@@ -138,6 +142,32 @@ def test_classes_may_be_called_nearly_like_splits(tmp_path, write_image):
         for i in range(2):
             write_image(tmp_path / name / f"{i}.png", (i, len(name), 0))
     assert load(str(tmp_path)).classes == ("bullet train", "cup", "test tube")
+
+
+def test_folders_beside_splits_are_remarked_on(split_folder, write_image):
+    write_image(split_folder / "test/cat/5.png")
+    with pytest.warns(UserWarning, match="1 file or folder is passed over, such as test/"):
+        load(str(split_folder))
+
+
+def test_files_that_are_no_images_of_a_class_are_remarked_on(flat_folder, write_image):
+    write_image(flat_folder / "cat/moving.gif")
+    write_image(flat_folder / "loose.png")
+    for name in ("README.txt", "cat/.hidden", "cat/Thumbs.db", "notes.gif"):  # of no account
+        (flat_folder / name).touch()
+    remark = "2 files or folders are passed over, such as cat/moving.gif"
+    with pytest.warns(UserWarning, match=remark):
+        assert load(str(flat_folder)).remarks[0] == remark
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "lost+found"])
+def test_what_systems_put_into_folders_is_no_class_and_no_image(flat_folder, write_image, name):
+    expected = load(str(flat_folder))
+    for path in (f"{name}/1.png", f"{name}/2.png", f"cat/{name}/00.png/small.png"):
+        write_image(flat_folder / path, (9, 9, 9))
+    data = load(str(flat_folder))
+    assert data.describe() == expected.describe()
+    assert reds(data.train_images) == reds(expected.train_images)
 
 
 def test_data_sets_side_by_side_are_remarked_on(tmp_path, write_image):
@@ -160,6 +190,13 @@ def test_images_that_are_trained_and_tested_on_are_counted(split_folder):
         data = load(str(split_folder))
     assert caught[0].filename == __file__
     assert data.describe() == f"2 classes, 3 training and 4 test images, 4x4; {remark}"
+
+
+def test_an_image_in_two_formats_is_one_image(split_folder):
+    with Image.open(split_folder / "train/dog/3.png") as image:
+        image.save(split_folder / "val/cat/9.bmp")
+    with pytest.warns(UserWarning, match="such as val/cat/9.bmp, which is train/dog/3.png"):
+        load(str(split_folder))
 
 
 def test_a_drawn_split_may_part_copies(flat_folder):
@@ -195,7 +232,8 @@ def test_hidden_files_and_other_files_are_passed_over(split_folder, write_image)
     write_image(split_folder / "train/.cache/1.png")
     (split_folder / "train/cat/readme.txt").write_text("no image")
     (split_folder / "train/labels.csv").write_text("no class")
-    assert reds(load(str(split_folder)).train_images) == [0, 1, 2]
+    with pytest.warns(UserWarning, match="is passed over, such as train/cat/readme.txt"):
+        assert reds(load(str(split_folder)).train_images) == [0, 1, 2]
 
 
 def test_the_order_of_the_file_system_does_not_matter(split_folder, write_image, monkeypatch):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from largest_tensor import LargestTensor
 from PIL import Image
 
 from lelkern.data.resize import resize_and_crop, target_size
@@ -49,5 +50,14 @@ def test_chunks_do_not_show(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (7, 3, 9, 6), generator=generator).to(torch.uint8)
     whole = resize_and_crop(images, 4)
-    monkeypatch.setattr("lelkern.data.resize._CHUNK", 3)
+    monkeypatch.setattr("lelkern.data.resize._NUMBERS", 3 * 3 * 9 * 6)
     assert torch.equal(resize_and_crop(images, 4), whole)
+
+
+@pytest.mark.parametrize(("side", "size"), [(40, 8), (8, 40)])
+def test_memory_does_not_grow_with_the_number_or_the_size_of_images(monkeypatch, side, size):
+    monkeypatch.setattr("lelkern.data.resize._NUMBERS", 2 * 3 * 40 * 40)
+    images = torch.zeros(12, 3, side, side, dtype=torch.uint8)
+    with LargestTensor(floating=True) as largest:
+        resize_and_crop(images, size)
+    assert 0 < largest.numel <= 2 * 3 * 40 * 40

@@ -180,6 +180,27 @@ def test_mnist_and_fashion_mnist(tmp_path, name, folder, compress):
     assert load(name, root=tmp_path, image_size=32).train_images.shape == (3, 3, 32, 32)
 
 
+def test_images_that_are_trained_and_tested_on_are_counted(tmp_path):
+    write_idx(tmp_path, compress=False)
+    train, test = (tmp_path / f"{split}-images-idx3-ubyte" for split in ("train", "t10k"))
+    content = bytearray(test.read_bytes())
+    content[-784:] = train.read_bytes()[-784:]
+    test.write_bytes(content)
+    remark = "1 test image is a training image as well, such as test image 1"
+    with pytest.warns(UserWarning, match=f"mnist: {remark}, which is training image 2"):
+        data = load("mnist", root=tmp_path)
+    assert remark in data.describe()
+
+
+def test_so_are_those_without_a_label(stl10, tmp_path, monkeypatch):
+    folder = tmp_path / "stl10_binary"
+    (folder / "test_X.bin").write_bytes((folder / "unlabeled_X.bin").read_bytes()[-3 * 96 * 96 :])
+    sums = [[name, md5(folder / name)] for name in ("test_X.bin", "test_y.bin")]
+    monkeypatch.setattr(datasets.STL10, "test_list", sums)
+    with pytest.warns(UserWarning, match="test image 0, which is image 2 of those without a label"):
+        load("stl10", root=tmp_path)
+
+
 def test_an_incomplete_folder_of_idx_files(tmp_path):
     write_idx(tmp_path, compress=True)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()

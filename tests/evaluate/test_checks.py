@@ -1,5 +1,9 @@
 """What all metrics refuse alike."""
 
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
 from strange_settings import strange_settings
@@ -99,11 +103,38 @@ def test_labels(metric, argument, value, message):
         ("calibration_error", "bins"),
     ],
 )
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "1", None])
 def test_positive_numbers(metric, argument, value):
     function, arguments = METRICS[metric]
-    with pytest.raises(ValueError, match=f"^{argument} must be > 0, got {value}"):
+    counts = argument in ("max_iter", "k", "chunk_size", "bins")
+    refused = f"^{argument} must be > 0, got {value}"
+    if not isinstance(value, int) and (counts or not isinstance(value, float)):
+        refused = f"^{argument} must be a {'whole ' * counts}number"
+    with pytest.raises((ValueError, TypeError), match=refused):
         function(**{**arguments, argument: value})
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.array, torch.tensor, Fraction, Decimal])
+@pytest.mark.parametrize(
+    ("metric", "argument"),
+    [
+        ("linear_probe", "C"),
+        ("knn", "temperature"),
+        ("contrastive_statistics", "temperature"),
+        ("alignment", "alpha"),
+        ("uniformity", "t"),
+    ],
+)
+def test_numbers_may_be_of_any_type(metric, argument, kind):
+    function, arguments = METRICS[metric]
+    expected = function(**{**arguments, argument: 0.5})
+    assert function(**{**arguments, argument: kind(0.5)}) == expected
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.array, torch.tensor])
+def test_so_may_counts(kind):
+    function, arguments = METRICS["knn"]
+    assert function(**{**arguments, "k": kind(2)}) == function(**{**arguments, "k": 2})
 
 
 @pytest.mark.parametrize("metric", ["linear_probe", "knn"])

@@ -7,6 +7,7 @@ import pytest
 import scipy.optimize
 import torch
 from largest_tensor import LargestTensor
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
 from lelkern.evaluate import linear_probe
@@ -108,8 +109,6 @@ def test_is_silent_when_it_stops_early():
 
 
 def test_keeps_to_the_threads_of_torch(monkeypatch):
-    from sklearn.linear_model import LogisticRegression
-
     seen = []
     fit = LogisticRegression.fit
 
@@ -129,6 +128,18 @@ def test_keeps_to_the_threads_of_torch(monkeypatch):
         torch.set_num_threads(threads)
     assert seen
     assert set(seen) == {1}
+
+
+def test_it_tells_how_many_iterations_are_done_and_stays_the_same():
+    if not hasattr(LogisticRegression, "set_callbacks"):
+        pytest.skip("this scikit-learn does not tell")
+    train, test = blobs(300, 6, 4, 1.5, seed=1), blobs(300, 6, 4, 1.5, seed=2)
+    done = []
+    assert linear_probe(*train, *test, progress=done.append) == linear_probe(*train, *test)
+    assert done == list(range(1, len(done) + 1))
+    done.clear()
+    linear_probe(*train, *test, max_iter=3, progress=done.append)
+    assert done == [1, 2, 3]
 
 
 @pytest.mark.slow

@@ -96,6 +96,8 @@ def test_a_training_that_follows_on_others_counts_on():
 def test_losses_are_passed_on_and_end_in_the_mean_of_the_last_tenth():
     reports = []
     losses = Losses(lambda *report: reports.append(report))
+    losses(0, None)
+    assert reports.pop() == (0, None)
     assert math.isnan(losses.final())
     losses(1, 5.0)
     assert losses.final() == 5

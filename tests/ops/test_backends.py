@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lelkern.ops
+from lelkern.errors import UserError
 from lelkern.ops import _backend
 
 HERE = Path(__file__).parent
@@ -119,7 +120,7 @@ def test_cuda_kernels_are_left_alone_by_another_pytorch(tmp_path, monkeypatch, c
 
 def test_an_unknown_backend_is_refused(monkeypatch) -> None:
     monkeypatch.setenv("LELKERN_BACKEND", "fast")
-    with pytest.raises(ValueError, match="LELKERN_BACKEND must be auto or reference, got fast"):
+    with pytest.raises(UserError, match="LELKERN_BACKEND must be auto or reference, got fast"):
         _backend._Library("cpu")
 
 

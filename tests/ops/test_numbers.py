@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Callable, Iterable
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -102,6 +104,19 @@ def test_numbers_of_numpy(kind):
             torch.testing.assert_close(function(kind(value)), function(value))
         check(function, map(kind, VALUES))
     assert ModelEMA(nn.Linear(2, 2), kind(0.5)).momentum(0) == 0.5
+
+
+@pytest.mark.parametrize("kind", [np.array, Fraction, Decimal])
+def test_numbers_of_other_types(kind):
+    for function in (lambda t: lelkern.info_nce(Q, K, temperature=t), updated):
+        assert torch.equal(function(kind(0.5)), function(0.5))
+    assert torch.equal(lelkern.prox_l1(K, kind(0.5)), lelkern.prox_l1(K, 0.5))
+
+
+@pytest.mark.parametrize("value", ["0.5", None, 0.5j, np.array([0.1, 0.2]), [0.5]])
+def test_what_is_no_number_is_named(value):
+    with pytest.raises(TypeError, match="temperature must be a number or a tensor, got"):
+        lelkern.info_nce(Q, K, temperature=value)
 
 
 def test_numbers_in_attributes_and_closures():

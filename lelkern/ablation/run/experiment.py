@@ -321,6 +321,8 @@ def _refuse_unknown(settings: Mapping[str, Any], types: Sequence[type[Config]], 
     """Refuse a key that none of the configurations has, and name the one that may be meant."""
     for key in settings:
         if not any(key in config.model_fields for config in types):
+            if where == "--set" and key in ("seeds", "workers", "quick", "without"):
+                raise ConfigError(f"{where}: unknown key {key!r}; it is an option, --{key}")
             known = [known.name for config in types for known in keys_of(config)]
             raise ConfigError(f"{where}: unknown key {key!r}; {nearest_key(key, known)}")
 

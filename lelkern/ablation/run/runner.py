@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -153,14 +154,30 @@ def _start(
         name=f"trial-{trial.identity}",
     )
     with _importing_alike():
-        try:
-            process.start()
-        except (EOFError, ConnectionError):  # the fork server was killed, as for want of memory
-            _ensure_server()
-            process.start()
+        _start_patiently(process)
     # Only the worker holds the sending end now, so its death ends the stream.
     sender.close()
     return receiver, process
+
+
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds before each further try to start a process."""
+
+
+def _start_patiently(process: BaseProcess) -> None:
+    """Start a process, from another fork server where one was killed, as for want of memory.
+
+    A server that is being killed answers no more for some time before the system calls it dead, and
+    until then it is not replaced.
+    """
+    for pause in _PAUSES:
+        try:
+            process.start()
+            return
+        except (EOFError, ConnectionError):
+            time.sleep(pause)
+            _ensure_server()
+    process.start()
 
 
 def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: Store) -> Event:

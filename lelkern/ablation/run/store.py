@@ -170,6 +170,8 @@ def _is_whole(result: Any) -> bool:
         isinstance(result, dict)
         and all(isinstance(result.get(key), kind) for key, kind in _FORM.items())
         and _is_number(result.get("seconds"))
+        and _is_step(result.get("diverged_at"))
+        and len(result["metrics"]) > 0
         and all(value is None or _is_number(value) for value in result["metrics"].values())
         and all(_is_curve(points) for points in result["curves"].values())
     )
@@ -186,7 +188,17 @@ def _is_curve(points: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Tell whether something is a number that a float can be: what is none is null in a result."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_step(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def _to_json(value: float) -> float | None:

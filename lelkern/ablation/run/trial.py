@@ -92,7 +92,7 @@ class Trial:
 
         Args:
             data: what the recipe may see: labels that the budget hides are -1.
-            progress: called after each step with the number of steps done and the loss.
+            progress: called after each step with the number of steps done and the loss, if known.
 
         Raises:
             ValueError: the recipe reports other metrics or curves than it declares, or something is
@@ -103,10 +103,11 @@ class Trial:
         torch.set_num_threads(self.runtime.threads)
         losses: list[tuple[float, float]] = []
 
-        def record(step: int, loss: float) -> None:
-            losses.append((step, loss))
-            if not math.isfinite(loss):
-                raise NotFiniteError(f"loss must be finite, got {loss} at step {step}")
+        def record(step: int, loss: float | None) -> None:
+            if loss is not None:
+                losses.append((step, loss))
+                if not math.isfinite(loss):
+                    raise NotFiniteError(f"loss must be finite, got {loss} at step {step}")
             progress(step, loss)
 
         try:

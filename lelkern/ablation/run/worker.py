@@ -27,10 +27,10 @@ _SECONDS_BETWEEN_REPORTS = 0.2
 
 @dataclass(frozen=True)
 class Advanced:
-    """A trial made progress: ``step`` steps are done, and ``loss`` was the last loss."""
+    """A trial made progress: ``step`` steps are done, and ``loss`` was the last, if it is known."""
 
     step: int
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     started = last_report = time.monotonic()
 
-    def report(step: int, loss: float) -> None:
+    def report(step: int, loss: float | None) -> None:
         nonlocal last_report
         if time.monotonic() - last_report > _SECONDS_BETWEEN_REPORTS:
             last_report = time.monotonic()

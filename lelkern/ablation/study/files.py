@@ -69,7 +69,8 @@ def load_study(name_or_file: str) -> Study:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        hint = f"; did you mean '{path.stem}'?" if path.stem in shipped_studies() else ""
+        raise ConfigError(f"{path}: {error.strerror}{hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     study = Study.parse(data, str(path))

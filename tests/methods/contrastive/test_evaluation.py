@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from small_runs import FLOAT32, SMALL, same
 
 from lelkern.data import DataConfig, visible_labels
@@ -78,6 +79,16 @@ def test_raw_pixels_of_large_images_are_those_of_small_ones(data):
     assert run("raw-pixels", raw_pixels.RawPixelsConfig(), few()) != run(
         "raw-pixels", config, few()
     )
+
+
+def test_raw_pixels_tell_how_far_they_are_and_have_no_loss(data):
+    if not hasattr(LogisticRegression, "set_callbacks"):
+        pytest.skip("this scikit-learn does not tell")
+    reports = []
+    config = raw_pixels.RawPixelsConfig(side=4)
+    get("raw-pixels").run(config, data, 0, FLOAT32, lambda *report: reports.append(report))
+    assert len(reports) > 1
+    assert reports == [(step, None) for step in range(1, len(reports) + 1)]
 
 
 @pytest.mark.parametrize("name", ["raw-pixels", "simclr"])
