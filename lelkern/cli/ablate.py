@@ -26,6 +26,7 @@ from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
+from lelkern.cli.warning import warn_of_broken_packages
 from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
@@ -99,6 +100,7 @@ def command(
     NAME_OR_FILE is a shipped study (see `lelkern studies`) or a TOML file of the same form.
     Finished trials are kept, so that the same command continues an interrupted study.
     """
+    warn_of_broken_packages()
     experiment = prepare(
         study,
         quick=quick,

@@ -2,8 +2,9 @@
 
 A method is a file ``lelkern/methods/<chapter>/<method>.py`` that ends in ``METHOD = Method(...)``;
 files whose names start with an underscore hold what methods share. Its name is the file's with
-``-`` for ``_``: ``raw_pixels.py`` is ``raw-pixels``. A method may also lie anywhere else: then its
-name is the absolute path of its file.
+``-`` for ``_``: ``raw_pixels.py`` is ``raw-pixels``. Another package may install methods, by the
+entry point group ``lelkern.methods``. A method may also lie anywhere else: then its name is the
+absolute path of its file.
 
 Nothing is imported to list the methods, neither PyTorch nor their files; :func:`get` imports one.
 :func:`load` gives back what a trial of a study trained.
@@ -13,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lelkern.methods.method import Blueprint, Method, Outcome, accept
+from lelkern.methods.method_file import MethodFile
 from lelkern.methods.metric import Curve, Metric, percentage
-from lelkern.methods.registry import CHAPTERS, MethodFile, available, find, get
+from lelkern.methods.registry import CHAPTERS, available, find, get, problems, shipped
 
 if TYPE_CHECKING:
     from lelkern.methods.model_file import ModelCard, ModelFileError, TrainedModel, load
@@ -39,6 +41,8 @@ __all__ = [
     "get",
     "load",
     "percentage",
+    "problems",
+    "shipped",
 ]
 
 

@@ -75,7 +75,7 @@ class Trial:
         return {
             "code": code_fingerprint(self.method, self.runtime.device),
             "packages": dict(package_versions(self.method)),
-            "method": file.name if file.chapter else file.path.name,
+            "method": file.name if file.is_named else file.path.name,
             "config": json.loads(self.settings),
             "runtime": self.runtime.model_dump(mode="json"),
             "data": self.fingerprint,
