@@ -45,7 +45,7 @@ class Blueprint:
     Attributes:
         name: of the model: ``model``, or such as ``average``.
         form: of the data that it was trained on.
-        runtime: device and precision.
+        runtime: the precision that it was trained with, and the device that it is loaded to.
         shapes: of its tensors, by their names in the ``state_dict``.
     """
 

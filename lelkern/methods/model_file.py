@@ -195,7 +195,11 @@ def load(
         config = recipe.config.parse(card.config, "its configuration")
     except ConfigError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    models = {name: _build(recipe, config, name, card, tensors, path) for name in card.models}
+    kind = "cuda" if torch.device(device).type == "cuda" else "cpu"
+    runtime = card.runtime.model_copy(update={"device": kind})
+    models = {
+        name: _build(recipe, config, name, runtime, card, tensors, path) for name in card.models
+    }
     return TrainedModel(models, config, card).to(device)
 
 
@@ -215,6 +219,7 @@ def _build(
     recipe: Method,
     config: Config,
     name: str,
+    runtime: RuntimeConfig,
     card: ModelCard,
     tensors: Mapping[str, Tensor],
     path: Path,
@@ -229,7 +234,7 @@ def _build(
         raise ModelFileError(f"{path}: method {card.method!r} trains no model")
     try:
         with seeded(0):
-            model = recipe.build(config, Blueprint(name, card.form, card.runtime, shapes))
+            model = recipe.build(config, Blueprint(name, card.form, runtime, shapes))
     except Exception as error:
         problem = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ModelFileError(
