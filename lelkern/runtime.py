@@ -51,13 +51,17 @@ class RuntimeConfig(Config):
             precision = "bfloat16" if _native_bfloat16(device) else "float32"
         return RuntimeConfig(device=device, precision=precision, threads=self.threads)
 
-    def autocast(self) -> AbstractContextManager[None]:
-        """Return the context in which encoders run."""
+    def autocast(self, device: str) -> AbstractContextManager[None]:
+        """Return the context in which encoders run.
+
+        Args:
+            device: type of the one that they are on, which need not be where they were trained.
+        """
         import torch
 
-        resolved = self.resolve()
-        enabled = resolved.precision == "bfloat16"
-        return torch.autocast(resolved.device, torch.bfloat16, enabled=enabled)
+        precision = self.precision
+        enabled = _native_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+        return torch.autocast(device, torch.bfloat16, enabled=enabled)
 
 
 def _native_bfloat16(device: str) -> bool:

@@ -29,6 +29,6 @@ def test_a_gpu_that_is_not_there():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_autocast_sets_the_precision_of_products(precision):
-    with RuntimeConfig(device="cpu", precision=precision).autocast():
+    with RuntimeConfig(device="cpu", precision=precision).autocast("cpu"):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == getattr(torch, precision)

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +21,14 @@ from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.study import EXPLORATORY
+from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.worker import Done
 from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, headed, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
+from lelkern.cli.warning import warn_of_broken_packages
 from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
@@ -71,6 +74,11 @@ from lelkern.methods.metric import Metric
     help="Folder for results. [default: runs/STUDY...]",
 )
 @click.option(
+    "--keep-models",
+    is_flag=True,
+    help="Store what each trial trains; a trial that was done without runs again.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Check everything, show what would run, and run nothing."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -85,6 +93,7 @@ def command(
     workers: int | None,
     quick: bool,
     folder: Path | None,
+    keep_models: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -93,6 +102,7 @@ def command(
     NAME_OR_FILE is a shipped study (see `lelkern studies`) or a TOML file of the same form.
     Finished trials are kept, so that the same command continues an interrupted study.
     """
+    warn_of_broken_packages()
     experiment = prepare(
         study,
         quick=quick,
@@ -104,7 +114,7 @@ def command(
         download=download,
     )
     raise_at_interrupt()
-    store = Store(folder or experiment.default_folder)
+    store = Store(folder or experiment.default_folder, keep_models)
     store.check()
     refuse_another_study(store.folder, experiment.name, experiment.origin)
     if dry_run:
@@ -128,6 +138,12 @@ def command(
         )
         return 130
     report = write_report(experiment, store)
+    if keep_models and any(trial.recipe.build for trial in experiment.all_trials):
+        err().print(
+            f"Models: {store.folder}/trials/TRIAL/models.safetensors, "
+            "with the column `trial` of results.csv.",
+            soft_wrap=True,
+        )
     if report.earlier:
         err().print(
             f"The report that was there has other trials or plots; it is in {report.earlier} now.",
@@ -163,6 +179,7 @@ def _run(experiment: Experiment, store: Store, files: DataFiles, workers: int | 
     done = len(experiment.all_trials) - len(missing)
     if done:
         err().print(f"{done} of {len(experiment.all_trials)} trials were done before.")
+    _say_what_models_are_kept(experiment, store, missing)
     workers = workers or _default_workers(experiment)
     with (
         StudyProgress(len(missing), *_main_metric(experiment)) as progress,
@@ -170,7 +187,32 @@ def _run(experiment: Experiment, store: Store, files: DataFiles, workers: int | 
     ):
         for trial, event in events:
             progress.show(trial, event)
+            if isinstance(event, Done):
+                _say_what_changed(store, trial, event)
     return len(progress.failed)
+
+
+def _say_what_models_are_kept(
+    experiment: Experiment, store: Store, missing: Sequence[Trial]
+) -> None:
+    if not store.keep_models:
+        return
+    if again := sum(store.lacks_models(trial) for trial in missing):
+        err().print(f"{again} trials were done before without their models, and run again.")
+    recipes = {trial.describe()["method"]: trial.recipe for trial in experiment.all_trials}
+    for name, recipe in recipes.items():
+        if recipe.build is None:
+            err().print(f"{name} has no model to keep.", soft_wrap=True)
+
+
+def _say_what_changed(store: Store, trial: Trial, event: Done) -> None:
+    for name, (before, now) in event.changed.items():
+        err().print(
+            f"{store.models_file(trial)}: of a run in which {name} was {now}; the result that is "
+            f"kept, from before, has {before}",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _main_metric(experiment: Experiment) -> tuple[str, Metric]:
@@ -209,6 +251,8 @@ def _show_plan(experiment: Experiment, store: Store, data: list[str], as_json: b
     table = Table("arm", "seed", "trial", "state", title=experiment.study.title)
     for trial in experiment.all_trials:
         state = "to run" if trial.identity in missing else "done"
+        if store.lacks_models(trial):
+            state = "to run again, for its models"
         table.add_row(trial.arm, str(trial.seed), trial.identity, state)
     out().print(table)
     for line in data:

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from lelkern.errors import UserError
-from lelkern.methods import available
+from lelkern.methods import MethodFile, available
 
 
 def complete_study(
@@ -26,10 +26,17 @@ def complete_method(
 ) -> list[CompletionItem]:
     """Offer the methods, each with what it is."""
     return [
-        CompletionItem(method.name, help=method.summary)
+        CompletionItem(method.name, help=_summary(method))
         for method in available().values()
         if method.name.startswith(incomplete)
     ]
+
+
+def _summary(method: MethodFile) -> str:
+    try:
+        return method.summary
+    except UserError:  # another package's, and broken
+        return ""
 
 
 def complete_data(

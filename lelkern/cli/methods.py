@@ -1,13 +1,16 @@
 """``lelkern methods``: which methods there are, and what one can be told."""
 
 import json
+from collections.abc import Iterator
 from itertools import groupby
 
 import click
 
 from lelkern.cli.completion import complete_method
 from lelkern.cli.listing import listing
-from lelkern.methods import available
+from lelkern.cli.warning import warn, warn_of_broken_packages
+from lelkern.config import ConfigError
+from lelkern.methods import MethodFile, available
 
 
 @click.command("methods")
@@ -16,8 +19,8 @@ from lelkern.methods import available
 def command(name: str | None, as_json: bool) -> None:
     """List the methods by chapter; with NAME, what one takes and reports.
 
-    NAME is a method's, or the path of a file that holds one. Its keys are those of
-    `lelkern config NAME`.
+    Installed packages may add methods. NAME is a method's, or the path of a file that holds one. Its
+    keys are those of `lelkern config NAME`.
     """
     if name is None:
         _list(as_json)
@@ -26,15 +29,36 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    methods = list(available().values())
+    methods = list(_readable())
+    warn_of_broken_packages()
     if as_json:
-        rows = [{"name": m.name, "chapter": m.chapter, "summary": m.summary} for m in methods]
+        rows = [
+            {"name": m.name, "chapter": m.chapter, "package": m.distribution, "summary": m.summary}
+            for m in methods
+        ]
         click.echo(json.dumps(rows, indent=2))
         return
-    chapters = groupby(methods, lambda method: method.chapter)
+    chapters = groupby(methods, lambda method: method.chapter or "of installed packages")
     click.echo(
-        listing((chapter, ((m.name, m.summary) for m in group)) for chapter, group in chapters)
+        listing((chapter, ((m.name, _about(m)) for m in group)) for chapter, group in chapters)
     )
+
+
+def _about(method: MethodFile) -> str:
+    """Return what a method is, and of which package if not of lelkern."""
+    package = f"[{method.distribution} {method.version}]" if method.distribution else ""
+    return f"{method.summary} {package}".strip()
+
+
+def _readable() -> Iterator[MethodFile]:
+    """Yield the methods that can be described, and warn of others."""
+    for method in available().values():
+        try:
+            _ = method.summary
+        except ConfigError as error:
+            warn(f"method {method.name!r} of {method.origin}: {error}")
+        else:
+            yield method
 
 
 def _show(name: str, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lelkern.data.config import DataConfig
 from lelkern.data.errors import DataError
+from lelkern.data.form import UNCHANGED, DataForm
 from lelkern.data.saving import load_content, save_content
 from lelkern.torch_settings import usual_settings
 
@@ -61,6 +62,11 @@ class FunctionFamily:
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         return self.draw(tasks, shots, generator)
+
+    def form(self) -> DataForm:
+        """Return the numbers from which and to which the functions lead."""
+        values = tuple(f"value {i}" for i in range(self.outputs))
+        return DataForm(kind=self.kind, sample=(self.inputs,), scale=UNCHANGED, tasks=values)
 
     def describe(self) -> str:
         """Return the formula."""

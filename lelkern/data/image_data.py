@@ -10,6 +10,7 @@ from torch import Tensor
 from lelkern.data.config import BUDGET, DataConfig
 from lelkern.data.draw import draw_split_by_class, stream
 from lelkern.data.errors import DataError
+from lelkern.data.form import UNIT, DataForm
 from lelkern.data.resize import resize_and_crop
 from lelkern.data.saving import load_content, save_content
 from lelkern.data.sizes import count, samples
@@ -92,6 +93,13 @@ class ImageData:
                 f"{self.name}: {split}_labels must be in {lowest}..{len(self.classes) - 1}, "
                 f"got {low}..{high}"
             )
+
+    def form(self) -> DataForm:
+        """Return the shape of an image and the classes."""
+        shape = tuple(self.train_images.shape[1:])
+        return DataForm(
+            kind=self.kind, sample=shape, scale=UNIT, tasks=("class",), classes=(self.classes,)
+        )
 
     def describe(self) -> str:
         """Return such as ``10 classes, 1,297 training and 500 test images, 24x24``.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lelkern.data.errors import DataError
+from lelkern.data.form import DataForm
 from lelkern.data.image_data import ImageData
 from lelkern.data.sizes import count
 
@@ -90,6 +91,11 @@ class ImageTaskData(ImageData):
         """
         first: Tensor = getattr(self, f"{split}_labels")
         return torch.cat([first[:, None], getattr(self, f"{split}_further")], dim=1)
+
+    def form(self) -> DataForm:
+        """Return the shape of an image and the classes of all tasks."""
+        update = {"tasks": self.tasks, "classes": self.task_classes}
+        return super().form().model_copy(update=update)
 
     def describe(self) -> str:
         """Return such as ``10 classes, ..., 24x24; 2 further tasks: colour (6), place (9)``."""

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lelkern.data.config import DataConfig
+    from lelkern.data.form import DataForm
 
 
 class Data(Protocol):
@@ -28,6 +29,9 @@ class Data(Protocol):
 
     def describe(self) -> str:
         """Return one line with the sizes of the data, such as ``10 classes, 1,297 training``."""
+
+    def form(self) -> "DataForm":
+        """Return what a network must fit that takes the data."""
 
     def prepare(self, config: "DataConfig") -> Self:
         """Return the data as :attr:`options` of the configuration want it, labels aside."""

@@ -14,6 +14,7 @@ from lelkern.data.arrays import as_array, check_features, check_targets, feature
 from lelkern.data.config import BUDGET, DataConfig
 from lelkern.data.draw import draw_split, draw_split_by_class, stream
 from lelkern.data.errors import DataError
+from lelkern.data.form import UNCHANGED, DataForm
 from lelkern.data.saving import load_content, save_content
 from lelkern.data.sizes import count, samples
 from lelkern.torch_settings import usual_settings
@@ -123,6 +124,17 @@ class TableData:
         else:
             split = draw_split(len(self.train_y), fraction, generator)
         return split[0].numpy(), split[1].numpy()
+
+    def form(self) -> DataForm:
+        """Return the columns, and the classes if there are any."""
+        return DataForm(
+            kind=self.kind,
+            sample=self.train_x.shape[1:],
+            scale=UNCHANGED,
+            tasks=("class" if self.classes else "target",),
+            classes=(self.classes,) if self.classes else (),
+            features=self.features,
+        )
 
     def describe(self) -> str:
         """Return such as ``3 classes, 120 training and 30 test samples, 4 features``."""

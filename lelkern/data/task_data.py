@@ -14,6 +14,7 @@ from lelkern.data.arrays import as_array, check_features, check_targets, feature
 from lelkern.data.config import DataConfig
 from lelkern.data.draw import draw_split, stream
 from lelkern.data.errors import DataError
+from lelkern.data.form import UNCHANGED, DataForm
 from lelkern.data.saving import load_content, save_content
 from lelkern.data.sizes import count, samples
 from lelkern.torch_settings import usual_settings
@@ -175,6 +176,17 @@ class TaskData:
                 rows = rest.numpy(), part.numpy()
             drawn.append((task, rows))
         return drawn
+
+    def form(self) -> DataForm:
+        """Return the tasks, and the columns if all of them have the same."""
+        shapes = {task.train_x.shape[1:] for task in self.tasks}
+        return DataForm(
+            kind=self.kind,
+            sample=shapes.pop() if len(shapes) == 1 else (),
+            scale=UNCHANGED,
+            tasks=tuple(task.name for task in self.tasks),
+            features=self.features or (),
+        )
 
     def describe(self) -> str:
         """Return such as ``139 tasks, 12,290 training and 3,072 test samples, 28 features``."""

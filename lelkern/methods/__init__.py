@@ -2,26 +2,53 @@
 
 A method is a file ``lelkern/methods/<chapter>/<method>.py`` that ends in ``METHOD = Method(...)``;
 files whose names start with an underscore hold what methods share. Its name is the file's with
-``-`` for ``_``: ``raw_pixels.py`` is ``raw-pixels``. A method may also lie anywhere else: then its
-name is the absolute path of its file.
+``-`` for ``_``: ``raw_pixels.py`` is ``raw-pixels``. Another package may install methods, by the
+entry point group ``lelkern.methods``. A method may also lie anywhere else: then its name is the
+absolute path of its file.
 
 Nothing is imported to list the methods, neither PyTorch nor their files; :func:`get` imports one.
+:func:`load` gives back what a trial of a study trained.
 """
 
-from lelkern.methods.method import Method, Outcome, accept
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lelkern.methods.method import Blueprint, Method, Outcome, accept
+from lelkern.methods.method_file import MethodFile
 from lelkern.methods.metric import Curve, Metric, percentage
-from lelkern.methods.registry import CHAPTERS, MethodFile, available, find, get
+from lelkern.methods.registry import CHAPTERS, available, find, get, problems, shipped
+
+if TYPE_CHECKING:
+    from lelkern.methods.model_file import ModelCard, ModelFileError, TrainedModel, load
+
+_OF_MODELS = ("ModelCard", "ModelFileError", "TrainedModel", "load")
+"""What is imported on use, since it needs PyTorch."""
 
 __all__ = [
     "CHAPTERS",
+    "Blueprint",
     "Curve",
     "Method",
     "MethodFile",
     "Metric",
+    "ModelCard",
+    "ModelFileError",
     "Outcome",
+    "TrainedModel",
     "accept",
     "available",
     "find",
     "get",
+    "load",
     "percentage",
+    "problems",
+    "shipped",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_MODELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.model_file"), name)
+    globals()[name] = value
+    return value

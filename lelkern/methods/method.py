@@ -1,15 +1,20 @@
 """What a method is: settings, a kind of data, what it reports, and how it runs."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lelkern.config import Config
+from lelkern.data.form import DataForm
 from lelkern.data.kind import Data
 from lelkern.methods.metric import Curve, Metric
 from lelkern.runtime import Progress, RuntimeConfig
 from lelkern.torch_settings import usual_settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,33 @@ class Outcome:
         curves: the points (x, y) of every curve that the method declares, in their order.
         diverged_at: the step at which the training of a trial diverged, which was its last; None if
             it did not. A study says so of a trial, not a method.
+        models: what was trained, by name: of a method that has :attr:`Method.build` ``model``, the
+            one to use, and such as ``average`` beside it; of another nothing.
+        form: of the data that the models take. A study says so, not a method.
     """
 
     metrics: Mapping[str, float]
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     diverged_at: int | None = None
+    models: Mapping[str, "nn.Module"] = field(default_factory=dict)
+    form: DataForm | None = None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What decides the form of a model that was stored, besides the configuration.
+
+    Attributes:
+        name: of the model: ``model``, or such as ``average``.
+        form: of the data that it was trained on.
+        runtime: the precision that it was trained with, and the device that it is loaded to.
+        shapes: of its tensors, by their names in the ``state_dict``.
+    """
+
+    name: str
+    form: DataForm
+    runtime: RuntimeConfig
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 def accept(config: Any, data: Any) -> None:
@@ -47,6 +74,8 @@ class Method:
             recorded as the curve ``loss`` in any case.
         check: raises ValueError if a configuration does not fit the data, in a time that does not
             grow with training: (configuration, data).
+        build: makes a model of the form of one that :attr:`run` trained, whose weights are then
+            put into it: (configuration, blueprint). None if a run trains nothing to be kept.
 
     Raises:
         ValueError: there are no metrics, or a curve has the name ``loss``.
@@ -58,6 +87,7 @@ class Method:
     run: Callable[[Any, Any, int, RuntimeConfig, Progress], Outcome]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     check: Callable[[Any, Any], None] = accept
+    build: "Callable[[Any, Blueprint], nn.Module] | None" = None
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -69,7 +99,8 @@ class Method:
     def confirm(self, outcome: Outcome) -> None:
         """Raise ValueError unless an outcome has what was declared, no less and no more.
 
-        A metric must be a number, and may be NaN; a curve must be pairs of finite numbers.
+        A metric must be a number, and may be NaN; a curve must be pairs of finite numbers; models
+        have names that are words, ``model`` among them.
         """
         _same_names("metrics", outcome.metrics, self.metrics)
         _same_names("curves", outcome.curves, self.curves)
@@ -82,6 +113,31 @@ class Method:
                     raise ValueError(
                         f"curve {name!r} must be pairs of finite numbers, got {point!r}"
                     )
+        self._confirm_models(outcome.models)
+
+    def _confirm_models(self, models: Mapping[str, "nn.Module"]) -> None:
+        if self.build is None:
+            if models:
+                raise ValueError(
+                    f"models must be none, as METHOD has no build, got {', '.join(models)}"
+                )
+            return
+        check_model_names(models)
+
+
+def check_model_names(models: Iterable[str]) -> None:
+    """Raise ValueError unless names can be those of models, ``model`` among them."""
+    from torch import nn
+
+    names = list(models)
+    if "model" not in names:
+        raise ValueError(f"models must have one called 'model', got {names}")
+    for name in names:
+        if not re.fullmatch("[a-z][a-z0-9_]*", name):
+            raise ValueError(f"a model's name must be a word in lower case, got {name!r}")
+        # They become attributes of a module, beside its configuration and its card.
+        if hasattr(nn.Module, name) or name in ("card", "config"):
+            raise ValueError(f"a model must not be called {name!r}, which means something else")
 
 
 def _is_number(value: Any) -> bool:

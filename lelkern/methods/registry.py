@@ -1,18 +1,12 @@
 """Finding methods by name or file, and importing one when it is used."""
 
-import ast
 import hashlib
-import importlib
-import importlib.util
-import sys
-import traceback
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 from lelkern.config import ConfigError, nearest
+from lelkern.methods.installed import installed
 from lelkern.methods.method import Method
+from lelkern.methods.method_file import MethodFile
 
 CHAPTERS = (
     "contrastive",
@@ -30,66 +24,7 @@ CHAPTERS = (
 _FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class MethodFile:
-    """A file that holds a method, which has not been imported yet.
-
-    Attributes:
-        name: by which a study calls the method.
-        chapter: one of :data:`CHAPTERS`, or empty for a file elsewhere.
-        path: of the file.
-        module: the name under which Python knows the file once it is imported.
-    """
-
-    name: str
-    chapter: str
-    path: Path
-    module: str
-
-    @cached_property
-    def summary(self) -> str:
-        """The first line of the file's docstring, or nothing; read without running the file.
-
-        Raises:
-            ConfigError: the file is not Python.
-        """
-        try:
-            tree = ast.parse(self.path.read_bytes(), str(self.path))
-        except (SyntaxError, ValueError) as error:
-            raise ConfigError(f"{self.path}: {_problem(error, self.path)}") from None
-        return (ast.get_docstring(tree) or "").partition("\n")[0]
-
-    def load(self) -> Method:
-        """Import the file, once per process, and return its method.
-
-        Raises:
-            ConfigError: a file outside lelkern cannot be imported, or the file has no ``METHOD``.
-        """
-        if self.chapter:
-            module = importlib.import_module(self.module)
-        else:
-            module = sys.modules.get(self.module) or self._import()
-        method = getattr(module, "METHOD", None)
-        if not isinstance(method, Method):
-            raise ConfigError(f"{self.path}: must end in METHOD = Method(...), got {method!r}")
-        return method
-
-    def _import(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(self.module, self.path)
-        assert spec is not None  # the name ends in .py
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        # As Python's own import does: dataclasses and pickle look a class's module up by its name.
-        sys.modules[self.module] = module
-        try:
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
-            del sys.modules[self.module]
-            raise ConfigError(f"{self.path}: {_problem(error, self.path)}") from error
-        return module
-
-
-def available() -> dict[str, MethodFile]:
+def shipped() -> dict[str, MethodFile]:
     """Return the methods that come with lelkern, by name, chapter by chapter."""
     files = {}
     for chapter in CHAPTERS:
@@ -100,20 +35,55 @@ def available() -> dict[str, MethodFile]:
     return files
 
 
+def available() -> dict[str, MethodFile]:
+    """Return lelkern's methods by name, chapter by chapter, and those that packages install.
+
+    What two claim is lelkern's or nobody's here, and an error where it is used.
+    """
+    own = shipped()
+    others = {name: files[0] for name, files in installed().files.items() if len(files) == 1}
+    return own | {name: others[name] for name in sorted(others.keys() - own.keys())}
+
+
+def problems() -> list[str]:
+    """Return what is wrong with methods that packages install, a line each."""
+    claims = (_claims(name) for name in installed().files)
+    return [
+        *(line for _, line in installed().problems),
+        *(_clash(files) for files in claims if len(files) > 1),
+    ]
+
+
+def _claims(name: str) -> list[MethodFile]:
+    own = shipped()
+    return [*([own[name]] if name in own else []), *installed().files.get(name, ())]
+
+
+def _clash(files: list[MethodFile]) -> str:
+    return (
+        f"method {files[0].name!r} is that of {' and of '.join(file.origin for file in files)}; "
+        "one of them must be renamed or uninstalled"
+    )
+
+
 def find(name: str) -> MethodFile:
     """Return the file of a method without importing it.
 
     Args:
-        name: of one of lelkern's own, or the absolute path of a ``.py`` file.
+        name: of one of lelkern's own or of an installed package, or the absolute path of a ``.py``
+            file.
 
     Raises:
-        ConfigError: there is no such method or file, or the path is not absolute.
+        ConfigError: there is no such method or file, or there are two, or the path is not absolute.
     """
     if not name.endswith(".py"):
-        files = available()
-        if name not in files:
-            raise ConfigError(f"unknown method {name!r}; {nearest(name, files)}")
-        return files[name]
+        claims = _claims(name)
+        if len(claims) > 1:
+            raise ConfigError(_clash(claims))
+        if not claims:
+            unknown = f"unknown method {name!r}; {nearest(name, available())}"
+            raise ConfigError(dict(installed().problems).get(name, unknown))
+        return claims[0]
     path = Path(name)
     if not path.is_absolute():
         raise ConfigError(f"the path of a method's file must be absolute, got {name!r}")
@@ -128,21 +98,10 @@ def get(name: str) -> Method:
     """Import a method and return it.
 
     Args:
-        name: of one of lelkern's own, or the absolute path of a ``.py`` file.
+        name: of one of lelkern's own or of an installed package, or the absolute path of a ``.py``
+            file.
 
     Raises:
-        ConfigError: there is no such method or file, or the file holds no method.
+        ConfigError: there is no such method or file, or there are two, or the file holds no method.
     """
     return find(name).load()
-
-
-def _problem(error: BaseException, path: Path) -> str:
-    """Describe an error in a file in one line, with the line of the file where it arose."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        where, text = error.lineno, error.msg
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
-        text = str(error)
-    line = f"line {where}: " if where else ""
-    return f"{line}{type(error).__name__}: {text.partition(chr(10))[0]}".rstrip(": ")

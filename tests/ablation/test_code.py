@@ -100,7 +100,8 @@ def test_names_that_the_package_itself_shows(package, text, reached):
 
 
 def names(path):
-    return {code._module_name(file) for file in code.imported_files(path)}
+    packages = (("lelkern", code._PACKAGE),)
+    return {code._module_name(file, packages) for file in code.imported_files(path)}
 
 
 def test_a_method_reaches_what_it_uses_and_nothing_that_it_does_not():

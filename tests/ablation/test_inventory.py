@@ -68,6 +68,17 @@ def test_other_code_and_packages_make_a_trial_stale_and_its_data_with_it(stored,
     )
 
 
+def test_models_count_and_go_with_their_trials(stored, tmp_path):
+    store, _, shipped = stored
+    change(store, shipped, code="other")
+    (found,) = take_stock(tmp_path / "runs")
+    size, removable = found.size, found.removable_size()
+    store.models_file(shipped).write_bytes(bytes(12_345))
+    assert found.size - size == 12_345
+    assert found.removable_size() - removable == 12_345
+    assert store.models_file(shipped).parent in found.removable()
+
+
 def test_failed_trials_are_no_results(stored, tmp_path):
     store, own, shipped = stored
     file_of(store, shipped).unlink()

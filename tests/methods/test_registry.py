@@ -61,8 +61,9 @@ from lelkern.methods import available
 for file in available().values():
     assert file.summary
 assert "torch" not in sys.modules
-chapters = [name for name in sys.modules if name.startswith("lelkern.methods.")]
-assert set(chapters) == {{f"lelkern.methods.{{m}}" for m in ("method", "metric", "registry")}}
+loaded = {{name for name in sys.modules if name.startswith("lelkern.methods.")}}
+modules = ("installed", "method", "method_file", "metric", "registry")
+assert loaded == {{f"lelkern.methods.{{m}}" for m in modules}}
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

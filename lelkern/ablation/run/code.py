@@ -2,7 +2,8 @@
 
 Only what can change the result counts. Comments, docstrings and formatting do not, nor does what
 the method never imports: other methods, commands, studies, plots. Of these only the drawing of the
-labels that a trial sees counts.
+labels that a trial sees counts. Of a method that another package installs, the modules of that
+package count as lelkern's do.
 """
 
 import ast
@@ -14,11 +15,16 @@ from pathlib import Path
 from sys import stdlib_module_names
 
 import lelkern
-from lelkern.methods import find
+from lelkern.config import ConfigError
+from lelkern.methods import MethodFile, find
 
 _PACKAGE = Path(lelkern.__file__).parent
 _OPS = _PACKAGE / "ops"
 _BUDGET = _PACKAGE / "data" / "budget.py"
+
+
+Packages = tuple[tuple[str, Path], ...]
+"""Packages whose modules are followed: their names, and their folders, or files without suffix."""
 
 
 @cache
@@ -29,11 +35,16 @@ def code_fingerprint(method: str, device: str) -> str:
         method: name, or path of a file.
         device: ``cpu`` or ``cuda``, whose compiled library counts, if there is one in use and
             the method imports ops.
+
+    Raises:
+        ConfigError: there is no such method, or a module that it imports is not Python.
     """
-    files = imported_files(find(method).path) | imported_files(_BUDGET)
+    file = find(method)
+    packages = _packages(file)
+    files = imported_files(file.path, packages) | imported_files(_BUDGET)
     digest = hashlib.sha256()
-    for path in sorted(files, key=_module_name):
-        digest.update(_module_name(path).encode())
+    for name, path in sorted((_module_name(path, packages), path) for path in files):
+        digest.update(name.encode())
         digest.update(_meaning(path).encode())
     if any(_OPS in path.parents for path in files):
         from lelkern.ops import library_path
@@ -45,19 +56,22 @@ def code_fingerprint(method: str, device: str) -> str:
 
 @cache
 def package_versions(method: str) -> Mapping[str, str]:
-    """Return the versions of the installed packages that a method's modules import."""
+    """Return the versions of the packages that a method's modules import, or that installed it."""
+    file = find(method)
+    packages = _packages(file)
     names = {
         imported.split(".")[0]
-        for path in imported_files(find(method).path)
-        for imported, _ in _imports(path)
+        for path in imported_files(file.path, packages)
+        for imported, _ in _imports(path, _package_of(path, packages))
     }
     installed = installed_packages()
     found = {
         installed[name][0]
-        for name in names - stdlib_module_names - {"lelkern"}
+        for name in names - stdlib_module_names - dict(packages).keys()
         if name in installed
     }
-    return {name: version(name) for name in sorted(found)}
+    versions = {name: version(name) for name in sorted(found)}
+    return versions | ({file.distribution: file.version} if file.distribution else {})
 
 
 @cache
@@ -66,13 +80,28 @@ def installed_packages() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
+def _packages(method: MethodFile) -> Packages:
+    """Return lelkern, and the package of a method that another one installs."""
+    if not method.distribution:
+        return (("lelkern", _PACKAGE),)
+    first, *inner = method.module.split(".")
+    path = method.path
+    place = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    return (("lelkern", _PACKAGE), (first, [place, *place.parents][len(inner)]))
+
+
 @cache
-def imported_files(path: Path) -> frozenset[Path]:
-    """Return a file and all of lelkern's that its imports reach, wherever in it they stand.
+def imported_files(path: Path, packages: Packages | None = None) -> frozenset[Path]:
+    """Return a file and all files of some packages that its imports reach, wherever they stand.
 
     ``from lelkern.evaluate import knn`` reaches the module in which ``knn`` is defined, not all
     that the package shows.
+
+    Args:
+        path: of the file.
+        packages: which are followed; lelkern if not given.
     """
+    packages = packages or (("lelkern", _PACKAGE),)
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -80,56 +109,83 @@ def imported_files(path: Path) -> frozenset[Path]:
         if file in found:
             continue
         found.add(file)
-        for module, name in _imports(file):
-            waiting.extend(_resolve(module, name))
+        for module, name in _imports(file, _package_of(file, packages)):
+            waiting.extend(_resolve(module, name, packages))
     return frozenset(found)
 
 
-def _resolve(module: str, name: str | None) -> list[Path]:
+def _resolve(module: str, name: str | None, packages: Packages) -> list[Path]:
     """Return the files that ``import module`` or ``from module import name`` reaches."""
-    if module.split(".")[0] != "lelkern":
+    first, *inner = module.split(".")
+    if first not in dict(packages):
         return []
-    base = _PACKAGE.joinpath(*module.split(".")[1:])
+    base = dict(packages)[first].joinpath(*inner)
     if (file := base.with_suffix(".py")).is_file():
         return [file]
     init = base / "__init__.py"
+    if not init.is_file():  # a folder without one, or a compiled module
+        if name is None:
+            return []
+        return _resolve(f"{module}.{name}", None, packages)
     if name is None:
         return [init]
-    shown = _bindings(init).get(name)
+    shown = _bindings(init, module).get(name)
     if shown not in (None, (module, name)):  # the latter is a module of the package itself
-        return _resolve(*shown)
+        return _resolve(*shown, packages)
     if (base / f"{name}.py").is_file() or (base / name / "__init__.py").is_file():
-        return _resolve(f"{module}.{name}", None)
+        return _resolve(f"{module}.{name}", None, packages)
     return [init]
 
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError, OSError) as error:
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
 
 
 @cache
-def _imports(path: Path) -> tuple[tuple[str, str | None], ...]:
-    """Return ``(module, None)`` for ``import module``, ``(module, name)`` for ``from``."""
+def _imports(path: Path, package: str) -> tuple[tuple[str, str | None], ...]:
+    """Return ``(module, None)`` for ``import module``, ``(module, name)`` for ``from``.
+
+    Args:
+        path: of the file.
+        package: that it is a module of, by which relative names are resolved.
+    """
     found: list[tuple[str, str | None]] = []
     lazily_shown = path == _PACKAGE / "__init__.py"
     for node in _running(_tree(path), type_checking=lazily_shown):
         if isinstance(node, ast.Import):
             found += ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, package)
+            found += ((module, alias.name) for alias in node.names)
     return tuple(found)
 
 
 @cache
-def _bindings(init: Path) -> Mapping[str, tuple[str, str]]:
+def _bindings(init: Path, package: str) -> Mapping[str, tuple[str, str]]:
     """Return the module and the name there of everything that a package shows of its modules."""
     return {
-        alias.asname or alias.name: (node.module, alias.name)
+        alias.asname or alias.name: (_absolute(node, package), alias.name)
         for node in _running(_tree(init), type_checking=True)
-        if isinstance(node, ast.ImportFrom) and node.module
+        if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    """Return the module of ``from module import ...``, in full also where it is relative."""
+    if not node.level:
+        return node.module or ""
+    above = package.split(".")
+    parts = [*above[: len(above) - node.level + 1], node.module or ""]
+    return ".".join(filter(None, parts))
 
 
 def _running(node: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:
@@ -145,7 +201,7 @@ def _running(node: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:
 @cache
 def _meaning(path: Path) -> str:
     """Return a file's syntax tree without docstrings, positions and comments."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parsed(path)  # one of its own, which is changed
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -162,7 +218,16 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
-def _module_name(path: Path) -> str:
-    if _PACKAGE in path.parents:
-        return ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+def _module_name(path: Path, packages: Packages) -> str:
+    """Return the name by which a file is imported, or for a file of no package its own."""
+    for name, place in packages:
+        if path == place.with_suffix(".py"):
+            return name
+        if place in path.parents:
+            return ".".join([name, *path.relative_to(place).with_suffix("").parts])
     return path.stem
+
+
+def _package_of(path: Path, packages: Packages) -> str:
+    """Return the package that a file is a module of, or is itself; empty if none."""
+    return _module_name(path, packages).rpartition(".")[0]

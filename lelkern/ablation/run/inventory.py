@@ -8,6 +8,7 @@ from typing import Any
 
 from lelkern.ablation.run.code import code_fingerprint, package_versions
 from lelkern.ablation.run.store import FORMAT, folder_format, read_result
+from lelkern.config import ConfigError
 from lelkern.methods import available
 
 
@@ -89,15 +90,18 @@ def _folder(path: Path) -> Folder:
 def _is_usable(result: dict[str, Any]) -> bool:
     """Whether the present code would give this result again.
 
-    A trial of a file beside a study says nothing of where that is, and is kept.
+    A trial of a file beside a study says nothing of where that is, and is kept; so is one of a
+    package that is not there or broken.
     """
     method = result.get("method")
     if method not in available():
         return True
     device = result.get("runtime", {}).get("device", "cpu")
-    return result.get("code") == code_fingerprint(method, device) and result.get(
-        "packages"
-    ) == dict(package_versions(method))
+    try:
+        present = (code_fingerprint(method, device), dict(package_versions(method)))
+    except ConfigError:
+        return True
+    return present == (result.get("code"), result.get("packages"))
 
 
 def _study(path: Path) -> str:

@@ -8,8 +8,11 @@ import sklearn.linear_model  # noqa: F401
 import torch
 
 from lelkern.ablation.run.code import installed_packages
+from lelkern.methods.installed import installed
 
-installed_packages()  # they are part of what a trial is
+# They are part of what a trial is.
+installed_packages()
+installed()
 
 # The first optimiser of a process imports torch._dynamo, which takes longer than a small trial.
 torch.optim.AdamW([torch.zeros(1, requires_grad=True)])

@@ -186,7 +186,7 @@ def _receive(messages: Connection, trial: Trial, process: BaseProcess, store: St
     except (EOFError, OSError):  # the worker is gone, perhaps in the middle of a message
         process.join()
         row, result = store.row(trial), store.result(trial)
-        if row is not None and result is not None:
+        if row is not None and result is not None and not store.lacks_models(trial):
             return Done(row.metrics, result["seconds"], row.diverged_at)
         summary = f"the process died with exit code {process.exitcode}"
         return Failed(summary, store.save_error(trial, summary + "\n"))

@@ -2,7 +2,8 @@
 
 ``trials/<identity>/result.json`` means that the trial is done; it appears in one step or not at
 all. A trial that failed leaves ``error.txt`` instead and is run again next time. ``data/`` holds
-the data, read once for all trials, and beside it the labels that trials may see.
+the data, read once for all trials, and beside it the labels that trials may see. Where models are
+kept, ``models.safetensors`` lies beside a result, and was there before it.
 """
 
 import json
@@ -31,9 +32,11 @@ class Store:
 
     Attributes:
         folder: created when something is first written.
+        keep_models: whether what trials train is stored, too. A trial is then done once it is.
     """
 
     folder: Path
+    keep_models: bool = False
 
     def check(self) -> None:
         """Raise ConfigError if the folder holds results of another format."""
@@ -88,10 +91,49 @@ class Store:
         unique: dict[str, Trial] = {}
         for trial in trials:
             unique.setdefault(trial.identity, trial)
-        return [trial for trial in unique.values() if self.result(trial) is None]
+        return [
+            trial
+            for trial in unique.values()
+            if self.result(trial) is None or self.lacks_models(trial)
+        ]
 
-    def save(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
-        """Keep what a finished trial found, with all that decided it, and where it ran."""
+    def models_file(self, trial: Trial) -> Path:
+        """Return where the models of a trial are, if they are kept."""
+        return self._path(trial, "models.safetensors")
+
+    def lacks_models(self, trial: Trial) -> bool:
+        """Say whether a trial is done but for its models, which are to be kept and are not there.
+
+        One that diverged has none.
+        """
+        result = self.result(trial)
+        if not self.keep_models or result is None or trial.recipe.build is None:
+            return False
+        if result.get("diverged_at") is not None:
+            return False
+        from lelkern.methods.model_file import is_whole
+
+        return not is_whole(self.models_file(trial), trial.identity)
+
+    def save(
+        self, trial: Trial, outcome: Outcome, seconds: float
+    ) -> Mapping[str, tuple[float, float]]:
+        """Keep what a finished trial found, with all that decided it, and where it ran.
+
+        The result of a trial that was done before, and ran again for its models, stays.
+
+        Returns:
+            Of the metrics that such a result has with another value, that value and the new one.
+        """
+        earlier = self.row(trial) if self.lacks_models(trial) else None
+        if self.keep_models and outcome.models:
+            self._save_models(trial, outcome)
+        if earlier is None:
+            self._save_result(trial, outcome, seconds)
+        self._path(trial, "error.txt").unlink(missing_ok=True)
+        return {} if earlier is None else _differences(earlier.metrics, outcome.metrics)
+
+    def _save_result(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
         import torch
 
         import lelkern
@@ -113,7 +155,20 @@ class Store:
             },
         }
         write_text_atomically(self._path(trial, "result.json"), json.dumps(result, indent=2) + "\n")
-        self._path(trial, "error.txt").unlink(missing_ok=True)
+
+    def _save_models(self, trial: Trial, outcome: Outcome) -> None:
+        import lelkern
+        from lelkern.methods.model_file import save
+
+        assert outcome.form is not None  # as it is where there are models
+        card = {
+            **trial.describe(),
+            "lelkern": lelkern.__version__,
+            "trial": trial.identity,
+            "form": outcome.form.model_dump(mode="json"),
+            "metrics": {name: _to_json(value) for name, value in outcome.metrics.items()},
+        }
+        save(self.models_file(trial), outcome.models, card)
 
     def save_error(self, trial: Trial, error: str) -> Path:
         """Keep the traceback of a failed trial and return its file."""
@@ -199,6 +254,18 @@ def _is_number(value: Any) -> bool:
 
 def _is_step(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def _differences(
+    before: Mapping[str, float], now: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Return both values of each metric of which they are not the same; NaN is the same as NaN."""
+    pairs = {name: (before.get(name, math.nan), value) for name, value in now.items()}
+    return {
+        name: pair
+        for name, pair in pairs.items()
+        if pair[0] != pair[1] and not all(map(math.isnan, pair))
+    }
 
 
 def _to_json(value: float) -> float | None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -75,7 +75,7 @@ class Trial:
         return {
             "code": code_fingerprint(self.method, self.runtime.device),
             "packages": dict(package_versions(self.method)),
-            "method": file.name if file.chapter else file.path.name,
+            "method": file.name if file.is_named else file.path.name,
             "config": json.loads(self.settings),
             "runtime": self.runtime.model_dump(mode="json"),
             "data": self.fingerprint,
@@ -116,11 +116,13 @@ class Trial:
             if not losses:
                 raise
             metrics = dict.fromkeys(self.recipe.metrics, math.nan)
-            curves = dict.fromkeys(self.recipe.curves, ())
+            none = dict.fromkeys(self.recipe.curves, ())
             finite = [point for point in losses if math.isfinite(point[1])]
-            return Outcome(metrics, {**curves, LOSS: thinned(finite)}, int(losses[-1][0]))
+            return Outcome(metrics, {**none, LOSS: thinned(finite)}, int(losses[-1][0]))
         self.recipe.confirm(outcome)
-        return Outcome(outcome.metrics, {**outcome.curves, LOSS: thinned(losses)})
+        curves = {**outcome.curves, LOSS: thinned(losses)}
+        form = data.form() if outcome.models else None
+        return replace(outcome, curves=curves, form=form)
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> Points:

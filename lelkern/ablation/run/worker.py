@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ClassVar, Self
@@ -21,6 +21,7 @@ import lelkern
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
+from lelkern.methods.method import Outcome
 
 _SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -41,11 +42,14 @@ class Done:
         metrics: name to value; NaN where the trial has none.
         seconds: it took.
         diverged_at: the step at which it diverged, if it did.
+        changed: metrics that had another value when the trial was done before, without its models:
+            that value, and the present one.
     """
 
     metrics: Mapping[str, float]
     seconds: float
     diverged_at: int | None = None
+    changed: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,13 +152,26 @@ def work(
         except BrokenPipeError:
             raise
         except Exception as error:
-            file = store.save_error(trial, traceback.format_exc())
-            summary = f"{type(error).__name__}: {error}".partition("\n")[0]
-            messages.send(Failed(summary, file))
+            messages.send(_failed(trial, store, error))
         else:
-            seconds = time.monotonic() - started
-            store.save(trial, outcome, seconds)
-            messages.send(Done(outcome.metrics, seconds, outcome.diverged_at))
+            messages.send(_stored(trial, store, outcome, time.monotonic() - started))
+
+
+def _stored(trial: Trial, store: Store, outcome: Outcome, seconds: float) -> Done | Failed:
+    """Store what a trial found; its result also where its models cannot be written as tensors."""
+    try:
+        changed = store.save(trial, outcome, seconds)
+    except OSError:
+        raise
+    except Exception as error:
+        store.save(trial, replace(outcome, models={}), seconds)
+        return _failed(trial, store, error)
+    return Done(outcome.metrics, seconds, outcome.diverged_at, changed)
+
+
+def _failed(trial: Trial, store: Store, error: Exception) -> Failed:
+    file = store.save_error(trial, "".join(traceback.format_exception(error)))
+    return Failed(f"{type(error).__name__}: {error}".partition("\n")[0], file)
 
 
 @contextlib.contextmanager

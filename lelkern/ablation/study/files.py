@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lelkern.ablation.study.study import Study
 from lelkern.config import ConfigError, nearest
-from lelkern.methods import available
+from lelkern.methods import find
 
 
 def studies_folder() -> Path:
@@ -44,13 +44,13 @@ def method_name(method: str, study: Path) -> str:
         study: file of the study.
 
     Raises:
-        ConfigError: there is no such method, or the file has a folder.
+        ConfigError: there is no such method, or there are two, or the file has a folder.
     """
     if not method.endswith(".py"):
-        known = available()
-        if method not in known:
-            raise ConfigError(f"{study}: unknown method {method!r}; {nearest(method, known)}")
-        return method
+        try:
+            return find(method).name
+        except ConfigError as error:
+            raise ConfigError(f"{study}: {error}") from None
     if Path(method).name != method:
         raise ConfigError(
             f"{study}: a method's file lies beside the study; its name must have no folder, "

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from lelkern.methods.contrastive._config import ContrastiveConfig
+from lelkern.methods.method import Blueprint
 from lelkern.models import ProjectionHead
 from lelkern.runtime import RuntimeConfig
 
@@ -21,7 +22,12 @@ class Projector(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Project images (N, 3, H, W), float in [0, 1], to z (N, out), float32."""
-        with self.runtime.autocast():
+        with self.runtime.autocast(images.device.type):
             h = self.encoder(images)
         # The head is cheap, and a temperature of 0.01 magnifies bfloat16's rounding a hundredfold.
         return self.head(h.float())
+
+
+def build(config: ContrastiveConfig, blueprint: Blueprint) -> Projector:
+    """Make a network of the form of one that a contrastive recipe trained, or of its average."""
+    return Projector(config, blueprint.runtime)

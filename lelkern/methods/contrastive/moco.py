@@ -28,7 +28,7 @@ from lelkern.data import ImageData
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_training_images
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
-from lelkern.methods.contrastive._projector import Projector
+from lelkern.methods.contrastive._projector import Projector, build
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.training import Losses, batches, seeded
@@ -181,7 +181,10 @@ def run(
     losses = Losses(progress)
     model = train(config, training_images(data), seed, runtime, losses)
     metrics = evaluate(model.encoder, model.head, config.augment, config.temperature, data, seed)
-    return Outcome({**metrics, "final_loss": losses.final()})
+    models = {"model": model.query, "average": model.key.module}
+    return Outcome({**metrics, "final_loss": losses.final()}, models=models)
 
 
-METHOD = Method(config=MoCoConfig, data=ImageData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=MoCoConfig, data=ImageData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -1,4 +1,7 @@
-"""No representation at all: pixels, the baseline that every learned representation has to beat."""
+"""No representation at all: pixels, the baseline that every learned representation has to beat.
+
+No network is trained, so there is no model to keep.
+"""
 
 from pydantic import Field
 from torch import Tensor

@@ -25,6 +25,6 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W), float in [0, 1], to logits (N, outputs)."""
-        with self._runtime.autocast():
+        with self._runtime.autocast(images.device.type):
             h = self.encoder(images)
         return self.linear(h.to(self.linear.weight.dtype))

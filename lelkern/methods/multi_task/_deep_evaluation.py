@@ -42,9 +42,9 @@ def evaluate(
         weights: the curve of that name.
 
     Returns:
-        The metrics and curves. A task's accuracy is over the images that have its label, and left
-        out where there are none; means are over the tasks that are left. NaN: the validation
-        accuracy without validation images, and what is said of tasks that are not there.
+        The metrics and curves, and the network. A task's accuracy is over the images that have its
+        label, and left out where there are none; means are over the tasks that are left. NaN: the
+        validation accuracy without validation images, and what is said of tasks that are not there.
 
     Raises:
         NotFiniteError: a logit is NaN or infinite.
@@ -57,7 +57,8 @@ def evaluate(
     metrics |= {f"accuracy_{t}": value for t, value in tests.items() if t <= _NAMED}
     if data.val_images is not None:
         metrics["validation_accuracy"] = _mean(_accuracies(network, data, "val"))
-    return Outcome(metrics, {"tasks": list(tests.items()), "weights": weights})
+    tasks: list[tuple[float, float]] = list(tests.items())
+    return Outcome(metrics, {"tasks": tasks, "weights": weights}, models={"model": network})
 
 
 def _accuracies(network: nn.Module, data: ImageTaskData, split: str) -> dict[int, float]:

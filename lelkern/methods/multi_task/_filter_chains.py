@@ -1,8 +1,10 @@
 """Which layers of a classifier feed which, so that whole filters can be taken out."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from lelkern.methods.multi_task._classifier import Classifier
@@ -95,6 +97,30 @@ def without_dead_filters(model: Classifier) -> Classifier:
         _keep_inputs(getattr(chain.holder, chain.last), inputs)
     model.encoder.features = model.linear.in_features
     return model
+
+
+def resize_layers(model: Classifier, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Give the layers of a model other sizes, in place, and weights that mean nothing.
+
+    Args:
+        model: of ordinary layers, with an encoder of either family.
+        shapes: of the weights of convolutions, BatchNorms and linear layers, by name.
+    """
+    for name, layer in model.named_modules():
+        shape = shapes.get(f"{name}.weight")
+        if shape is None:
+            continue
+        if isinstance(layer, nn.Conv2d):
+            layer.out_channels, layer.in_channels = shape[:2]
+            layer.weight = nn.Parameter(torch.empty(shape))
+        elif isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = shape
+            layer.weight = nn.Parameter(torch.empty(shape))
+        elif isinstance(layer, nn.BatchNorm2d):
+            (layer.num_features,) = shape
+            layer.weight, layer.bias = (nn.Parameter(torch.empty(shape)) for _ in range(2))
+            layer.running_mean, layer.running_var = torch.empty(shape), torch.empty(shape)
+    model.encoder.features = model.linear.in_features
 
 
 def _keep_inputs(layer: nn.Conv2d | nn.Linear, inputs: Tensor) -> None:

@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from lelkern.data import TaskData
+from lelkern.methods.method import Outcome
 from lelkern.methods.metric import Metric, percentage
+from lelkern.methods.multi_task._layer import layer
 from lelkern.methods.multi_task._linear import Fit, Learned
 
 METRICS: Mapping[str, Metric] = {
@@ -67,6 +69,11 @@ def evaluate(learned: Learned, data: TaskData) -> dict[str, float]:
     if data.clusters is not None:
         metrics["cluster_agreement"] = _agreement(w, data.clusters)
     return metrics
+
+
+def outcome(learned: Learned, data: TaskData) -> Outcome:
+    """Return what :func:`evaluate` says of a linear model of tasks, and the model as a layer."""
+    return Outcome(evaluate(learned, data), models={"model": layer(learned.fit)})
 
 
 def effective_rank(w: NDArray[np.float64]) -> float:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lelkern.methods.method import Blueprint
 from lelkern.methods.multi_task._classifier import Classifier
+from lelkern.methods.multi_task._deep_config import DeepConfig
 
 
 class TaskNetworks(nn.Module):
@@ -22,6 +24,16 @@ class TaskNetworks(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W), float in [0, 1], to logits (N, sum of C_t)."""
         return torch.cat([network(images) for network in self.networks], dim=1)
+
+
+def build(config: DeepConfig, blueprint: Blueprint) -> TaskNetworks:
+    """Make networks of the form of those that a recipe trained."""
+    return TaskNetworks(
+        [
+            Classifier(config.encoder, len(classes), blueprint.runtime)
+            for classes in blueprint.form.classes
+        ]
+    )
 
 
 def known(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

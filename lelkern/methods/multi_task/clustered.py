@@ -9,8 +9,9 @@ from pydantic import Field
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import IterativeConfig, check, learn, penalised
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._penalties import SpectralBox
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -35,7 +36,9 @@ def run(
     """Learn the tasks, choosing the strength, and evaluate."""
     penalty = SpectralBox(min(config.clusters, len(data.tasks)), config.eta)
     learner = penalised(penalty, config)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=ClusteredConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=ClusteredConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

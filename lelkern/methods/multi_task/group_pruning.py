@@ -28,10 +28,14 @@ from lelkern.evaluate import extract
 from lelkern.evaluate.checks import check_features
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.images import check_labels, check_square, labelled_images
-from lelkern.methods.method import Method, Outcome
+from lelkern.methods.method import Blueprint, Method, Outcome
 from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.multi_task._classifier import Classifier
-from lelkern.methods.multi_task._filter_chains import group_filters, without_dead_filters
+from lelkern.methods.multi_task._filter_chains import (
+    group_filters,
+    resize_layers,
+    without_dead_filters,
+)
 from lelkern.methods.multi_task._multiply_adds import multiply_adds
 from lelkern.methods.training import after, check_weights, seeded, unbroken_batches
 from lelkern.models import ConvEncoderConfig, EncoderConfig
@@ -188,6 +192,14 @@ def difference(one: nn.Module, other: nn.Module, images: Tensor) -> float:
     return float((outputs[0] - outputs[1]).abs().max())
 
 
+def build(config: GroupPruningConfig, blueprint: Blueprint) -> Classifier:
+    """Make a network of the form of a smaller one, as the shapes of its weights say."""
+    (classes,) = blueprint.form.classes
+    model = Classifier(config.encoder, len(classes), blueprint.runtime)
+    resize_layers(model, blueprint.shapes)
+    return model
+
+
 def run(
     config: GroupPruningConfig,
     data: ImageData,
@@ -210,7 +222,8 @@ def run(
             "parameters": float(sum(p.numel() for p in model.parameters())),
             "multiply_adds": float(multiply_adds(model, image)),
             "output_difference": difference(sparse, small, data.train_images[: config.batch_size]),
-        }
+        },
+        models={"model": model},
     )
 
 
@@ -226,4 +239,6 @@ def check(config: GroupPruningConfig, data: ImageData) -> None:
     check_labels(data)
 
 
-METHOD = Method(config=GroupPruningConfig, data=ImageData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=GroupPruningConfig, data=ImageData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from lelkern.data import ImageTaskData
-from lelkern.methods.method import Method, Outcome
+from lelkern.methods.method import Blueprint, Method, Outcome
 from lelkern.methods.multi_task._classifier import Classifier
 from lelkern.methods.multi_task._deep_config import DeepConfig, check_tasks, training_labels
 from lelkern.methods.multi_task._deep_evaluation import CURVES, METRICS, evaluate
@@ -72,6 +72,12 @@ def train(
     return network, weights
 
 
+def build(config: HardSharingConfig, blueprint: Blueprint) -> Classifier:
+    """Make a network of the form of one that was trained."""
+    outputs = sum(map(len, blueprint.form.classes))
+    return Classifier(config.encoder, outputs, blueprint.runtime)
+
+
 def run(
     config: HardSharingConfig,
     data: ImageTaskData,
@@ -91,4 +97,5 @@ METHOD = Method(
     run=run,
     curves=CURVES,
     check=check_tasks,
+    build=build,
 )

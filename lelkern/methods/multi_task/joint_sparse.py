@@ -8,8 +8,9 @@ l1/l-infinity-Regularization", IEEE Transactions on Information Theory 2011 (q =
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import IterativeConfig, check, learn, penalised
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._penalties import RowNorm
 from lelkern.methods.multi_task._q import Q, number
 from lelkern.runtime import Progress, RuntimeConfig
@@ -30,7 +31,9 @@ def run(
 ) -> Outcome:
     """Learn the tasks, choosing the strength, and evaluate."""
     learner = penalised(RowNorm(number(config.q)), config)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=JointSparseConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=JointSparseConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._least_squares import LeastSquares
 from lelkern.methods.multi_task._linear import LinearTasksConfig, check, equations, learn
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._quadratic import towards_centres
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -44,7 +45,9 @@ def run(
 
     # Many tasks pull at the mean: deviations vanish only where they are far stiffer than one task.
     learner = equations(solve, stiffness=1000)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=MeanRegularisedConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=MeanRegularisedConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

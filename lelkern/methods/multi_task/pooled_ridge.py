@@ -7,6 +7,7 @@ from pydantic import Field
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import (
     Fit,
     Learner,
@@ -16,7 +17,7 @@ from lelkern.methods.multi_task._linear import (
     equations,
     learn,
 )
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._quadratic import ridge
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -52,7 +53,9 @@ def run(
             yield Fit(fit.coefficients.expand(-1, tasks), fit.intercepts.expand(tasks))
 
     learner = Learner(lambda samples: single.strongest(pooled(samples)), fits)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=PooledRidgeConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=PooledRidgeConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -4,8 +4,9 @@ from pydantic import Field
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import LinearTasksConfig, check, equations, learn
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._quadratic import ridge
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -25,7 +26,9 @@ def run(
 ) -> Outcome:
     """Learn the tasks, choosing the strength, and evaluate."""
     learner = equations(ridge)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=RidgeConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=RidgeConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -19,7 +19,7 @@ from lelkern.methods.multi_task._classifier import Classifier
 from lelkern.methods.multi_task._deep_config import DeepConfig, check_tasks, training_labels
 from lelkern.methods.multi_task._deep_evaluation import CURVES, METRICS, evaluate
 from lelkern.methods.multi_task._task_batches import task_batches
-from lelkern.methods.multi_task._task_networks import TaskNetworks, known
+from lelkern.methods.multi_task._task_networks import TaskNetworks, build, known
 from lelkern.methods.multi_task._task_weights import TaskWeights, Weighting
 from lelkern.methods.training import seeded
 from lelkern.optim import Optimisation
@@ -118,4 +118,5 @@ METHOD = Method(
     run=run,
     curves=CURVES,
     check=check_tasks,
+    build=build,
 )

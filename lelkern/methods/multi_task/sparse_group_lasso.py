@@ -8,8 +8,9 @@ from pydantic import Field
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import IterativeConfig, check, learn, penalised
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._penalties import SparseGroup
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -33,7 +34,9 @@ def run(
 ) -> Outcome:
     """Learn the tasks, choosing the strength, and evaluate."""
     learner = penalised(SparseGroup(config.l1_ratio), config)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=SparseGroupLassoConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=SparseGroupLassoConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -22,7 +22,9 @@ from lelkern.config import Config
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.metric import Curve, Metric, percentage
+from lelkern.methods.multi_task._layer import build, layer
 from lelkern.methods.multi_task._least_squares import LeastSquares
+from lelkern.methods.multi_task._linear import Fit
 from lelkern.methods.multi_task._penalties import RowNorm
 from lelkern.methods.multi_task._q import Q, number
 from lelkern.methods.multi_task._solve import minimise
@@ -74,7 +76,10 @@ def run(
     runtime: RuntimeConfig,
     progress: Progress,
 ) -> Outcome:
-    """Learn from ever more samples, and see whether the features in use are the right ones."""
+    """Learn from ever more samples, and see whether the features in use are the right ones.
+
+    The model that is left is that of the largest sample.
+    """
     truth = data.coefficients
     assert truth is not None
     right = (truth != 0).any(axis=1)
@@ -88,13 +93,14 @@ def run(
             [torch.tensor(task.train_y[:size]) for task in data.tasks],
             intercept=False,
         )
-        w = minimise(
+        coefficients = minimise(
             problem,
             RowNorm(q),
             strength(q, config.xi, noise, size, data),
             tolerance=config.tolerance,
             max_iterations=config.max_iterations,
-        ).coefficients.numpy()
+        ).coefficients
+        w = coefficients.numpy()
         recovered.append(float(np.array_equal((w != 0).any(axis=1), right)))
         errors.append(_test_error(w, data))
         progress(step, errors[-1])
@@ -108,6 +114,7 @@ def run(
             "recovery": list(zip(config.ratios, recovered, strict=True)),
             "error": list(zip(config.ratios, errors, strict=True)),
         },
+        models={"model": layer(Fit(coefficients, torch.zeros_like(coefficients[0])))},
     )
 
 
@@ -180,4 +187,5 @@ METHOD = Method(
         "error": Curve(_RATIO, Metric("mean squared test error", better="lower")),
     },
     check=check,
+    build=build,
 )

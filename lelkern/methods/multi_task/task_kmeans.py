@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._least_squares import LeastSquares
 from lelkern.methods.multi_task._linear import (
     Fit,
@@ -28,7 +29,7 @@ from lelkern.methods.multi_task._linear import (
     equations,
     learn,
 )
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._quadratic import ridge, towards_centres
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -98,7 +99,9 @@ def run(
             yield Fit(w, problem.intercepts(w), iterations=len(turns))
 
     learner = Learner(equations(ridge, stiffness=1000).strongest, fits)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=TaskKMeansConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=TaskKMeansConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

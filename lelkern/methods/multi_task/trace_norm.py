@@ -7,8 +7,9 @@ Learning", SIAM Journal on Optimization 2010.
 
 from lelkern.data import TaskData
 from lelkern.methods.method import Method, Outcome
+from lelkern.methods.multi_task._layer import build
 from lelkern.methods.multi_task._linear import IterativeConfig, check, learn, penalised
-from lelkern.methods.multi_task._linear_evaluation import METRICS, evaluate
+from lelkern.methods.multi_task._linear_evaluation import METRICS, outcome
 from lelkern.methods.multi_task._penalties import TraceNorm
 from lelkern.runtime import Progress, RuntimeConfig
 
@@ -22,7 +23,9 @@ def run(
 ) -> Outcome:
     """Learn the tasks, choosing the strength, and evaluate."""
     learner = penalised(TraceNorm(), config)
-    return Outcome(evaluate(learn(learner, config, data, seed, progress), data))
+    return outcome(learn(learner, config, data, seed, progress), data)
 
 
-METHOD = Method(config=TraceNormConfig, data=TaskData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=TraceNormConfig, data=TaskData, metrics=METRICS, run=run, check=check, build=build
+)

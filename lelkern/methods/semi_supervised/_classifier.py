@@ -28,6 +28,6 @@ class Classifier(nn.Module):
 
         With ``full_precision`` the encoder computes in float32, whatever the run's precision.
         """
-        with nullcontext() if full_precision else self.runtime.autocast():
+        with nullcontext() if full_precision else self.runtime.autocast(images.device.type):
             h = self.encoder(images)
         return self.linear(self.dropout(h.float()))

@@ -38,6 +38,10 @@ class ClassifierConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
     ema: float = Field(default=0.97, ge=0, le=1)
 
+    def of_last(self) -> "ClassifierConfig":
+        """Return the settings of the network that is left, where networks follow each other."""
+        return self
+
 
 class SemiSupervisedConfig(ClassifierConfig):
     """The same with images without labels.

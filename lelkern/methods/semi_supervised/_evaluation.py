@@ -15,6 +15,7 @@ from lelkern.evaluate import (
     overconfidence,
 )
 from lelkern.evaluate.checks import check_features
+from lelkern.methods.method import Outcome
 from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.semi_supervised._learner import Trained
 
@@ -98,6 +99,11 @@ def evaluate(
         right = (guess == true)[accepted]
         metrics["pseudo_label_precision"] = float(right.double().mean())  # NaN of none
     return metrics
+
+
+def outcome(trained: Trained, data: ImageData, labeller: Labeller | None = None) -> Outcome:
+    """Return what :func:`evaluate` says of a trained network, and the network with its average."""
+    return Outcome(evaluate(trained, data, labeller), models=trained.models())
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

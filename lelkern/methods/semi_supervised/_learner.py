@@ -5,12 +5,13 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lelkern.augment import Augment
 from lelkern.data import ImageData
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.images import labelled_images, training_images
+from lelkern.methods.method import Blueprint
 from lelkern.methods.semi_supervised._classifier import Classifier
 from lelkern.methods.semi_supervised._config import ClassifierConfig, SemiSupervisedConfig
 from lelkern.methods.training import batches, unbroken_batches
@@ -56,6 +57,16 @@ class Trained(NamedTuple):
 
     model: Classifier
     average: ModelEMA
+
+    def models(self) -> dict[str, nn.Module]:
+        """Return what is kept of them, by name."""
+        return {"model": self.model, "average": self.average.module}
+
+
+def build(config: ClassifierConfig, blueprint: Blueprint) -> Classifier:
+    """Make a network of the form of one that a recipe trained, or of its average."""
+    last, (classes, *_) = config.of_last(), blueprint.form.classes
+    return Classifier(last.encoder, last.dropout, len(classes), blueprint.runtime)
 
 
 class Learner:

@@ -13,8 +13,8 @@ from torch import Tensor
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, evaluate
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import linear_ramp
 from lelkern.methods.training import seeded
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -92,7 +92,7 @@ def run(
     progress: Progress,
 ) -> Outcome:
     """Train on all training images, then evaluate."""
-    return Outcome(evaluate(train(config, data, seed, runtime, progress), data))
+    return outcome(train(config, data, seed, runtime, progress), data)
 
 
 METHOD = Method(
@@ -101,4 +101,5 @@ METHOD = Method(
     metrics=METRICS,
     run=run,
     check=check_unlabelled,
+    build=build,
 )

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, evaluate
+from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
 from lelkern.methods.semi_supervised._frozen_statistics import frozen_statistics
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import linear_ramp
 from lelkern.methods.training import seeded
 from lelkern.ops import mixmatch, sample_mixup_lambda
@@ -155,9 +155,14 @@ def run(
     config: MixMatchConfig, data: ImageData, seed: int, runtime: RuntimeConfig, progress: Progress
 ) -> Outcome:
     """Train on all training images, then evaluate."""
-    return Outcome(evaluate(train(config, data, seed, runtime, progress), data))
+    return outcome(train(config, data, seed, runtime, progress), data)
 
 
 METHOD = Method(
-    config=MixMatchConfig, data=ImageData, metrics=METRICS, run=run, check=check_unlabelled
+    config=MixMatchConfig,
+    data=ImageData,
+    metrics=METRICS,
+    run=run,
+    check=check_unlabelled,
+    build=build,
 )

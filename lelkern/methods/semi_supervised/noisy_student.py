@@ -27,9 +27,9 @@ from lelkern.evaluate.features import to_unit
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, evaluate
+from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome
 from lelkern.methods.semi_supervised._frozen_statistics import frozen_statistics
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised.supervised import fit
 from lelkern.methods.training import after, seeded
 from lelkern.models import EncoderConfig
@@ -57,6 +57,10 @@ class NoisyStudentConfig(SemiSupervisedConfig):
     iterations: int = Field(default=2, ge=1)
     noise_student: bool = True
     noise_teacher: bool = False
+
+    def of_last(self) -> "NoisyStudentConfig":
+        """Return the settings of the last student."""
+        return self.of_student()
 
     def of_student(self) -> "NoisyStudentConfig":
         """Return the settings by which a student is trained."""
@@ -171,7 +175,7 @@ def run(
 ) -> Outcome:
     """Train teacher and students, then evaluate the last student; pseudo-labels are all taken."""
     student, teacher = train(config, data, seed, runtime, progress)
-    return Outcome(evaluate(student, data, Labeller(teacher.model, threshold=0)))
+    return outcome(student, data, Labeller(teacher.model, threshold=0))
 
 
 def check(config: NoisyStudentConfig, data: ImageData) -> None:
@@ -191,4 +195,6 @@ def size(encoder: EncoderConfig) -> int:
         return sum(p.numel() for p in encoder.build().parameters())
 
 
-METHOD = Method(config=NoisyStudentConfig, data=ImageData, metrics=METRICS, run=run, check=check)
+METHOD = Method(
+    config=NoisyStudentConfig, data=ImageData, metrics=METRICS, run=run, check=check, build=build
+)

@@ -10,8 +10,8 @@ from pydantic import Field
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, evaluate
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import sigmoid_ramp
 from lelkern.methods.training import seeded
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -77,9 +77,14 @@ def run(
     config: PiModelConfig, data: ImageData, seed: int, runtime: RuntimeConfig, progress: Progress
 ) -> Outcome:
     """Train on all training images, then evaluate."""
-    return Outcome(evaluate(train(config, data, seed, runtime, progress), data))
+    return outcome(train(config, data, seed, runtime, progress), data)
 
 
 METHOD = Method(
-    config=PiModelConfig, data=ImageData, metrics=METRICS, run=run, check=check_unlabelled
+    config=PiModelConfig,
+    data=ImageData,
+    metrics=METRICS,
+    run=run,
+    check=check_unlabelled,
+    build=build,
 )

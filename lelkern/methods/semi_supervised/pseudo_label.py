@@ -19,8 +19,8 @@ from torch import Tensor
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, evaluate
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import linear_ramp
 from lelkern.methods.training import seeded
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -116,9 +116,14 @@ def run(
 ) -> Outcome:
     """Train on all training images, then evaluate."""
     trained = train(config, data, seed, runtime, progress)
-    return Outcome(evaluate(trained, data, Labeller(trained.model, config.threshold)))
+    return outcome(trained, data, Labeller(trained.model, config.threshold))
 
 
 METHOD = Method(
-    config=PseudoLabelConfig, data=ImageData, metrics=METRICS, run=run, check=check_unlabelled
+    config=PseudoLabelConfig,
+    data=ImageData,
+    metrics=METRICS,
+    run=run,
+    check=check_unlabelled,
+    build=build,
 )

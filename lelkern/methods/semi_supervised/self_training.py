@@ -18,8 +18,8 @@ from lelkern.data import ImageData
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import check_labelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, evaluate, predict
-from lelkern.methods.semi_supervised._learner import Trained
+from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome, predict
+from lelkern.methods.semi_supervised._learner import Trained, build
 from lelkern.methods.semi_supervised.supervised import SupervisedConfig, fit
 from lelkern.methods.training import after, seeded
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -116,9 +116,14 @@ def run(
 ) -> Outcome:
     """Train on all training images, then evaluate."""
     trained, _, teacher = train(config, data, seed, runtime, progress)
-    return Outcome(evaluate(trained, data, Labeller(teacher.model, config.threshold)))
+    return outcome(trained, data, Labeller(teacher.model, config.threshold))
 
 
 METHOD = Method(
-    config=SelfTrainingConfig, data=ImageData, metrics=METRICS, run=run, check=check_labelled
+    config=SelfTrainingConfig,
+    data=ImageData,
+    metrics=METRICS,
+    run=run,
+    check=check_labelled,
+    build=build,
 )

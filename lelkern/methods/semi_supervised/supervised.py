@@ -11,8 +11,8 @@ from pydantic import Field
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import ClassifierConfig, check_labelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, evaluate
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.training import seeded
 from lelkern.ops import mixup, sample_mixup_lambda
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -79,9 +79,14 @@ def run(
     config: SupervisedConfig, data: ImageData, seed: int, runtime: RuntimeConfig, progress: Progress
 ) -> Outcome:
     """Train on the labelled images, then evaluate."""
-    return Outcome(evaluate(train(config, data, seed, runtime, progress), data))
+    return outcome(train(config, data, seed, runtime, progress), data)
 
 
 METHOD = Method(
-    config=SupervisedConfig, data=ImageData, metrics=METRICS, run=run, check=check_labelled
+    config=SupervisedConfig,
+    data=ImageData,
+    metrics=METRICS,
+    run=run,
+    check=check_labelled,
+    build=build,
 )

@@ -15,9 +15,9 @@ from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._classifier import Classifier
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, evaluate
+from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
 from lelkern.methods.semi_supervised._frozen_statistics import frozen_statistics
-from lelkern.methods.semi_supervised._learner import Learner, Trained
+from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.training import seeded
 from lelkern.runtime import Progress, RuntimeConfig, silent
 
@@ -143,7 +143,9 @@ def run(
     config: VATConfig, data: ImageData, seed: int, runtime: RuntimeConfig, progress: Progress
 ) -> Outcome:
     """Train on all training images, then evaluate."""
-    return Outcome(evaluate(train(config, data, seed, runtime, progress), data))
+    return outcome(train(config, data, seed, runtime, progress), data)
 
 
-METHOD = Method(config=VATConfig, data=ImageData, metrics=METRICS, run=run, check=check_unlabelled)
+METHOD = Method(
+    config=VATConfig, data=ImageData, metrics=METRICS, run=run, check=check_unlabelled, build=build
+)
