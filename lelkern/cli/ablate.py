@@ -20,9 +20,9 @@ from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
-from lelkern.ablation.study import EXPLORATORY
 from lelkern.ablation.run.trial import Trial
 from lelkern.ablation.run.worker import Done
+from lelkern.ablation.study import EXPLORATORY
 from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, headed, out

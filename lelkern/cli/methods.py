@@ -19,8 +19,8 @@ from lelkern.methods import MethodFile, available
 def command(name: str | None, as_json: bool) -> None:
     """List the methods by chapter; with NAME, what one takes and reports.
 
-    Installed packages may add methods. NAME is a method's, or the path of a file that holds one. Its
-    keys are those of `lelkern config NAME`.
+    Installed packages may add methods. NAME is a method's, or the path of a file that holds one.
+    Its keys are those of `lelkern config NAME`.
     """
     if name is None:
         _list(as_json)
