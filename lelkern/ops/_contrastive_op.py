@@ -130,7 +130,7 @@ def rectangle(rows: Tensor, columns: Tensor) -> int:
 def worth_keeping(area: int, differentiable: Sequence[Tensor | None]) -> int:
     """Return how many of ``area`` numbers kernels may keep for backward.
 
-    None if there is no backward, or no kernel that keeps anything, as on a GPU.
+    0 if there is no backward, or no kernel that keeps anything, as on a GPU.
     """
     tensors = [x for x in differentiable if x is not None]
     needed = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
