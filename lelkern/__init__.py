@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         sample_mixup_lambda,
         sharpen,
         sharpen_logits,
+        siglip,
         sup_con,
     )
 
@@ -67,6 +68,7 @@ __all__ = [
     "sample_mixup_lambda",
     "sharpen",
     "sharpen_logits",
+    "siglip",
     "sup_con",
 ]
 

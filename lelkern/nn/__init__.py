@@ -2,7 +2,7 @@
 
 from lelkern.nn._power_profiles import sigma_rel_to_gamma
 from lelkern.nn.key_queue import KeyQueue
-from lelkern.nn.losses import InfoNCELoss, NTXentLoss, SupConLoss
+from lelkern.nn.losses import InfoNCELoss, NTXentLoss, SigLIPLoss, SupConLoss
 from lelkern.nn.model_ema import ModelEMA, get_ema_multi_avg_fn
 from lelkern.nn.momentum import cosine_momentum, power_momentum
 from lelkern.nn.power_ema import PowerEMA, Synthesis
@@ -13,6 +13,7 @@ __all__ = [
     "ModelEMA",
     "NTXentLoss",
     "PowerEMA",
+    "SigLIPLoss",
     "SupConLoss",
     "Synthesis",
     "cosine_momentum",

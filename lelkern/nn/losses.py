@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lelkern.ops import ContrastiveStats, info_nce, nt_xent, sup_con
+from lelkern.ops import ContrastiveStats, info_nce, nt_xent, siglip, sup_con
 from lelkern.ops._contrastive import Reduction, check_reduction
 from lelkern.ops._number import number_or_tensor
-from lelkern.ops._temperature import check_temperature
+from lelkern.ops._temperature import check_finite, check_positive, check_temperature
 
 Loss = Tensor | tuple[Tensor, ContrastiveStats]
 
@@ -196,3 +196,86 @@ class SupConLoss(_ContrastiveLoss):
     ) -> Loss:
         """Return the loss of rows of the classes ``labels``."""
         return sup_con(z, labels, ids=ids, **self._arguments())
+
+
+class SigLIPLoss(nn.Module):
+    """The sigmoid loss of SigLIP; see :func:`lelkern.siglip`.
+
+    Scale and bias are learned from where Zhai et al. 2023, section 3.2, begin: t' = log 10 and
+    b = -10, where nearly all pairs, which are negative, have nearly no loss.
+
+    Args:
+        logit_scale: t, a positive number; with ``learnable`` where it starts.
+        logit_bias: b, likewise.
+        reduction: ``"mean"`` or ``"sum"`` over the losses of the queries, or ``"none"``.
+        learnable: make parameters of both: ``log_scale``, t' = log t, so that no step of an
+            optimiser can make t negative, and ``logit_bias``.
+        normalize: compare by cosine, otherwise by dot product.
+
+    Shape:
+        ``query`` (N, D), ``key`` (M, D), ``ids`` (N,), ``key_ids`` (M,); the loss a scalar, or for
+        ``"none"`` (N,).
+
+    Raises:
+        ValueError: the scale is not a positive number, the bias not finite, or the reduction is
+            unknown.
+    """
+
+    def __init__(
+        self,
+        logit_scale: float = 10.0,
+        logit_bias: float = -10.0,
+        *,
+        reduction: Reduction = "mean",
+        learnable: bool = True,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        scale = float(number_or_tensor("logit_scale", logit_scale))
+        check_positive("logit_scale", scale)
+        bias = float(number_or_tensor("logit_bias", logit_bias))
+        check_finite("logit_bias", bias)
+        check_reduction(reduction)
+        self.reduction: Reduction = reduction
+        self.learnable = learnable
+        self.normalize = normalize
+        self.logit_bias: float | Tensor
+        if learnable:
+            self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+            self.logit_bias = nn.Parameter(torch.tensor(bias))
+        else:
+            self._scale, self.logit_bias = scale, bias
+
+    @property
+    def logit_scale(self) -> float | Tensor:
+        """The scale in use: a number, or if learnable a tensor with a gradient."""
+        return self.log_scale.exp() if self.learnable else self._scale
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        *,
+        ids: Tensor | None = None,
+        key_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of queries and keys, by default of the positives ``query[i], key[i]``."""
+        return siglip(
+            query,
+            key,
+            self.logit_scale,
+            self.logit_bias,
+            reduction=self.reduction,
+            normalize=self.normalize,
+            ids=ids,
+            key_ids=key_ids,
+        )
+
+    def extra_repr(self) -> str:
+        """Describe the options, those that are not as they are by default at the end."""
+        others = "" if self.normalize else ", normalize=False"
+        scale, bias = (torch.as_tensor(x).item() for x in (self.logit_scale, self.logit_bias))
+        return (
+            f"logit_scale={scale:.4g}, logit_bias={bias:.4g}, "
+            f"reduction={self.reduction!r}, learnable={self.learnable}{others}"
+        )

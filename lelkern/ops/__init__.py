@@ -23,6 +23,7 @@ from lelkern.ops.prox_l1 import prox_l1, prox_l1_
 from lelkern.ops.prox_nuclear import prox_nuclear
 from lelkern.ops.prox_sgd import prox_sgd_
 from lelkern.ops.sharpen import sharpen, sharpen_logits
+from lelkern.ops.siglip import siglip
 from lelkern.ops.sup_con import sup_con
 
 __all__ = [
@@ -55,5 +56,6 @@ __all__ = [
     "sample_mixup_lambda",
     "sharpen",
     "sharpen_logits",
+    "siglip",
     "sup_con",
 ]

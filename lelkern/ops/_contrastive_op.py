@@ -95,19 +95,12 @@ class ContrastiveOp:
         The kernels keep as many tiles as fit, so that this need be no more than an upper bound for
         the tiles of a small matrix.
         """
-        rows = inputs[0].shape[0] + _TILE
-        differentiable = torch.is_grad_enabled() and any(
-            inputs[i] is not None and inputs[i].requires_grad for i in self._op.differentiable
-        )
-        if not differentiable or inputs[0].device.type != "cpu" or library_path() is None:
-            return 0
         if self._keys is None:  # half of a square of tiles: of the stacked rows, if there are two
             rows = self._losses(inputs, ()) + _TILE
             area = rows * (rows + 3 * _TILE) // 2  # b blocks have b tiles and up to b (b + 1) / 2
         else:
-            area = rows * (inputs[self._key_place(inputs)].shape[0] + 16 * _TILE)
-        most = KEPT_BYTES // computed_in(inputs[0]).itemsize
-        return min(area, most)
+            area = rectangle(inputs[0], inputs[self._key_place(inputs)])
+        return worth_keeping(area, [inputs[i] for i in self._op.differentiable])
 
     def _key_place(self, inputs: tuple[Any, ...]) -> int:
         assert self._keys is not None
@@ -137,6 +130,23 @@ class ContrastiveOp:
             z.new_empty(kept, dtype=dtype),
             z.new_empty((2, losses if stats else 0), dtype=dtype),
         )
+
+
+def rectangle(rows: Tensor, columns: Tensor) -> int:
+    """Return at most how many numbers the tiles of rows and columns have."""
+    return (rows.shape[0] + _TILE) * (columns.shape[0] + 16 * _TILE)
+
+
+def worth_keeping(area: int, differentiable: Sequence[Tensor | None]) -> int:
+    """Return how many of ``area`` numbers kernels may keep for backward.
+
+    0 if there is no backward, or no kernel that keeps anything, as on a GPU.
+    """
+    tensors = [x for x in differentiable if x is not None]
+    needed = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    if not needed or tensors[0].device.type != "cpu" or library_path() is None:
+        return 0
+    return min(area, KEPT_BYTES // computed_in(tensors[0]).itemsize)
 
 
 def _sums_dtype(z: Tensor) -> torch.dtype:

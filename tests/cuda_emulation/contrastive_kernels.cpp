@@ -5,7 +5,7 @@
 #include "contrastive/cuda/contrastive_forward.cu"
 #include "contrastive/cuda/contrastive_prepare.cu"
 
-#include "cuda_emulation_arrays.h"
+#include "contrastive_arrays.h"
 
 namespace lelkern::contrastive::cuda {
 namespace {
@@ -15,6 +15,8 @@ using emulation::check;
 using emulation::check_dtype;
 using emulation::check_shape;
 using emulation::element_of;
+using emulation::integers;
+using emulation::matrix_of;
 
 // Which loss it is, what is given decides: see emulated_contrastive.Case.
 struct Inputs {
@@ -24,23 +26,6 @@ struct Inputs {
     bool normalize;
     int terms, multiprocessors;
 };
-
-const int64_t* integers(const char* name, const Array& array, int64_t count) {
-    check_dtype(name, array, "int64");
-    check_shape(name, array, {count});
-    return static_cast<const int64_t*>(array.data);
-}
-
-// Rows of as many numbers of the same type as those of `like`.
-Matrix matrix_of(const char* name, const Array& array, const Array& like) {
-    if (array.data == nullptr) return {};
-    check_dtype(name, array, like.dtype);
-    check_shape(name, array, {array.shape.at(0), like.shape[1]});
-    const bool is_empty = array.shape[0] == 0 || array.shape[1] == 0;
-    check(is_empty || array.shape[1] == 1 || array.strides[1] == 1,
-          std::string(name) + " has gaps in a row");
-    return {array.data, array.shape[0], array.strides[0]};
-}
 
 Loss loss_of(const Inputs& in) {
     check(in.rows.shape.size() == 2, "rows are no matrix");

@@ -295,7 +295,11 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
     kernels = emulated.module()
     table = Path(__file__).parents[1] / "cuda_static" / "dynamic_shared.csv"
     with table.open() as file:
-        counted = {row["kernels"]: int(row["bytes"]) for row in csv.DictReader(file)}
+        counted = {
+            row["kernels"]: int(row["bytes"])
+            for row in csv.DictReader(file)
+            if row["kernels"].startswith("contrastive_")
+        }
     tiles = {
         "FmaTile<float>": "float",
         "FmaTile<double>": "double",

@@ -30,6 +30,7 @@ USE_AN_OP = "import lelkern, torch; lelkern.nt_xent(*torch.ones(2, 2, 2))"
 ARITHMETIC = {
     *("test_contrastive_values.py", "test_contrastive_accuracy.py", "test_nt_xent_edges.py"),
     "test_contrastive_temperature.py",
+    "test_siglip.py",
     *("test_ema.py", "test_ema_rounding.py", "test_sharpen.py", "test_guess_labels.py"),
     *("test_mixup.py", "test_cutmix.py"),
     *("test_prox_group.py", "test_prox_gradients.py", "test_prox_l1.py", "test_prox_lists.py"),
@@ -75,7 +76,8 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
 
 def test_the_list_says_what_serves_each_op_and_why() -> None:
     rows = [row for row in lelkern.ops.implementations() if not row.op.startswith("test_")]
-    ops = ("nt_xent", "info_nce", "sup_con", "sharpen", "guess_labels", "mix_rows", "cut_rows")
+    ops = ("nt_xent", "info_nce", "sup_con", "siglip", "sharpen", "guess_labels")
+    ops += ("mix_rows", "cut_rows")
     ops += ("prox_l1", "prox_group", "project_simplex", "project_l1inf")
     pairs = {*ops, *(f"{op}_backward" for op in ops)}
     alone = {"ema_update_", "mixup_lambda", "prox_group_", "prox_sgd_"}

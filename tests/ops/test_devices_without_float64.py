@@ -16,6 +16,7 @@ from lelkern.reference import (
     nt_xent,
     prox_group,
     sharpen,
+    siglip,
     sup_con,
 )
 
@@ -51,6 +52,8 @@ CALLS = {
     ),
     "sup_con": lambda: sup_con.sup_con(Z, LABELS, TAU, stats=True),
     "sup_con backward": lambda: sup_con.sup_con_backward(torch.ones(6), Z, LABELS, TAU),
+    "siglip": lambda: siglip.siglip(Z, Z.flip(1), TAU, -TAU),
+    "siglip backward": lambda: siglip.siglip_backward(torch.ones(6), Z, Z.flip(1), TAU, -TAU),
     "ema": lambda: averaged(torch.tensor(0.999)),
     "sharpen": lambda: sharpen.sharpen(P, TAU, 1, False),
     "sharpen backward": lambda: sharpen.sharpen_backward(Z, P, TAU, 1, False),

@@ -17,18 +17,24 @@ namespace lelkern::contrastive {
 
 using torch::stable::Tensor;
 
-// A loss and its inputs.
-struct Loss {
+// What is compared with what, and which pairs are positives.
+struct Comparison {
     std::vector<Tensor> rows;     // (N, D) each, stacked
     std::vector<Tensor> columns;  // likewise; none: the rows themselves
     Positives positives;
-    std::optional<Tensor> given;                        // (N, D), of Positives::given
-    std::optional<Tensor> row_ids, column_ids, labels;  // whole numbers, contiguous int64
-    bool both;                                          // columns have losses, too
-    Tensor temperature;
+    std::optional<Tensor> given;  // (N, D), of Positives::given
+    // Whole numbers, contiguous int64. Those of columns are the rows' own where there are no
+    // others.
+    std::optional<Tensor> row_ids, column_ids, labels, column_labels;
+    bool both;  // columns have losses, too
     bool normalize;
     // As the sum of how many bfloat16 numbers each may be multiplied; 0: only as it is.
     int64_t bf16_terms;
+};
+
+// A loss whose rows choose among their candidates.
+struct Loss : Comparison {
+    Tensor temperature;
 };
 
 struct ForwardResult {
@@ -75,16 +81,21 @@ inline void check_bf16_terms(int64_t terms) {
     STD_TORCH_CHECK(terms >= 0 && terms <= 2, "bf16_terms must be 0, 1 or 2, got ", terms);
 }
 
-inline void check_temperature(const Tensor& temperature) {
-    STD_TORCH_CHECK(temperature.dim() == 0, "temperature must have no dimensions");
-    dispatch_floating(temperature.scalar_type(), [](auto*) {});
+inline void check_number(const char* name, const Tensor& number) {
+    STD_TORCH_CHECK(number.dim() == 0, name, " must have no dimensions");
+    dispatch_floating(number.scalar_type(), [](auto*) {});
+}
+
+inline void check_grad(const Tensor& grad, int64_t losses, ScalarType embeddings) {
+    STD_TORCH_CHECK(
+        grad.dim() == 1 && grad.size(0) == losses && grad.scalar_type() == sums_of(embeddings),
+        "grad must have one number for each loss, in its dtype");
 }
 
 inline void check_saved(const Tensor& grad, const ForwardResult& saved, int64_t losses,
                         ScalarType embeddings) {
+    check_grad(grad, losses, embeddings);
     const ScalarType sums = sums_of(embeddings);
-    STD_TORCH_CHECK(grad.dim() == 1 && grad.size(0) == losses && grad.scalar_type() == sums,
-                    "grad must have one number for each loss, in its dtype");
     STD_TORCH_CHECK(saved.loss.numel() == losses && saved.loss.is_contiguous() &&
                         saved.loss.scalar_type() == sums && saved.log_sum_exp.numel() == losses &&
                         saved.log_sum_exp.is_contiguous() &&

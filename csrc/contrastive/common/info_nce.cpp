@@ -17,10 +17,20 @@ Loss info_nce_loss(const Tensor& query, const Tensor& positive,
     check_embeddings("positive", positive, query);
     STD_TORCH_CHECK(query.size(0) == positive.size(0), "positive must have as many rows as query");
     check_codes("ids", ids, query.size(0));
-    check_temperature(temperature);
+    check_number("temperature", temperature);
     check_bf16_terms(bf16_terms);
-    Loss loss{{query},      {positive}, Positives::aligned, std::nullopt, ids,       ids,
-              std::nullopt, symmetric,  temperature,        normalize,    bf16_terms};
+    Loss loss{{{query},
+               {positive},
+               Positives::aligned,
+               std::nullopt,
+               ids,
+               ids,
+               std::nullopt,
+               std::nullopt,
+               symmetric,
+               normalize,
+               bf16_terms},
+              temperature};
     if (negatives) {
         check_embeddings("negatives", *negatives, query);
         check_codes("negative_ids", negative_ids, negatives->size(0));

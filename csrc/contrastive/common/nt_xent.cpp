@@ -13,10 +13,20 @@ Loss nt_xent_loss(const Tensor& z1, const Tensor& z2, const Tensor& temperature,
     check_embeddings("z2", z2, z1);
     STD_TORCH_CHECK(z1.size(0) == z2.size(0), "z2 must have as many rows as z1");
     check_codes("ids", ids, z1.size(0));
-    check_temperature(temperature);
+    check_number("temperature", temperature);
     check_bf16_terms(bf16_terms);
-    return {{z1, z2},     {},    Positives::paired, std::nullopt, ids,       ids,
-            std::nullopt, false, temperature,       normalize,    bf16_terms};
+    return {{{z1, z2},
+             {},
+             Positives::paired,
+             std::nullopt,
+             ids,
+             ids,
+             std::nullopt,
+             std::nullopt,
+             false,
+             normalize,
+             bf16_terms},
+            temperature};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> nt_xent_forward(

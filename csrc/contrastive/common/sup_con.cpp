@@ -12,10 +12,20 @@ Loss sup_con_loss(const Tensor& z, const Tensor& labels, const Tensor& temperatu
     check_embeddings("z", z, z);
     check_codes("labels", labels, z.size(0));
     check_codes("ids", ids, z.size(0));
-    check_temperature(temperature);
+    check_number("temperature", temperature);
     check_bf16_terms(bf16_terms);
-    return {{z},    {},    Positives::labelled, std::nullopt, ids,       ids,
-            labels, false, temperature,         normalize,    bf16_terms};
+    return {{{z},
+             {},
+             Positives::labelled,
+             std::nullopt,
+             ids,
+             ids,
+             labels,
+             std::nullopt,
+             false,
+             normalize,
+             bf16_terms},
+            temperature};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> sup_con_forward(

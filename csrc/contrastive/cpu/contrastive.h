@@ -93,12 +93,28 @@ struct Weights {
     const T *for_positives, *share;
 };
 
+// From a similarity to the logit of a decision: scale s + bias.
+template <typename T>
+struct Logits {
+    T scale, bias;
+};
+
+// What forward sums for each row over its decisions.
+struct DecisionSums {
+    double *loss, *by_bias, *by_scale;  // the loss, and its derivatives
+
+    DecisionSums from(int64_t first) const {
+        return {loss + first, by_bias + first, by_scale + first};
+    }
+};
+
 // The tiles of one instruction set, for numbers of type T.
 template <typename T>
 struct Kernels {
     int panel_width;
-    bool bf16;                                  // words are pairs of bfloat16
-    int64_t forward_scratch, backward_scratch;  // numbers that a thread needs
+    bool bf16;  // words are pairs of bfloat16
+    // Numbers that a thread needs; decisions need no more.
+    int64_t forward_scratch, backward_scratch;
     // `kept`: where exp(beta s), or s if `wide`, is left for backward: block * block numbers, one
     // register tile after the other, or null.
     void (*forward)(const Problem<T>&, int64_t row, int64_t column, const Sums<T>& rows,
@@ -107,6 +123,12 @@ struct Kernels {
     void (*backward)(const Problem<T>&, int64_t row, int64_t column, const Weights<T>& row_weights,
                      const Weights<T>& column_weights, T* rows, T* columns, T* scratch,
                      const T* kept);
+    // The same of decisions, of which each pair is one (siglip_tile.h). `kept`: their slopes.
+    void (*forward_decisions)(const Problem<T>&, const Logits<T>&, int64_t row, int64_t column,
+                              const DecisionSums& rows, T* scratch, T* kept);
+    // `upstream`: of the losses of rows.
+    void (*backward_decisions)(const Problem<T>&, const Logits<T>&, int64_t row, int64_t column,
+                               const T* upstream, T* rows, T* columns, T* scratch, const T* kept);
 };
 
 // Those of the instruction set that this machine runs; in bfloat16 if asked for and it can.

@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
 #include <utility>
 
 #include "contrastive/common/contrastive_op.h"
 #include "contrastive/cpu/aligned.h"
 #include "contrastive/cpu/contrastive.h"
+#include "contrastive/cpu/contrastive_prepared.h"
 #include "contrastive/cpu/contrastive_rows.h"
-#include "contrastive/cpu/rows.h"
+#include "contrastive/cpu/contrastive_tensors.h"
 #include "contrastive/cpu/schedule.h"
 #include "shared/cpu/read_scalar.h"
 
@@ -23,155 +23,30 @@ namespace {
 constexpr double kLn2 = 0.6931471805599453;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// The loss with its rows packed for the tiles, and its temperature.
 template <typename T>
-T* data(const Tensor& tensor) {
-    return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
-Tensor empty(std::initializer_list<int64_t> sizes, ScalarType dtype) {
-    return torch::stable::empty({sizes.begin(), sizes.size()}, dtype);
-}
-
-Tensor number_like(const Tensor& number, double value) {
-    return torch::stable::full({}, value, number.scalar_type());
-}
-
-// Numbers in a buffer of the pool, to which they return with the tensor.
-Tensor pooled(int64_t count, ScalarType dtype) {
-    if (count == 0) return empty({0}, dtype);
-    std::size_t bytes = count * (dtype == ScalarType::Double ? sizeof(double) : sizeof(float));
-    void* at = take_buffer(bytes);
-    const int64_t stride = 1;
-    const torch::stable::Device cpu(torch::headeronly::DeviceType::CPU);
-    const auto give = [bytes](void* memory) { give_buffer(memory, bytes); };
-    return torch::stable::from_blob(at, {&count, 1}, {&stride, 1}, cpu, dtype, give);
-}
-
-template <typename T>
-constexpr ScalarType dtype_of = std::is_same_v<T, double> ? ScalarType::Double : ScalarType::Float;
-
-// Calls f(i, scratch) for every row i, with what make() gave the thread.
-template <typename Make, typename F>
-void for_each_row(int64_t count, const Make& make, const F& f) {
-    torch::stable::parallel_for(0, count, 64, [&](int64_t begin, int64_t end) {
-        auto scratch = make();
-        for (int64_t i = begin; i < end; ++i) f(i, scratch);
-    });
-}
-
-template <typename F>
-void for_each_row(int64_t count, const F& f) {
-    for_each_row(count, [] { return nullptr; }, [&](int64_t i, std::nullptr_t) { f(i); });
-}
-
-// Small blocks where there are few rows, so that threads have something to share.
-int64_t block_of(int64_t rows) { return rows <= 1024 ? kMaxBlock / 2 : kMaxBlock; }
-
-// The loss with its rows packed for the tiles.
-template <typename T>
-class Prepared {
+class PreparedLoss : public Prepared<T> {
   public:
     // `stats`: for forward, whether statistics or slopes are wanted.
-    Prepared(const Loss& loss, bool stats, bool for_backward)
-        : loss(loss),
-          tiles(kernels<T>(loss.bf16_terms == 1)),
-          rows(loss.rows),
-          columns(loss.columns.empty() ? loss.rows : loss.columns) {
-        problem.D = rows.D();
-        problem.words = (problem.D + tiles.bf16) / (1 + tiles.bf16);
-        problem.padded_D = round_up(problem.D, 64 / sizeof(T));
-        // An odd number of cache lines, so that rows spread over all sets of the cache.
-        problem.stride =
-            problem.padded_D + 64 / sizeof(T) * (problem.padded_D * sizeof(T) / 64 % 2 == 0);
-        problem.block = block_of(rows.count());
-        problem.self = loss.columns.empty();
-        problem.both = loss.both;
-        problem.stats = stats;
-        problem.positives = loss.positives;
-        problem.pairs = rows.count() / 2;
-        packed_rows_.emplace_back(tiles, rows, problem, loss.normalize, for_backward);
-        if (!problem.self) {
-            packed_rows_.emplace_back(tiles, columns, problem, loss.normalize, for_backward);
-        }
-        problem.rows = packed_rows_.front().side;
-        problem.columns = packed_rows_.back().side;
-        // Large tasks where there are enough of them for every thread all the same.
-        const int64_t blocks = std::min(problem.rows.blocks, problem.columns.blocks);
-        task_side_ = std::clamp<int64_t>(blocks / 32, 1, 4);
+    PreparedLoss(const Loss& loss, bool stats, bool for_backward)
+        : Prepared<T>(loss, for_backward), loss(loss) {
+        this->problem.stats = stats;
         set_temperature();
         set_centre();
-        if (loss.row_ids) {
-            encode(*loss.row_ids, problem.self ? *loss.row_ids : *loss.column_ids, row_ids_,
-                   column_ids_);
-            problem.rows.ids = row_ids_.get();
-            problem.columns.ids = column_ids_.get();
-        }
-        if (loss.labels) {
-            positives_ = encode(*loss.labels, *loss.labels, row_labels_, column_labels_);
-            problem.rows.labels = row_labels_.get();
-            problem.columns.labels = column_labels_.get();
-        }
-    }
-
-    // Of rows, and of columns where they have losses of their own.
-    int64_t losses() const { return rows.count() + (problem.both ? columns.count() : 0); }
-
-    int64_t padded(const Side<T>& side) const { return side.blocks * problem.block; }
-
-    // How many positives by label row i has.
-    int64_t positives(int64_t i) const { return positives_[i]; }
-
-    Reader reader(const Stack& stack) const { return {stack, loss.normalize, tiles.bf16}; }
-
-    // Calls f with the schedule of the tasks, and with how many replicas of the rows it has.
-    template <typename F>
-    void with_schedule(const F& f) const {
-        if (problem.self) {
-            f(SymmetricSchedule(in_tasks(problem.rows.blocks)), 1);
-        } else {
-            const RectangularSchedule schedule(in_tasks(problem.rows.blocks),
-                                               in_tasks(problem.columns.blocks));
-            f(schedule, schedule.replicas());
-        }
-    }
-
-    // Where the rows of a task begin among those of all replicas.
-    int64_t replica_offset(const Task& task) const {
-        return task.row_unit / in_tasks(problem.rows.blocks) * padded(problem.rows);
-    }
-
-    // Calls f(number, row, column) for the tiles of task t, in an order in which neighbours share
-    // a block, so that half of what a tile needs is in the cache.
-    template <typename F>
-    void for_each_tile(int64_t t, const Task& task, const F& f) const {
-        for (int64_t k = 0; k < task_side_ * task_side_; ++k) {
-            const int64_t a = k / task_side_, b = k % task_side_;
-            const int64_t row = task.row * task_side_ + a;
-            const int64_t column = task.column * task_side_ + (a % 2 ? task_side_ - 1 - b : b);
-            if (row >= problem.rows.blocks || column >= problem.columns.blocks) continue;
-            if (problem.self && column < row) continue;
-            f(t * task_side_ * task_side_ + k, row, column);
-        }
     }
 
     const Loss& loss;
-    Kernels<T> tiles;
-    Stack rows, columns;
-    Problem<T> problem;
 
   private:
-    int64_t in_tasks(int64_t blocks) const { return (blocks + task_side_ - 1) / task_side_; }
-
     void set_temperature() {
-        double bound = packed_rows_.front().largest_norm() * packed_rows_.back().largest_norm();
+        double bound = this->largest_row_norm() * this->largest_column_norm();
         if (loss.given && !loss.normalize) {
             // Of a row without negatives the positive alone is the log-sum-exp.
             const Stack given({*loss.given});
             std::vector<double> row(given.D());
             for (int64_t i = 0; i < given.count(); ++i) {
                 given.read(i, row.data());
-                const double with =
-                    packed_rows_.front().largest_norm() * norm_of(row.data(), given.D());
+                const double with = this->largest_row_norm() * norm_of(row.data(), given.D());
                 if (!(with <= bound)) bound = with;
             }
         }
@@ -180,56 +55,24 @@ class Prepared {
         // Similarities beyond this would be taken for masked ones.
         const bool valid = temperature > 0 && std::isfinite(temperature) && bound < 1e18;
         if (!valid) beta = kNaN;
-        problem.scale = static_cast<T>(beta / kLn2);
-        problem.beta = problem.scale * kLn2;
+        this->problem.scale = static_cast<T>(beta / kLn2);
+        this->problem.beta = this->problem.scale * kLn2;
         // Below, exp(beta s), its sums and their inverses stay far from overflow and underflow.
-        problem.wide = !(beta * bound <= (std::is_same_v<T, double> ? 600 : 40));
+        this->problem.wide = !(beta * bound <= (std::is_same_v<T, double> ? 600 : 40));
     }
 
     // Any similarity will do: rows that are nearly equal have no others.
     void set_centre() {
-        problem.centre = 0;
-        if (rows.count() == 0 || columns.count() == 0) return;
-        std::vector<double> row(rows.D()), column(rows.D());
-        reader(rows).read(0, row.data());
-        reader(columns).read(0, column.data());
-        const double first = dot_product(row.data(), column.data(), rows.D());
-        if (std::isfinite(first)) problem.centre = static_cast<T>(first);  // nan stays in its row
+        const int64_t D = this->rows.D();
+        this->problem.centre = 0;
+        if (this->rows.count() == 0 || this->columns.count() == 0) return;
+        std::vector<double> row(D), column(D);
+        this->reader(this->rows).read(0, row.data());
+        this->reader(this->columns).read(0, column.data());
+        const double first = dot_product(row.data(), column.data(), D);
+        // nan stays in its row.
+        if (std::isfinite(first)) this->problem.centre = static_cast<T>(first);
     }
-
-    // Numbers the values of both sides alike. Returns for each row how many other rows have its
-    // value.
-    std::vector<int64_t> encode(const Tensor& row_values, const Tensor& column_values,
-                                Aligned<Code<T>>& row_codes, Aligned<Code<T>>& column_codes) {
-        std::unordered_map<int64_t, Code<T>> codes;
-        std::vector<int64_t> counts;
-        const auto fill = [&](const Tensor& values, const Side<T>& side, Aligned<Code<T>>& out,
-                              Code<T> pad) {
-            out = Aligned<Code<T>>(padded(side));
-            const auto* from = static_cast<const int64_t*>(values.const_data_ptr());
-            const int64_t period = values.numel();  // the halves of pairs share their ids
-            for (int64_t i = 0; i < padded(side); ++i) {
-                if (i >= side.count) {
-                    out[i] = pad;
-                    continue;
-                }
-                const auto next = static_cast<Code<T>>(codes.size());
-                out[i] = codes.try_emplace(from[i % period], next).first->second;
-                if (out[i] == next) counts.push_back(0);
-                ++counts[out[i]];
-            }
-        };
-        fill(row_values, problem.rows, row_codes, -1);
-        std::vector<int64_t> others(problem.rows.count);
-        for (int64_t i = 0; i < problem.rows.count; ++i) others[i] = counts[row_codes[i]] - 1;
-        fill(column_values, problem.columns, column_codes, -2);
-        return others;
-    }
-
-    int64_t task_side_ = 1;               // a task is a square of so many tiles
-    std::vector<Packed<T>> packed_rows_;  // rows, and columns if they are others
-    Aligned<Code<T>> row_ids_, column_ids_, row_labels_, column_labels_;
-    std::vector<int64_t> positives_;
 };
 
 // Memory for Sums.
@@ -361,7 +204,7 @@ struct GivenPair {
 
 template <typename T>
 ForwardResult forward_as(const Loss& loss, bool stats, bool slope, int64_t kept) {
-    const Prepared<T> prepared(loss, stats || slope, false);
+    const PreparedLoss<T> prepared(loss, stats || slope, false);
     const Problem<T>& problem = prepared.problem;
     ForwardResult result{
         empty({prepared.losses()}, dtype_of<T>), empty({prepared.losses()}, ScalarType::Double),
@@ -471,31 +314,10 @@ class WeightsMemory {
     std::vector<T> unshifted_, upstream_, peak_, rest_, missing_, for_positives_, share_;
 };
 
-// Sums (size, stride) that start at 0.
-template <typename T>
-Aligned<T> zeros(int64_t size, int64_t stride) {
-    Aligned<T> memory(size * stride);
-    for_each_row(size, [&](int64_t i) { std::fill_n(memory.get() + i * stride, stride, T(0)); });
-    return memory;
-}
-
-std::vector<Tensor> gradients_like(const std::vector<Tensor>& parts) {
-    std::vector<Tensor> gradients;
-    for (const Tensor& part : parts) {
-        gradients.push_back(empty({part.size(0), part.size(1)}, part.scalar_type()));
-    }
-    return gradients;
-}
-
-// Takes from the gradient of u = row / |row| what is along u.
-void project(double* grad, const double* u, int64_t D) {
-    add_scaled(u, -dot_product(u, grad, D), grad, D);
-}
-
 template <typename T>
 BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardResult& saved,
                            bool column_gradients) {
-    const Prepared<T> prepared(loss, false, true);
+    const PreparedLoss<T> prepared(loss, false, true);
     const Problem<T>& problem = prepared.problem;
     BackwardResult result;
     result.rows = gradients_like(loss.rows);

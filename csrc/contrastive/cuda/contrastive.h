@@ -17,8 +17,8 @@ struct Matrix {
     int64_t count = 0, stride = 0;
 };
 
-// A loss and its inputs. Everything lies on the device.
-struct Loss {
+// What is compared with what, and which pairs are positives. Everything lies on the device.
+struct Comparison {
     Element element;  // of all embeddings and of their gradients
     int64_t D;
     Matrix rows[2];  // stacked; the second may be empty
@@ -26,12 +26,11 @@ struct Loss {
     Matrix columns;  // otherwise with these
     Matrix given;    // one for each row, of Positives::given
     Positives positives;
-    const int64_t* row_ids = nullptr;     // or null: (rows of the first part,), repeated
-    const int64_t* column_ids = nullptr;  // (columns,)
-    const int64_t* labels = nullptr;      // (rows,), of Positives::labelled
-    bool both;                            // columns have losses, too
-    const void* temperature;              // a number
-    Element temperature_element;
+    const int64_t* row_ids = nullptr;        // or null: (rows of the first part,), repeated
+    const int64_t* column_ids = nullptr;     // (columns,)
+    const int64_t* labels = nullptr;         // (rows,), of Positives::labelled
+    const int64_t* column_labels = nullptr;  // (columns,)
+    bool both;                               // columns have losses, too
     bool normalize;
     // As the sum of how many 16-bit numbers the tensor cores multiply each: 1 (float16 as it is,
     // everything else as bfloat16), 2 (float32 as two of bfloat16); 0: without tensor cores.
@@ -41,6 +40,12 @@ struct Loss {
     int64_t row_count() const { return rows[0].count + rows[1].count; }
     int64_t column_count() const { return self ? row_count() : columns.count; }
     int64_t losses() const { return row_count() + (both ? column_count() : 0); }
+};
+
+// A loss whose rows choose among their candidates.
+struct Loss : Comparison {
+    const void* temperature;  // a number
+    Element temperature_element;
 };
 
 // Losses and their gradients are float32, and float64 for embeddings in float64.

@@ -6,11 +6,9 @@
 namespace lelkern::contrastive::cuda {
 namespace {
 
-constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
-
 template <typename T, typename Tile>
-class BackwardEngine : public Engine<T, Tile> {
-    using Base = Engine<T, Tile>;
+class BackwardEngine : public Engine<T, Tile, Loss> {
+    using Base = Engine<T, Tile, Loss>;
     using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
     using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
     using Base::stride_;
@@ -75,10 +73,10 @@ class BackwardEngine : public Engine<T, Tile> {
             if (!Tile::tensor_cores && !fixed) return nullptr;
             float* const scale = arena_.template take<float>(1);
             if (!arena_.counts() && error_ == cudaSuccess) {
-                error_ = LELKERN_LAUNCH(
-                    contrastive_scale, dim3(1), dim3(kScaleThreads), 0, stream_,
-                    static_cast<const float*>(grad), grad_stride, fixed ? log_sum_exp : nullptr,
-                    fixed ? rows_.factors : nullptr, static_cast<int>(loss_.losses()), scale);
+                error_ =
+                    launch_scale(stream_, static_cast<const float*>(grad), grad_stride,
+                                 fixed ? log_sum_exp : nullptr, fixed ? rows_.factors : nullptr,
+                                 static_cast<int>(loss_.losses()), scale);
             }
             return scale;
         } else {

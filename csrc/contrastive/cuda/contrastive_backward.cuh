@@ -39,43 +39,6 @@ struct Weights {
     __host__ __device__ explicit operator bool() const { return rows != nullptr; }
 };
 
-constexpr int kScaleThreads = 256;
-
-// Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
-// gradients are then at most 2^12, and weights below 2^14, where float16 still holds 2^-38 of it.
-// log_sum_exp and factors (see contrastive_prepare): for fixed point, which has no nan, or null; if
-// one of either is nan, or a gradient is no finite number, the scale is nan. (A row that is nan and
-// no candidate of any other is so only in its factor.)
-__global__ void __launch_bounds__(kScaleThreads)
-    contrastive_scale(const float* grad, int64_t grad_stride, const double* log_sum_exp,
-                      const double* factors, int count, float* scale) {
-    __shared__ float largest[kScaleThreads];
-    float own = 0;
-    for (int i = threadIdx.x; i < count; i += kScaleThreads) {
-        const float size = fabsf(grad[i * grad_stride]);
-        own = larger(own, size);
-        const bool is_nan =
-            std::isnan(size) ||
-            (log_sum_exp != nullptr && (std::isnan(log_sum_exp[i]) || std::isnan(factors[i])));
-        if (is_nan) own = INFINITY;
-    }
-    largest[threadIdx.x] = own;
-    __syncthreads();
-    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
-        if (static_cast<int>(threadIdx.x) < threads) {
-            largest[threadIdx.x] = larger(largest[threadIdx.x], largest[threadIdx.x + threads]);
-        }
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) {
-        const float most = largest[0];
-        // At most 2^126: finite for the tiniest gradients.
-        const bool usual = most > 0 && std::isfinite(most);
-        *scale = usual ? exp2f(-larger(-126.0f, ceilf(log2f(most) - 12))) : 1;
-        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = nanf("");
-    }
-}
-
 // Of the losses from number `first` on. counts: of positives by label, or null; scale: or null.
 template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
@@ -291,20 +254,7 @@ __global__ void __launch_bounds__(kScaleThreads)
     }
     if (threadIdx.x != 0) return;
     const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
-    const double gradient = -beta * beta * sums[0];
-    switch (element) {
-        case Element::float64:
-            *static_cast<double*>(to) = gradient;
-            break;
-        case Element::float32:
-            *static_cast<float*>(to) = static_cast<float>(gradient);
-            break;
-        case Element::float16:
-            *static_cast<__half*>(to) = rounded<__half>(gradient);
-            break;
-        default:
-            *static_cast<__nv_bfloat16*>(to) = rounded<__nv_bfloat16>(gradient);
-    }
+    write_number(to, element, -beta * beta * sums[0]);
 }
 
 }  // namespace lelkern::contrastive::cuda

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "contrastive/cuda/contrastive_rows.cuh"
 #include "contrastive/cuda/contrastive_tiles.cuh"
@@ -32,6 +33,7 @@ class Arena {
 
 constexpr int64_t kSmallestWorkspace = 256;  // for without one nothing would be launched
 constexpr int64_t kMostSplits = 64;
+constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
 
 inline int whole_tiles(int64_t rows) {
     return static_cast<int>((rows + kTile - 1) / kTile * kTile);
@@ -41,22 +43,24 @@ inline dim3 blocks_for(int64_t items, int each) {
     return dim3(static_cast<unsigned>((items + each - 1) / each));
 }
 
-// Launches contrastive_prepare and contrastive_count, which both directions share.
+// Launches contrastive_prepare, contrastive_count and contrastive_scale.
 template <typename T, typename Word>
 cudaError_t launch_prepare(dim3 grid, cudaStream_t stream, const Rows<T>& rows, int D, int padded,
                            int stride, bool normalize, Word* words, double* factors,
                            float* inverse_norm);
 cudaError_t launch_count(dim3 grid, cudaStream_t stream, const int64_t* labels, int count,
                          int* counts);
+cudaError_t launch_scale(cudaStream_t stream, const float* grad, int64_t grad_stride,
+                         const double* log_sum_exp, const double* factors, int count, float* scale);
 
-// T: of the embeddings.
-template <typename T, typename Tile>
+// T: of the embeddings; L: Loss, or what else begins with a comparison.
+template <typename T, typename Tile, typename L>
 class Engine {
   public:
     using Word = typename Tile::Word;
     using Number = typename Tile::Number;
 
-    Engine(const Loss& loss, void* workspace, cudaStream_t stream)
+    Engine(const L& loss, void* workspace, cudaStream_t stream)
         : loss_(loss), arena_(workspace), stream_(stream) {
         constexpr int unit = kRowBytes / static_cast<int>(sizeof(Word));
         stride_ = static_cast<int>((std::max<int64_t>(loss.D, 1) + unit - 1) / unit * unit);
@@ -68,8 +72,8 @@ class Engine {
         rows_.side.labels = loss.labels;
         columns_.side.ids = loss.self ? loss.row_ids : loss.column_ids;
         columns_.side.period = loss.self ? rows_.side.period : columns_.side.count;
-        columns_.side.labels = loss.labels;
-        if (loss.positives == Positives::labelled) {
+        columns_.side.labels = loss.self ? loss.labels : loss.column_labels;
+        if (std::is_same_v<L, Loss> && loss.positives == Positives::labelled) {
             counts_ = arena_.template take<int>(rows_.side.padded);
             launch(rows_.side.count, kLabelThreads, [&](dim3 grid) {
                 return launch_count(grid, stream_, loss.labels, rows_.side.count, counts_);
@@ -143,18 +147,16 @@ class Engine {
     }
 
     Pass<Word> pass_of(const Side<Word>& still, const Side<Word>& moving, int splits) const {
-        return {still,
-                moving,
-                stride_,
-                splits,
-                rows_.side.count / 2,
-                loss_.positives,
-                loss_.self,
-                loss_.temperature,
-                loss_.temperature_element};
+        Pass<Word> pass{still,           moving,     stride_, splits, rows_.side.count / 2,
+                        loss_.positives, loss_.self, {},      {}};
+        if constexpr (std::is_same_v<L, Loss>) {
+            pass.temperature = loss_.temperature;
+            pass.temperature_element = loss_.temperature_element;
+        }
+        return pass;
     }
 
-    const Loss& loss_;
+    const L& loss_;
     Arena arena_;
     cudaStream_t stream_;
     cudaError_t error_ = cudaSuccess;
@@ -165,8 +167,8 @@ class Engine {
 
 // Calls f with an engine, ForwardEngine or BackwardEngine, for the loss: for its embeddings, in
 // what they are multiplied in.
-template <template <typename T, typename Tile> typename Engine, typename F>
-auto with_engine(const Loss& loss, void* workspace, cudaStream_t stream, const F& f) {
+template <template <typename T, typename Tile> typename Engine, typename L, typename F>
+auto with_engine(const L& loss, void* workspace, cudaStream_t stream, const F& f) {
     switch (loss.element) {
         case Element::float64:
             return f(Engine<double, FmaTile<double>>(loss, workspace, stream));

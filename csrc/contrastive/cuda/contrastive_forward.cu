@@ -7,8 +7,8 @@ namespace lelkern::contrastive::cuda {
 namespace {
 
 template <typename T, typename Tile>
-class ForwardEngine : public Engine<T, Tile> {
-    using Base = Engine<T, Tile>;
+class ForwardEngine : public Engine<T, Tile, Loss> {
+    using Base = Engine<T, Tile, Loss>;
     using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
     using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
     using Base::stride_;

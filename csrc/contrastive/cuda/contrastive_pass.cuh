@@ -64,7 +64,7 @@ struct Pass {
     int pairs;   // N of `paired`
     Positives positives;
     bool self;
-    const void* temperature;
+    const void* temperature;  // of a loss that has one
     Element temperature_element;
 };
 

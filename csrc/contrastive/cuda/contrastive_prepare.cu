@@ -1,4 +1,4 @@
-// The kernels that both directions of a loss begin with, for every type of rows.
+// The kernels that losses, and their gradients, begin with, for every type of rows.
 
 #include "contrastive/cuda/contrastive_prepare.cuh"
 
@@ -31,6 +31,13 @@ cudaError_t launch_count(dim3 grid, cudaStream_t stream, const int64_t* labels, 
                          int* counts) {
     return LELKERN_LAUNCH(contrastive_count, grid, dim3(kLabelThreads), 0, stream, labels, count,
                           counts);
+}
+
+cudaError_t launch_scale(cudaStream_t stream, const float* grad, int64_t grad_stride,
+                         const double* log_sum_exp, const double* factors, int count,
+                         float* scale) {
+    return LELKERN_LAUNCH(contrastive_scale, dim3(1), dim3(kScaleThreads), 0, stream, grad,
+                          grad_stride, log_sum_exp, factors, count, scale);
 }
 
 }  // namespace lelkern::contrastive::cuda

@@ -7,6 +7,7 @@ namespace lelkern::contrastive::cuda {
 
 constexpr int kWarp = 32;
 constexpr int kLabelThreads = 128;
+constexpr int kScaleThreads = 256;
 constexpr int kPrepareThreads = 256;  // 8 rows
 constexpr double kEps = 1e-12;        // a row with a smaller norm is similar to nothing
 
@@ -35,6 +36,23 @@ __device__ To rounded(double x) {
         return __float2bfloat16_rn(static_cast<float>(x));
     } else {
         return static_cast<To>(x);
+    }
+}
+
+// To a number whose type is known when the kernel runs.
+__device__ inline void write_number(void* to, Element element, double x) {
+    switch (element) {
+        case Element::float64:
+            *static_cast<double*>(to) = x;
+            break;
+        case Element::float32:
+            *static_cast<float*>(to) = static_cast<float>(x);
+            break;
+        case Element::float16:
+            *static_cast<__half*>(to) = rounded<__half>(x);
+            break;
+        default:
+            *static_cast<__nv_bfloat16*>(to) = rounded<__nv_bfloat16>(x);
     }
 }
 

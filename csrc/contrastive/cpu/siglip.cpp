@@ -1,0 +1,8 @@
+// SigLIP's loss on the CPU without the N x M matrix of similarities.
+
+#include "contrastive/common/siglip.h"
+
+STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
+    m.impl("siglip", &lelkern::contrastive::boxed_siglip);
+    m.impl("siglip_backward", &lelkern::contrastive::boxed_siglip_backward);
+}

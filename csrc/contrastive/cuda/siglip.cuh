@@ -1,0 +1,282 @@
+// Decisions: each pair of a row and a column is positive or not, whatever the others are, as in
+// SigLIP. Their losses, and the gradients of these.
+#pragma once
+
+#include "contrastive/cuda/contrastive_forward.cuh"
+
+namespace lelkern::contrastive::cuda {
+
+// From similarities to logits.
+struct LogitsOf {
+    const void *scale, *bias;
+    Element scale_element, bias_element;
+};
+
+template <typename T>
+struct Logits {
+    T scale, bias;
+
+    // The scale is nan unless it is a positive number.
+    __device__ explicit Logits(const LogitsOf& of) {
+        const double value = read_number(of.scale, of.scale_element);
+        scale = static_cast<T>(value > 0 && std::isfinite(value) ? value : nan(""));
+        bias = static_cast<T>(read_number(of.bias, of.bias_element));
+    }
+};
+
+__device__ inline float log1p_of(float x) { return log1pf(x); }
+__device__ inline double log1p_of(double x) { return log1p(x); }
+
+template <typename T>
+struct Decision {
+    T loss, slope;  // the slope: the derivative of the loss by the logit
+};
+
+// Of a pair of similarity s, which is no Role::none.
+template <typename T>
+__device__ Decision<T> decide(Role role, const Logits<T>& logits, T s) {
+    const bool positive = role == Role::positive;
+    const T x = s * logits.scale + logits.bias, against = positive ? -x : x;
+    const T e = exp2_of(-fabs(against) * static_cast<T>(1 / kLn2));  // at most 1
+    const T larger_share = 1 / (1 + e), sigmoid = against < 0 ? e * larger_share : larger_share;
+    return {(against > 0 ? against : T(0)) + log1p_of(e), positive ? -sigmoid : sigmoid};
+}
+
+// What is summed for a row over its decisions.
+template <typename T>
+struct DecisionSums {
+    T loss = 0, by_bias = 0, by_scale = 0;
+
+    static constexpr int fields = 3;
+
+    __device__ void add(const DecisionSums& other) {
+        loss += other.loss;
+        by_bias += other.by_bias;
+        by_scale += other.by_scale;
+    }
+
+    template <typename F>
+    __device__ static void for_each_field(F f) {
+        f(&DecisionSums::loss, 0);
+        f(&DecisionSums::by_bias, 1);
+        f(&DecisionSums::by_scale, 2);
+    }
+};
+
+// Block (x, y) sums over the y-th share of the moving rows for 64 still rows. sums: (fields,
+// splits, padded).
+template <typename Tile, bool labelled>
+__global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
+    siglip_forward(Pass<typename Tile::Word> pass, LogitsOf of, typename Tile::Number* sums) {
+    using T = typename Tile::Number;
+    LELKERN_DYNAMIC_SHARED(char, memory);
+    const int i0 = blockIdx.x * kTile;
+    const Logits<T> logits(of);
+    DecisionSums<T> rows[Tile::R];
+    const auto stages = stages_of<Tile>(memory, pass.stride);
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    // Of one tile, so that long sums are not made of single terms.
+    const auto add_tile = [&](int j0, const auto& s, const auto& role_of_pair) {
+#pragma unroll
+        for (int r = 0; r < Tile::R; ++r) {
+            DecisionSums<T> tile;
+#pragma unroll
+            for (int c = 0; c < Tile::C; ++c) {
+                const Role role = role_of_pair(i0 + Tile::row(r), j0 + Tile::column(c));
+                if (role == Role::none) continue;
+                const Decision<T> found = decide(role, logits, s[r][c]);
+                tile.add({found.loss, found.slope, found.slope * s[r][c]});
+            }
+            rows[r].add(tile);
+        }
+    };
+    for_each_tile<Tile>(
+        pass, stages, norms, [](int) {}, [](int) {},
+        [&](int tile, const auto& s) {
+            const int j0 = tile * kTile;
+            with_roles<labelled>(pass, i0, j0, [&](const auto& role) { add_tile(j0, s, role); });
+        });
+#pragma unroll
+    for (int r = 0; r < Tile::R; ++r) {
+#pragma unroll
+        for (int lanes = Tile::row_lanes / 2; lanes > 0; lanes /= 2) {
+            DecisionSums<T> other;
+            DecisionSums<T>::for_each_field([&](auto field, int) {
+                other.*field = __shfl_xor_sync(~0u, rows[r].*field, lanes);
+            });
+            rows[r].add(other);
+        }
+        if (threadIdx.x % Tile::row_lanes != 0) continue;
+        DecisionSums<T>::for_each_field([&](auto field, int number) {
+            const int64_t row = static_cast<int64_t>(number) * pass.splits + blockIdx.y;
+            sums[row * pass.still.padded + i0 + Tile::row(r)] = rows[r].*field;
+        });
+    }
+}
+
+// Adds the shares, in order. losses: (rows,); slopes: (2, rows).
+template <typename T>
+__global__ void __launch_bounds__(kFinishThreads)
+    siglip_finish(const T* sums, int count, int padded, int splits, T* losses, T* slopes) {
+    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    if (i >= count) return;
+    DecisionSums<double> row;
+    DecisionSums<double>::for_each_field([&](auto field, int number) {
+        for (int split = 0; split < splits; ++split) {
+            row.*field += sums[(static_cast<int64_t>(number) * splits + split) * padded + i];
+        }
+    });
+    losses[i] = static_cast<T>(row.loss);
+    slopes[i] = static_cast<T>(row.by_bias);
+    slopes[static_cast<int64_t>(count) + i] = static_cast<T>(row.by_scale);
+}
+
+// upstream: (padded,), of the losses, times the scale of weights (see contrastive_scale) or null.
+template <typename T>
+__global__ void __launch_bounds__(kFinishThreads)
+    siglip_upstream(const T* grad, int64_t grad_stride, int count, int padded, const T* scale,
+                    T* upstream) {
+    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    if (i >= padded) return;
+    const T factor = scale == nullptr ? T(1) : *scale;
+    upstream[i] = i < count ? grad[i * grad_stride] * factor : T(0);
+}
+
+template <typename Tile>
+using Upstreams = Beside<typename Tile::Number, Tile::stages>;
+
+template <typename Tile>
+int siglip_backward_shared(int stride) {
+    return forward_shared<Tile>(stride) + Upstreams<Tile>::bytes +
+           Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+}
+
+// Slopes are at most 1, and are multiplied by this where they are rounded to 16 bits and no
+// upstream gradient is with them, so that float16 holds 2^-38 of it.
+template <typename Tile>
+constexpr float kSlopeScale = Tile::tensor_cores ? 1 << 12 : 1;
+
+// How many blocks of siglip_backward a multiprocessor has at a time: registers for ids, which are
+// of 64 bits, are those of a third one.
+template <typename Tile, bool labelled>
+constexpr int kSiglipBlocks = labelled && Tile::blocks > 2 ? 2 : Tile::blocks;
+
+// Block (x, y, z) adds slopes times features [z, z + 1) Tile::features of the y-th share of the
+// moving rows for 64 still rows. moving: their upstream gradients, by which slopes are multiplied,
+// or null: the still rows have losses, and what they gather is multiplied by theirs afterwards.
+// out: (splits, padded, stride).
+template <typename Tile, bool labelled>
+__global__ void __launch_bounds__(Tile::threads, (kSiglipBlocks<Tile, labelled>))
+    siglip_backward(Pass<typename Tile::Word> pass, LogitsOf of,
+                    const typename Tile::Number* moving, typename Tile::Number* out) {
+    using T = typename Tile::Number;
+    using Word = typename Tile::Word;
+    using TileSlab = Slab<Word, Tile::features>;
+    LELKERN_DYNAMIC_SHARED(char, memory);
+    const auto stages = stages_of<Tile>(memory, pass.stride);
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    const Upstreams<Tile> upstreams{moving, norms.memory + norms.bytes};
+    const TileSlab slab{upstreams.memory + upstreams.bytes};
+    char* const scratch = slab.memory + TileSlab::bytes;
+    const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
+    const Logits<T> logits(of);
+    typename Tile::Product product;
+    if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
+    // Similarities become weights.
+    const auto weigh = [&](int tile, auto& s, const auto& role_of_pair) {
+#pragma unroll
+        for (int c = 0; c < Tile::C; ++c) {
+            const int column = Tile::column(c), j = tile * kTile + column;
+            T factor = moving ? upstreams.at(tile, column) : T(kSlopeScale<Tile>);
+            // With the norm of the row that it is going to be multiplied by.
+            if (norms.items != nullptr) factor *= static_cast<T>(norms.at(tile, column));
+#pragma unroll
+            for (int r = 0; r < Tile::R; ++r) {
+                const Role role = role_of_pair(i0 + Tile::row(r), j);
+                const T slope = role == Role::none ? T(0) : decide(role, logits, s[r][c]).slope;
+                s[r][c] = slope * factor;
+            }
+        }
+    };
+    for_each_tile<Tile>(
+        pass, stages, norms, [&](int tile) { upstreams.template load<Tile::threads>(tile); },
+        [&](int tile) {
+            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile * kTile, d0);
+        },
+        [&](int tile, auto& s) {
+            with_roles<labelled>(pass, i0, tile * kTile,
+                                 [&](const auto& role) { weigh(tile, s, role); });
+#pragma unroll
+            for (int part = 0; part < Tile::Product::parts; ++part) {
+                if (part > 0) __syncthreads();
+                Tile::Product::share(s, scratch, part);
+                wait_for_start(stages);
+                __syncthreads();
+                product.multiply(s, scratch, slab, part);
+            }
+        });
+    const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
+    product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
+}
+
+// From the gradients of the packed rows, shares (splits, padded, stride), to those of the
+// embeddings. upstream: of the rows where shares are still to be multiplied by it, or null; scale:
+// of upstream gradients, or null; slope_scale: of slopes.
+template <typename T, typename Word>
+__global__ void __launch_bounds__(kPrepareThreads)
+    siglip_project(const NumberOf<Word>* shares, int splits, int stride, Side<Word> side,
+                   const double* factors, int D, bool normalize, const NumberOf<Word>* upstream,
+                   const NumberOf<Word>* scale, double slope_scale, LogitsOf of, T* out,
+                   int64_t out_stride) {
+    const int i = row_of_warp(), lane = lane_of_warp();
+    if (i >= side.count) return;
+    const auto gradient = [&](int d) {
+        double sum = 0;
+#pragma unroll 1
+        for (int split = 0; split < splits; ++split) {
+            const int64_t row = static_cast<int64_t>(split) * side.padded + i;
+            sum += static_cast<double>(shares[row * stride + d]);
+        }
+        return sum;
+    };
+    double own = 0;
+    if (normalize) {
+        for (int d = lane; d < D; d += kWarp) own += at(side, i, stride, d) * gradient(d);
+        own = sum_of_warp(own);
+    }
+    double unit = scale == nullptr ? 1 : 1 / static_cast<double>(*scale);
+    if (upstream != nullptr) unit *= static_cast<double>(upstream[i]) / slope_scale;
+    const double factor = Logits<NumberOf<Word>>(of).scale * factors[i] * unit;
+    T* const to = out + i * out_stride;
+    for (int d = lane; d < D; d += kWarp) {
+        const double along = normalize ? own * at(side, i, stride, d) : 0;
+        to[d] = rounded<T>(factor * (gradient(d) - along));
+    }
+}
+
+// The gradients of bias and scale, in turn: to is of its type. slopes: (2, count).
+template <typename T>
+__global__ void __launch_bounds__(kScaleThreads)
+    siglip_numbers(const T* grad, int64_t grad_stride, const T* slopes, int count, LogitsOf of,
+                   void* to_bias, void* to_scale) {
+    __shared__ double sums[kScaleThreads];
+    const bool of_scale = blockIdx.x == 1;
+    double own = 0;
+    for (int i = threadIdx.x; i < count; i += kScaleThreads) {
+        own += static_cast<double>(grad[i * grad_stride]) *
+               slopes[static_cast<int64_t>(of_scale) * count + i];
+    }
+    sums[threadIdx.x] = own;
+    __syncthreads();
+    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
+        if (static_cast<int>(threadIdx.x) < threads) {
+            sums[threadIdx.x] += sums[threadIdx.x + threads];
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x != 0) return;
+    write_number(of_scale ? to_scale : to_bias, of_scale ? of.scale_element : of.bias_element,
+                 sums[0]);
+}
+
+}  // namespace lelkern::contrastive::cuda
