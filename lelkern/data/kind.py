@@ -30,7 +30,7 @@ class Data(Protocol):
         """Return one line with the sizes of the data, such as ``10 classes, 1,297 training``."""
 
     def prepare(self, config: "DataConfig") -> Self:
-        """Return the data as :attr:`options` of the configuration want it, labels aside."""
+        """Return the data as ``options`` of the configuration want it, labels aside."""
 
     def labels(self) -> "Tensor | None":
         """Return the class of every training sample, (N,) int64, -1 where hidden.
