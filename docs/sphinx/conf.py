@@ -1,7 +1,8 @@
 """How Sphinx makes the site: ``make docs``.
 
-The source folder is that of the repository, so that pages link to each other, to pictures and to code
-as they do on a forge. Nothing comes from a network, neither when the site is built nor when it is read.
+The source folder is that of the repository, so that pages link to each other, to pictures and to
+code as they do on a forge. Nothing comes from a network, neither when the site is built nor when it
+is read.
 """
 
 import sys
@@ -25,26 +26,26 @@ extensions = [
     "mathml",
     "public_names",
     "settings",
+    "sources",
 ]
 root_doc = "docs/index"
 include_patterns = ["*.md", "csrc/*.md", "docs/**.md"]
 # Folders that are not looked into.
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "benchmarks", "lelkern", "**.egg-info"]
 
-# Roles in docstrings have to lead somewhere. Types in signatures may be private, or of other packages.
+# Roles in docstrings have to lead somewhere. Types in signatures may be private, or of others.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:(class|obj|data|exc)", r"(?!lelkern\.).*"),
     ("py:class", r".*\._.*"),
-    ("py:class", r".*\.(Annotated|[A-Z])"),  # type variables, and what unions are made of
+    ("py:class", r".*\.(Annotated|DataSet|[A-Z])"),  # of unions and registries; type variables
     ("py:.*", r"torch\..*"),
 ]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # the anchors that forges give to headings
-myst_links_external_new_tab = False
 
-autodoc_default_options = {"exclude-members": "model_config, set_score_request"}  # of other packages
+autodoc_default_options = {"exclude-members": "model_config, set_score_request"}  # of others
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -62,7 +62,7 @@ class Block:
 
 def blocks(page: str, language: str) -> list[Block]:
     """Return the blocks of a page that are in a language, in their order."""
-    return [block for block in blocks_of(page, (ROOT / page).read_text("utf-8"), language)]
+    return blocks_of(page, (ROOT / page).read_text(encoding="utf-8"), language)
 
 
 def blocks_of(page: str, text: str, language: str) -> list[Block]:
@@ -73,7 +73,5 @@ def blocks_of(page: str, text: str, language: str) -> list[Block]:
             line = text.count("\n", 0, match.start("code")) + 1
             kind, _, setup = (match["note"] or "").partition("\n")
             assert kind.strip() in ("", "setup", "slow"), f"{page}:{line}: unknown note {kind!r}"
-            found.append(
-                Block(page, line, language, match["code"], setup, kind.strip() == "slow")
-            )
+            found.append(Block(page, line, language, match["code"], setup, kind.strip() == "slow"))
     return found

@@ -1,7 +1,7 @@
 """What the pages of docs/coming-from put side by side gives the same numbers.
 
-The two columns of a table begin with the same names and the same state of the random generators; what
-both assign, or change in place, is compared.
+The two columns of a table begin with the same names and the same state of the random generators;
+what both assign, or change in place, is compared.
 """
 
 import random
@@ -54,9 +54,9 @@ def compare(shared, theirs, ours):
 
 
 def numbers_after(*code):
-    """Run blocks, and return the numbers of every name that has some, by name and class of module."""
+    """Run blocks, and return the numbers of every name that has some, by name and module class."""
     random.seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002, which peers draw from
     names = {"__name__": "page"}
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -7,7 +7,7 @@ from page_code import PAGES, blocks, blocks_of
 # Each of these is the text of a file that other tests run: see tests/examples.
 SHOWN_ELSEWHERE = {"CONTRIBUTING.md"}
 PYTHON = {page: blocks(page, "python") for page in PAGES if page not in SHOWN_ELSEWHERE}
-COMPARISONS = {page for page in PYTHON if page.startswith("docs/coming-from/")}
+IN_ORDER = [p for p, found in PYTHON.items() if found and not p.startswith("docs/coming-from/")]
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def own_place(tmp_path, monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("page", [page for page, all_ in PYTHON.items() if all_ and page not in COMPARISONS])
+@pytest.mark.parametrize("page", IN_ORDER)  # but where columns are alternatives
 def test_blocks_run_in_order(page):
     names = {"__name__": "page"}
     for block in PYTHON[page]:
@@ -32,8 +32,8 @@ def test_blocks_run_in_order(page):
     "block",
     [
         pytest.param(block, id=f"{page}:{block.line}")
-        for page, all_ in PYTHON.items()
-        for block in all_
+        for page, found in PYTHON.items()
+        for block in found
         if block.slow
     ],
 )

@@ -48,11 +48,9 @@ def site():
     """The folder of the site, as `make docs` makes it: what it has made already is taken over."""
     for package in ("sphinx", "furo", "myst_parser", "sphinx_click"):
         pytest.importorskip(package)
+    options = "--quiet --fail-on-warning --keep-going -c docs/sphinx -d build/doctrees"
     subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "--fail-on-warning", "--keep-going"]
-        + ["-c", "docs/sphinx", "-d", "build/doctrees", ".", "build/site"],
-        cwd=ROOT,
-        check=True,
+        [sys.executable, "-m", "sphinx", *options.split(), ".", "build/site"], cwd=ROOT, check=True
     )
     return ROOT / "build" / "site"
 
@@ -80,7 +78,7 @@ def test_every_page_and_formula_is_there(site):
     for page in PAGES:
         assert (site / page).with_suffix(".html").is_file()
     losses = (site / "docs/reference/ops.html").read_text(encoding="utf-8")
-    assert losses.count("<mfrac>") > 10
+    assert "<mfrac>" in losses
     assert "lelkern.nt_xent" in losses
 
 
@@ -97,6 +95,6 @@ def test_links_lead_somewhere(site):
             if not re.match(r"\w+:", href):
                 path, _, anchor = href.partition("#")
                 target = (file.parent / path).resolve() if path else file
-                if not target.is_file() or (anchor and anchor not in anchors.get(target, {anchor})):
+                if anchor not in {"", *anchors.get(target, ())} or not target.is_file():
                     broken.append(f"{file.relative_to(site)}: {href}")
     assert not broken
