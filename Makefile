@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all faults sanitize lint format bench gpu build cuda-table clean
+.PHONY: ablate test test-all docs faults sanitize lint format bench gpu build cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
@@ -20,6 +20,12 @@ test: $(VENV)/installed-dev
 
 test-all: $(VENV)/installed-dev
 	$(PYTEST) $(PARALLEL) $(ARGS)
+
+# The site, in build/site; a warning is an error. Pages that have not changed are not built again.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet \
+	    -c docs/sphinx -d build/doctrees $(ARGS) . build/site
+	@echo "The site begins at build/site/index.html"
 
 # Plants the faults that are listed in tests/faults, one at a time, and says which tests notice.
 faults: $(VENV)/installed-dev

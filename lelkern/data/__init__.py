@@ -14,20 +14,20 @@ load themselves (:class:`Data`):
 
 and comes from a name in :data:`DATA_SETS` or from a path:
 
-=============================  ===================================================================
-``color-digits``               1,797 handwritten digits in random colours; built in
-``color-digit-tasks``          the same with their colours and places as further tasks
-``cifar10`` ...                what torchvision reads: CIFAR-10/100, STL-10, SVHN, MNIST,
-                               Fashion-MNIST
-``iris`` ...                   scikit-learn's tables: iris, wine, breast-cancer, digits, diabetes,
-                               linnerud
-``planted-rows`` ...           linear tasks with something in common, drawn: planted-rows,
-                               planted-rank, planted-clusters
-``school``                     examination scores of 139 schools; a file
-``sine-waves``                 the functions of MAML
-a folder                       one folder of images per class
-a ``.csv``, ``.npz``, ``.mat`` a table, or regression tasks
-=============================  ===================================================================
+==============================  ==================================================================
+``color-digits``                1,797 handwritten digits in random colours; built in
+``color-digit-tasks``           the same with their colours and places as further tasks
+``cifar10`` ...                 what torchvision reads: CIFAR-10/100, STL-10, SVHN, MNIST,
+                                Fashion-MNIST
+``iris`` ...                    scikit-learn's tables: iris, wine, breast-cancer, digits, diabetes,
+                                linnerud
+``planted-rows`` ...            linear tasks with something in common, drawn: planted-rows,
+                                planted-rank, planted-clusters
+``school``                      examination scores of 139 schools; a file
+``sine-waves``                  the functions of MAML
+a folder                        one folder of images per class
+a ``.csv``, ``.npz``, ``.mat``  a table, or regression tasks
+==============================  ==================================================================
 
 :func:`load` is the short way to images. Whatever is wrong with the data is a :class:`DataError`,
 whose one line names the file, the class or the folder.

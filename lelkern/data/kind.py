@@ -34,7 +34,7 @@ class Data(Protocol):
         """Return what a network must fit that takes the data."""
 
     def prepare(self, config: "DataConfig") -> Self:
-        """Return the data as :attr:`options` of the configuration want it, labels aside."""
+        """Return the data as ``options`` of the configuration want it, labels aside."""
 
     def labels(self) -> "Tensor | None":
         """Return the class of every training sample, (N,) int64, -1 where hidden.

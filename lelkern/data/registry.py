@@ -31,7 +31,7 @@ class DataSet:
 
     Attributes:
         name: under which it is registered, or the name of its file format.
-        kind: what :attr:`read` returns.
+        kind: what ``read`` returns.
         summary: one line for lists.
         version: of the reader: raised whenever the same options would give other data.
         read: returns the data. Its parameters say what it needs, by name, of :data:`OPTIONS` and

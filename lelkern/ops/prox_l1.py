@@ -21,7 +21,7 @@ def prox_l1(w: Tensor, lam: Threshold) -> Tensor:
 
     Computed in float32, or float64 for float64, and rounded once. With a threshold of 0 w is
     returned bit for bit; an infinite one leaves nothing, and a nan of either gives nan. Gradients
-    of w and lam are 0 where |w| <= lam, but that a threshold of 0 is the identity.
+    of w and lam are 0 where :math:`|w| \le \lambda`, but that a threshold of 0 is the identity.
 
     Args:
         w: of any shape and strides: float64, float32, bfloat16 or float16.

@@ -66,9 +66,10 @@ class ProximalStep:
     **metric="euclidean"** takes the prox with s = 1 in its stead, after any optimiser, with the
     threshold eta k lambda (k = 1 if the optimiser is none of the above). After SGD that is the
     same.
-    After an adaptive optimiser it is a heuristic, common in code: with l1 it minimises
-    f(x) + lambda sum_i s_i |x_i|, where s_i falls with the gradients so that the penalty fades, and
-    with groups it rests at the minimum of no function at all, unless s is the same within a group.
+    After an adaptive optimiser it is a heuristic, common in code: with l1 it minimises f(x) plus
+    lambda times the sum of s_i abs(x_i), where s_i falls with the gradients so that the penalty
+    fades, and with groups it rests at the minimum of no function at all, unless s is the same
+    within a group.
 
     A parameter whose gradient is None is left alone, as by the optimiser; a learning rate of 0
     moves nothing. Where ``torch.amp.GradScaler`` skips a step, the prox is skipped, too. PyTorch

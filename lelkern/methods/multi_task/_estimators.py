@@ -186,7 +186,7 @@ class SparseGroupRegressor(_LinearRegressor):
     r"""Tasks that use the same features, but not each of them all.
 
     .. math:: \frac{1}{2N} \|Y - XW - 1 b^\top\|_F^2
-        + \alpha \big(\rho \|W\|_1 + (1 - \rho) \sum_i \|w^i\|_q\big)
+        + \alpha \bigl(\rho \|W\|_1 + (1 - \rho) \sum_i \|w^i\|_q\bigr)
 
     Source: Simon, Friedman, Hastie & Tibshirani, "A Sparse-Group Lasso", Journal of
     Computational and Graphical Statistics 2013.

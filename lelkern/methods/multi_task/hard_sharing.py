@@ -2,7 +2,7 @@
 
 Caruana, "Multitask Learning", Machine Learning 28, 1997. What one task teaches the encoder is there
 for the others, where it helps and where it is in their way. Losses are added, or weighted by what
-the tasks' uncertainty says (Kendall, Gal & Cipolla 2018; see :mod:`._task_weights`).
+the tasks' uncertainty says (Kendall, Gal & Cipolla 2018; see ``_task_weights.py``).
 """
 
 import torch

@@ -51,10 +51,10 @@ def adversarial_change(model: Classifier, images: Tensor, noise: int, config: VA
     r"""Return r_vadv, the change of each image that changes its prediction most, (N, 3, H, W).
 
     .. math:: r = \epsilon \, g / \lVert g \rVert, \qquad
-              g = \nabla_r \, \mathrm{KL}(p(\cdot \mid x) \,\Vert\, p(\cdot \mid x + r))
-                  \big|_{r = \xi d}
+              g = \left. \nabla_r \, \mathrm{KL}(p(\cdot \mid x) \,\Vert\, p(\cdot \mid x + r))
+                  \right|_{r = \xi d}
 
-    (Algorithm 1), from a random d, repeated with d = g / |g|. KL and its gradient are 0 at r = 0,
+    (Algorithm 1), from a random d, repeated with d = g / ‖g‖. KL and its gradient are 0 at r = 0,
     so the gradient at xi d is xi times the Hessian times d, and it is a difference of nearly equal
     numbers: it is computed in float32, whatever the run's precision.
 
