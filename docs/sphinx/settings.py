@@ -1,9 +1,9 @@
 """The keys of configurations: all of a class, with those that it inherits, and no signature."""
 
+from lelkern.cli.config_keys import keys_of
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from lelkern.cli.config_keys import keys_of
 from lelkern.config import Config
 
 

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from page_code import PAGES, ROOT, Block, blocks_of
+from documented import PAGES, ROOT, Block, blocks_of
 
 COLUMNS = re.compile(r"<table>.*?</table>", re.DOTALL)
 

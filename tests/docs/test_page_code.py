@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from page_code import PAGES, blocks, blocks_of
+from documented import PAGES, blocks, blocks_of
 
-# Each of these is the text of a file that other tests run: see tests/examples.
-SHOWN_ELSEWHERE = {"CONTRIBUTING.md"}
+# Tests of their own run these: tests/examples, tests/docs/test_recipes.py.
+SHOWN_ELSEWHERE = {"CONTRIBUTING.md", "docs/recipes.md"}
 PYTHON = {page: blocks(page, "python") for page in PAGES if page not in SHOWN_ELSEWHERE}
 IN_ORDER = [p for p, found in PYTHON.items() if found and not p.startswith("docs/coming-from/")]
 
@@ -23,7 +23,7 @@ def own_place(tmp_path, monkeypatch):
 def test_blocks_run_in_order(page):
     names = {"__name__": "page"}
     for block in PYTHON[page]:
-        if not block.slow and not block.needs:
+        if not (block.slow or block.elsewhere or block.needs):
             block.run(names)
 
 

@@ -5,7 +5,7 @@ import shlex
 
 import click
 import pytest
-from page_code import PAGES, ROOT
+from documented import PAGES, ROOT
 
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.study import studies_folder

@@ -1,7 +1,7 @@
 """Studies on the pages are studies."""
 
 import pytest
-from page_code import PAGES, blocks
+from documented import PAGES, blocks
 
 from lelkern.ablation.run.experiment import prepare
 from lelkern.config import ConfigError

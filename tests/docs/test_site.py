@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from page_code import PAGES, ROOT
+from documented import PAGES, ROOT
 
 SPHINX = ROOT / "docs" / "sphinx"
 
