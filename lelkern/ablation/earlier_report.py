@@ -1,17 +1,17 @@
 """The report that a folder holds already: of which study it is, and how it is kept."""
 
 import csv
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from lelkern.ablation.record import FILE, owner, planned_trials
 from lelkern.config import ConfigError
 
-_FILES = ("results.csv", "curves.csv", "summary.json", "plot*.png", "plot*.svg")
+_FILES = (FILE, "results.csv", "curves.csv", "summary.json", "plot*.png", "plot*.svg")
 
 
 def refuse_another_study(folder: Path, name: str, origin: str) -> None:
-    """Refuse a folder with the report of another study, before anything runs.
+    """Refuse a folder with the results of another study, before anything runs.
 
     A study whose file is not there any more may have been renamed to this one.
 
@@ -21,14 +21,13 @@ def refuse_another_study(folder: Path, name: str, origin: str) -> None:
         origin: its file, or its name if it is shipped.
 
     Raises:
-        ConfigError: the folder holds the report of another study.
+        ConfigError: the folder holds the results of another study.
     """
-    try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        other, its_name = summary.get("origin"), summary.get("study")
-    except (OSError, ValueError, AttributeError):
+    found = owner(folder)
+    if found is None:
         return
-    same = its_name in (name, None) if other is None else other == origin
+    its_name, other = found
+    same = its_name == name if other is None else other == origin
     gone = isinstance(other, str) and Path(other).is_absolute() and not Path(other).exists()
     if not same and not gone:
         raise ConfigError(
@@ -38,12 +37,12 @@ def refuse_another_study(folder: Path, name: str, origin: str) -> None:
 
 
 def set_aside(folder: Path, trials: Iterable[str], files: Iterable[Path]) -> Path | None:
-    """Move a report out of the way of one that does not have all of its trials and plots.
+    """Move a report and its record out of the way of those that lack some of its trials or plots.
 
     Args:
         folder: of results.
-        trials: identities of the trials of the new report.
-        files: that it will write.
+        trials: identities of the trials of the new record.
+        files: that it and its report will write.
 
     Returns:
         The folder in which the earlier report is now; None if there was none to keep.
@@ -63,6 +62,9 @@ def set_aside(folder: Path, trials: Iterable[str], files: Iterable[Path]) -> Pat
 
 def _trials(folder: Path) -> set[str]:
     """Return the identities of the trials of a report; something unknown if there are none."""
+    planned = planned_trials(folder)
+    if planned is not None:
+        return planned
     try:
         text = (folder / "results.csv").read_text(encoding="utf-8")
         table = csv.DictReader(text.splitlines())

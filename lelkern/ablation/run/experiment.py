@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lelkern.ablation.declared import check_names
 from lelkern.ablation.grid import Arm
-from lelkern.ablation.results import Results, Row
+from lelkern.ablation.record import Asked
 from lelkern.ablation.run.data_files import DataFiles
-from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
 from lelkern.ablation.study import (
     Quick,
@@ -27,7 +27,6 @@ from lelkern.config import (
     keys_of_all_kinds,
     merge,
     merge_over,
-    nearest,
     nearest_key,
     nest,
     overlap,
@@ -60,6 +59,7 @@ class Experiment:
         metrics: what the methods report, by name.
         curves: likewise, and the losses of every trial.
         variant: short text that tells this experiment from the study's plain form; may be empty.
+        asked: what was asked for beside the study itself.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Experiment:
     metrics: Mapping[str, Metric]
     curves: Mapping[str, Curve]
     variant: str
+    asked: Asked
 
     @property
     def all_trials(self) -> tuple[Trial, ...]:
@@ -100,10 +101,6 @@ class Experiment:
                 trial.recipe.check(trial.config, files.load(trial))
             except ValueError as error:
                 raise ConfigError(f"{self.source.config.name}: {error}") from None
-
-    def results(self, store: Store) -> Results:
-        """Return the finished trials."""
-        return Results(_rows(self.trials, store), _rows(self.baselines, store))
 
 
 def prepare(
@@ -164,7 +161,7 @@ def prepare(
     methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
     metrics = _common(methods, path, "metric", lambda method: method.metrics)
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
-    _check_names(study, metrics, curves, path)
+    check_names(study, metrics, curves, str(path))
 
     fingerprints = _Fingerprints(source)
 
@@ -194,6 +191,7 @@ def prepare(
         metrics=metrics,
         curves=curves,
         variant=_variant(quick, data, source, settings, content if namesake else None),
+        asked=Asked(quick=quick, seeds=seeds, without=tuple(without), settings=settings, data=data),
     )
 
 
@@ -331,37 +329,6 @@ def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any)
     return shared
 
 
-def _check_names(
-    study: Study, metrics: Mapping[str, Metric], curves: Mapping[str, Curve], path: Path
-) -> None:
-    for where, name in _metrics_asked_for(study):
-        if name not in metrics:
-            raise ConfigError(
-                f"{path}: {where}: no metric {name!r} that every arm's method reports; "
-                f"{nearest(name, metrics)}"
-            )
-    for i, claim in enumerate(study.claim):
-        try:
-            claim.check_metrics(metrics, study.metric)
-        except ValueError as error:
-            raise ConfigError(f"{path}: claim.{i}: {error}") from None
-    axes = [axis.key for axis in study.axes()]
-    for i, plot in enumerate(study.plot):
-        if plot.x is not None and plot.x not in (*axes, *metrics, *curves):
-            raise ConfigError(
-                f"{path}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
-                f"{nearest(plot.x, [*axes, *metrics, *curves])}"
-            )
-
-
-def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
-    yield "metric", study.metric
-    yield from (("metrics", name) for name in study.metrics)
-    for i, plot in enumerate(study.plot):
-        if plot.y is not None:
-            yield f"plot.{i}.y", plot.y
-
-
 def _refuse_factors(study: Study, settings: Mapping[str, Any]) -> None:
     varied = {factor.key: factor.key for factor in study.factor}
     for arm in study.arm:
@@ -397,7 +364,3 @@ def _variant(
         different = json.dumps([settings, content], sort_keys=True, default=str)
         parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])
     return "-".join(parts)
-
-
-def _rows(trials: Sequence[Trial], store: Store) -> list[Row]:
-    return [row for trial in trials if (row := store.row(trial)) is not None]

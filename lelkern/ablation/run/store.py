@@ -7,22 +7,44 @@ the data, read once for all trials, and beside it the labels that trials may see
 
 import json
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lelkern.ablation.results import Row
-from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.environment import environment
+from lelkern.ablation.run.identity import DECIDING, identity_of
 from lelkern.config import ConfigError
 from lelkern.files import write_text_atomically
-from lelkern.methods.method import Outcome
+
+if TYPE_CHECKING:
+    from lelkern.ablation.run.trial import Trial
+    from lelkern.methods.method import Outcome
 
 FORMAT = 2
 """Of a folder of results. Results of another format are of no use and are not mixed with these."""
 
 _MARKER = "format.json"
+
+
+class Identified(Protocol):
+    """A trial as a store knows it: one that may run, or one that is only written down."""
+
+    @property
+    def arm(self) -> str:
+        """Label of its arm or baseline."""
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+
+    @property
+    def identity(self) -> str:
+        """Name of its folder."""
+
+
+T = TypeVar("T", bound=Identified)
 
 
 @dataclass(frozen=True)
@@ -54,24 +76,24 @@ class Store:
             content = json.dumps({"format": FORMAT}) + "\n"
             write_text_atomically(self.folder / _MARKER, content)
 
-    def result(self, trial: Trial) -> dict[str, Any] | None:
+    def result(self, trial: Identified) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done.
 
         A file that is damaged, or the result of another trial, is none.
         """
         result = read_result(self._path(trial, "result.json"))
-        if result is None or any(result[key] != value for key, value in trial.describe().items()):
+        if result is None or identity_of(result) != trial.identity:
             return None
         return result
 
-    def damaged(self, trials: Sequence[Trial]) -> list[Path]:
+    def damaged(self, trials: Sequence[Identified]) -> list[Path]:
         """Return the files that should be results of trials and are not."""
         files = {self._path(trial, "result.json"): trial for trial in trials}
         return [
             path for path, trial in files.items() if path.exists() and self.result(trial) is None
         ]
 
-    def row(self, trial: Trial) -> Row | None:
+    def row(self, trial: Identified) -> Row | None:
         """Return a finished trial's metrics and curves, or None if it is not done."""
         result = self.result(trial)
         if result is None:
@@ -81,21 +103,29 @@ class Store:
             name: [(x, _from_json(y)) for x, y in points]
             for name, points in result["curves"].items()
         }
-        return Row(trial.arm, trial.seed, metrics, curves, result.get("diverged_at"))
+        return Row(
+            trial.arm,
+            trial.seed,
+            metrics,
+            curves,
+            diverged_at=result.get("diverged_at"),
+            seconds=result["seconds"],
+            trial=trial.identity,
+        )
 
-    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+    def rows(self, trials: Sequence[Identified]) -> list[Row]:
+        """Return the rows of those trials that are done, in their order."""
+        return [row for trial in trials if (row := self.row(trial)) is not None]
+
+    def missing(self, trials: Sequence[T]) -> list[T]:
         """Return the trials that are not done, each identity once, in order."""
-        unique: dict[str, Trial] = {}
+        unique: dict[str, T] = {}
         for trial in trials:
             unique.setdefault(trial.identity, trial)
         return [trial for trial in unique.values() if self.result(trial) is None]
 
-    def save(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
+    def save(self, trial: "Trial", outcome: "Outcome", seconds: float) -> None:
         """Keep what a finished trial found, with all that decided it, and where it ran."""
-        import torch
-
-        import lelkern
-
         result = {
             **trial.describe(),
             "metrics": {name: _to_json(value) for name, value in outcome.metrics.items()},
@@ -105,23 +135,18 @@ class Store:
             },
             "diverged_at": outcome.diverged_at,
             "seconds": round(seconds, 3),
-            "environment": {
-                "python": platform.python_version(),
-                "lelkern": lelkern.__version__,
-                "torch": torch.__version__,
-                "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            },
+            "environment": environment(trial.runtime.device),
         }
         write_text_atomically(self._path(trial, "result.json"), json.dumps(result, indent=2) + "\n")
         self._path(trial, "error.txt").unlink(missing_ok=True)
 
-    def save_error(self, trial: Trial, error: str) -> Path:
+    def save_error(self, trial: Identified, error: str) -> Path:
         """Keep the traceback of a failed trial and return its file."""
         path = self._path(trial, "error.txt")
         write_text_atomically(path, error)
         return path
 
-    def _path(self, trial: Trial, name: str) -> Path:
+    def _path(self, trial: Identified, name: str) -> Path:
         return self.folder / "trials" / trial.identity / name
 
 
@@ -149,17 +174,10 @@ def read_result(path: Path) -> dict[str, Any] | None:
 
 
 _FORM: Mapping[str, type] = {
-    "code": str,
-    "packages": dict,
-    "method": str,
-    "config": dict,
-    "runtime": dict,
-    "data": str,
-    "labels": dict,
+    **dict.fromkeys(DECIDING, dict),
+    **dict.fromkeys(("code", "method", "data"), str),
     "seed": int,
-    "metrics": dict,
-    "curves": dict,
-    "environment": dict,
+    **dict.fromkeys(("metrics", "curves", "environment"), dict),
 }
 """The entries of a result, and what each of them is."""
 
@@ -170,6 +188,7 @@ def _is_whole(result: Any) -> bool:
         isinstance(result, dict)
         and all(isinstance(result.get(key), kind) for key, kind in _FORM.items())
         and _is_number(result.get("seconds"))
+        and (result.get("diverged_at") is None or _is_number(result["diverged_at"]))
         and all(value is None or _is_number(value) for value in result["metrics"].values())
         and all(_is_curve(points) for points in result["curves"].values())
     )
