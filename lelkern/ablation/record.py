@@ -11,7 +11,7 @@ that tables, verdicts and plots are made from, in the run itself and later alike
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -86,6 +86,10 @@ class Recipe(Config):
     code: str
     packages: dict[str, str]
 
+    def settings(self) -> dict[str, Any]:
+        """Return all settings by dotted key, such as ``encoder.width`` and ``data.labels``."""
+        return dict(_flat({**self.config, "data": self.data.model_dump(mode="json")}))
+
 
 class PlannedTrial(Config):
     """A trial that was to run; the store knows whether it has.
@@ -140,6 +144,16 @@ class Record(Config):
         """Baselines' and arms' trials, in the order in which they were to run."""
         return (*self.baselines, *self.trials)
 
+    def shared(self) -> dict[str, Any]:
+        """Return the settings that all arms have in common, by dotted key."""
+        first, *others = (self.recipes[arm.label].settings() for arm in self.study.arms())
+        missing = object()
+        return {
+            key: value
+            for key, value in first.items()
+            if all(other.get(key, missing) == value for other in others)
+        }
+
     def save(self, folder: Path) -> None:
         """Write the record into a folder of results; it is there whole or not at all."""
         content = {"format": FORMAT, **self.model_dump(mode="json")}
@@ -181,6 +195,14 @@ class Record(Config):
                         f"{where}: {what}: {trial.arm!r} with seed {trial.seed} is there twice"
                     )
                 seen.add((trial.arm, trial.seed))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def owner(folder: Path) -> tuple[str, str | None] | None:

@@ -12,16 +12,24 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lelkern.ablation.earlier_report import set_aside
+from lelkern.ablation.caption import what_was_measured
+from lelkern.ablation.earlier_report import (
+    keep_another_report,
+    keep_fuller_report,
+    results_folder,
+)
 from lelkern.ablation.judge.statistics import Estimate, summarize
 from lelkern.ablation.judge.verdict import Verdict, judge
-from lelkern.ablation.plot import plot_study
 from lelkern.ablation.record import FILE, Record
+from lelkern.ablation.report_plots import draw_plots, lacking, plot_names
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.run.store import Store
 from lelkern.files import write_text_atomically
+
+FORMATS = ("png", "svg")
+"""Of the plots of a report."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,14 @@ class Report:
             "study": record.name,
             "origin": record.origin,
             "variant": record.variant,
+            "measured": what_was_measured(record),
             "asked": record.asked.model_dump(mode="json"),
             "title": study.title,
             "data": record.data.model_dump(mode="json"),
             "found": list(record.found),
             "runtime": record.recipes[next(iter(arms))].runtime.model_dump(mode="json"),
             "environment": record.environment,
+            "settings": record.shared(),
             "seeds": study.seeds,
             "trials": {"planned": self.planned, "done": self.done},
             "metric": study.metric,
@@ -94,9 +104,16 @@ class Report:
         }
 
     def _of_arm(self, label: str, estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-        steps = self.diverged.get(label, {})
+        steps, recipe, shared = (
+            self.diverged.get(label, {}),
+            self.record.recipes[label],
+            self.record.shared(),
+        )
         return {
-            "method": self.record.recipes[label].method,
+            "method": recipe.method,
+            "settings": {
+                k: v for k, v in recipe.settings().items() if k not in shared or shared[k] != v
+            },
             "metrics": {name: dataclasses.asdict(found) for name, found in estimates.items()},
             "diverged": [{"seed": seed, "step": step} for seed, step in steps.items()],
         }
@@ -117,7 +134,7 @@ def start_report(record: Record, folder: Path) -> Path | None:
     """
     identities = [trial.identity for trial in record.all_trials]
     files = [folder / FILE, *_files(record, folder).values()]
-    earlier = set_aside(folder, identities, files)
+    earlier = keep_another_report(folder, identities, files)
     record.save(folder)
     return earlier
 
@@ -127,9 +144,9 @@ def read_report(record: Record, folder: Path) -> Report:
 
     Args:
         record: of the study.
-        folder: of its results.
+        folder: of the report: that of the results, or of an earlier report below it.
     """
-    store = Store(folder)
+    store = Store(results_folder(folder))
     results = Results(store.rows(record.trials), store.rows(record.baselines))
     study = record.study
     return Report(
@@ -142,29 +159,31 @@ def read_report(record: Record, folder: Path) -> Report:
     )
 
 
-def write_report(report: Report) -> str:
-    """Write the files of a report.
+class Written(NamedTuple):
+    """What there is to say of a report that is written.
 
-    Returns:
-        Characters of the plots that no installed font has, which are boxes in them.
+    Attributes:
+        lacking: characters of the plots that no installed font has, which are boxes in them.
+        earlier: the folder of the report that was there, if it had trials that are gone; else None.
     """
+
+    lacking: str
+    earlier: Path | None
+
+
+def write_report(report: Report) -> Written:
+    """Write the files of a report; one that has trials which are gone now is kept."""
     record, results, files = report.record, report.results, report.files
+    there = [row.trial for row in (*results.arms, *results.baselines)]
+    earlier = keep_fuller_report(files["csv"].parent, there)
     write_text_atomically(files["csv"], _csv(record, results))
     write_text_atomically(files["curves"], _curves([*results.baselines, *results.arms]))
     write_text_atomically(files["json"], json.dumps(report.describe(), indent=2) + "\n")
-    lacking: set[str] = set()
-    for number, plot in zip(_numbers(record), record.study.plot, strict=True):
-        drawn = plot_study(
-            record.study,
-            plot,
-            results,
-            files[f"png{number}"].with_suffix(""),
-            metrics=record.metrics,
-            curves=record.curves,
-            subtitle=_in_words(report.verdicts),
-        )
-        lacking |= set(drawn.lacking)
-    return "".join(sorted(lacking))
+    drawings = draw_plots(record, results, report.verdicts)
+    for name, drawing in drawings.items():
+        for kind in FORMATS:
+            drawing.write(files["csv"].with_name(f"{name}.{kind}"))
+    return Written(lacking(drawings.values()), earlier)
 
 
 def _files(record: Record, folder: Path) -> dict[str, Path]:
@@ -173,22 +192,10 @@ def _files(record: Record, folder: Path) -> dict[str, Path]:
         "curves": folder / "curves.csv",
         "json": folder / "summary.json",
     }
-    for number in _numbers(record):
-        for kind in ("png", "svg"):
-            files[kind + number] = folder / f"plot{number}.{kind}"
+    for name in plot_names(record):
+        for kind in FORMATS:
+            files[kind + name.removeprefix("plot")] = folder / f"{name}.{kind}"
     return files
-
-
-def _numbers(record: Record) -> list[str]:
-    """Return what the names of the plots' files end in."""
-    return ["" if i == 0 else f"-{i + 1}" for i in range(len(record.study.plot))]
-
-
-def _in_words(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdict with its reason, or of several the outcomes."""
-    if len(verdicts) == 1:
-        return f"Verdict: {verdicts[0].outcome}. {verdicts[0].reason}"
-    return " ".join(f"{v.outcome.capitalize()}: {v.says}" for v in verdicts)
 
 
 def _summary(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, dict[str, Estimate]]:

@@ -22,7 +22,7 @@ from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.output import err, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
-from lelkern.cli.shown_report import write_and_show
+from lelkern.cli.shown_report import say_where_it_is, write_and_show
 from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
@@ -117,10 +117,7 @@ def command(
     record = record_of(experiment, found)
     earlier = start_report(record, store.folder)
     if earlier:
-        err().print(
-            f"The report that was there has other trials or plots; it is in {earlier} now.",
-            soft_wrap=True,
-        )
+        say_where_it_is(earlier)
     try:
         with _termination_as_interrupt():
             failures = _run(experiment, store, files, workers)

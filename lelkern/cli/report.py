@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from lelkern.ablation.earlier_report import results_folder
 from lelkern.ablation.record import Record
 from lelkern.ablation.report import read_report
 from lelkern.ablation.run.outdated import outdated
@@ -27,7 +28,7 @@ def command(folders: tuple[Path, ...], as_json: bool) -> int:
     records = {folder: Record.load(folder) for folder in folders}
     damaged = []
     for folder, record in records.items():
-        store = Store(folder)
+        store = Store(results_folder(folder))
         store.check()
         damaged += store.damaged(record.all_trials)
         if note := outdated(record):

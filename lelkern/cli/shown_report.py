@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 from rich.table import Table
@@ -30,7 +31,10 @@ def write_and_show(reports: Sequence[Report], as_json: bool) -> None:
     lacking: set[str] = set()
     for report in reports:
         try:
-            lacking |= set(write_report(report))
+            written = write_report(report)
+            lacking |= set(written.lacking)
+            if written.earlier:
+                say_where_it_is(written.earlier)
         except OSError as error:
             failures.append(error)
         if not as_json:
@@ -41,16 +45,29 @@ def write_and_show(reports: Sequence[Report], as_json: bool) -> None:
     if as_json:
         described = [report.describe() for report in reports]
         click.echo(json.dumps(described if len(described) > 1 else described[0], indent=2))
-    if lacking:
-        err().print(
-            f"No installed font has {''.join(sorted(lacking))}: plots show boxes instead. Install "
-            "one that does, such as Noto's, and run the same command again."
-        )
+    say_what_is_lacking("".join(sorted(lacking)))
     if failures:
         raise failures[0]
 
 
 _WIDEST = 40  # characters of a label that has the room of other columns
+
+
+def say_where_it_is(earlier: Path) -> None:
+    """Say where the report is now that was there before."""
+    err().print(
+        f"The report that was there has other trials or plots; it is in {earlier} now.",
+        soft_wrap=True,
+    )
+
+
+def say_what_is_lacking(characters: str) -> None:
+    """Say that plots show boxes, if no installed font has some characters."""
+    if characters:
+        err().print(
+            f"No installed font has {characters}: plots show boxes instead. Install one that does, "
+            "such as Noto's, and run the same command again."
+        )
 
 
 def show_table(report: Report) -> None:

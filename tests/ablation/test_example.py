@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from lelkern.ablation.plot import draw_plot
+from lelkern.ablation.plot import Drawing
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.record import Record
 from lelkern.ablation.report import read_report
@@ -78,7 +78,7 @@ def test_its_plot_has_a_line_a_method(folder):
     study = record.study
     results = read_report(record, place).results
     picture = Picture(study, study.plot[0], results, record.metrics, record.curves)
-    (axes,) = draw_plot(picture).get_axes()
+    (axes,) = Drawing(picture).figure.get_axes()
     lines = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
     assert [line.get_label() for line in lines] == ["nearest neighbour", "self-training"]
     for line in lines:

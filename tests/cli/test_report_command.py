@@ -90,13 +90,26 @@ def test_what_is_there_of_an_unfinished_study(ran, call):
     for trial in json.loads((ran / "study.json").read_text())["trials"]:
         if trial["seed"] == 1 or trial["arm"] == "4":
             shutil.rmtree(ran / "trials" / trial["identity"])
-    remove(ran, (*CSV_AND_JSON, "plot.png", "plot.svg"))
+    before = files_of(ran)
     code, out, err = call("report", "runs/fake")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "runs/fake/earlier/1 now." in err  # where the report of all trials is
+    assert files_of(ran / "earlier/1") == before
     assert "Incomplete: 6 of 11 trials are done." in out
     assert "Verdict: inconclusive." in out
     assert (ran / "plot.png").stat().st_size > 5000
     assert json.loads((ran / "summary.json").read_text())["trials"] == {"planned": 11, "done": 6}
+
+
+def test_an_earlier_report_is_made_again_from_the_trials_above_it(ran, call):
+    before = files_of(ran, ("results.csv", "curves.csv"))
+    assert call("ablate", "fake.toml", "--seeds", "1")[0] == 0
+    remove(ran / "earlier/1", ("results.csv", "plot.png"))
+    code, out, err = call("report", "runs/fake/earlier/1")
+    assert (code, err) == (0, "")
+    assert "Verdict: supported." in out
+    assert files_of(ran / "earlier/1", before) == before
+    assert call("replot", "runs/fake/earlier/1", "--format", "svg")[0] == 0
 
 
 def test_a_damaged_result_is_named_and_the_rest_shown(ran, call, tmp_path):
@@ -105,8 +118,8 @@ def test_a_damaged_result_is_named_and_the_rest_shown(ran, call, tmp_path):
     code, out, err = call("report", "runs/fake")
     assert code == 2
     assert "Incomplete: 10 of 11 trials are done." in out
-    (line,) = err.splitlines()
-    assert line.startswith(f"{damaged.relative_to(tmp_path)}: damaged")
+    assert err.splitlines()[-1].startswith(f"{damaged.relative_to(tmp_path)}: damaged")
+    assert (ran / "earlier/1/results.csv").exists()
 
 
 @pytest.mark.parametrize(

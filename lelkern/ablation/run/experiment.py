@@ -186,7 +186,7 @@ def prepare(
         baselines=tuple(
             trial(baseline.label, baselines[baseline.label], seed)
             for baseline in study.baseline
-            for seed in range(min(baseline.seeds or study.seeds, study.seeds))
+            for seed in range(study.seeds_of(baseline))
         ),
         metrics=metrics,
         curves=curves,
