@@ -25,11 +25,12 @@ import plot_mixup
 import plot_prox
 import results
 from cases import BOTH
-from lelkern.ablation.plot.style import BLUE, GREEN, ORANGE, PURPLE, RC, SKY, VERMILION
+from lelkern.ablation.plot.look import Look
+from lelkern.ablation.plot.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, style_for
 from lelkern.files import write_atomically
 
 DOCS = Path(__file__).parent.parent / "docs"
-STYLE: Sequence[str | dict[str, Any]] = ["default", RC]
+STYLE: Sequence[str | dict[str, Any]] = ["default", style_for(Look())]
 # Without dates and versions the same file gives the same picture.
 METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
 

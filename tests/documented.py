@@ -7,8 +7,8 @@ A block may follow a comment, which neither a forge nor the site shows:
     -->
 
 runs first, for names that the page need not explain, ``<!-- slow -->`` says that a block takes more
-than a second, and ``<!-- elsewhere -->`` that a test of its own runs it, with what it needs. One that
-cannot run begins with ``# needs`` and what it needs, for readers.
+than a second, and ``<!-- elsewhere -->`` that a test of its own runs it, with what it needs. One
+that cannot run begins with ``# needs`` and what it needs, for readers.
 """
 
 import re

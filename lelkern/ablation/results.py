@@ -17,6 +17,8 @@ class Row:
         metrics: name to value; NaN where the trial has none.
         curves: name to points.
         diverged_at: the step at which the trial diverged, which then has no values; else None.
+        seconds: how long it took; None where that is unknown.
+        trial: identity of the trial; empty where it has none.
     """
 
     arm: str
@@ -24,6 +26,8 @@ class Row:
     metrics: Mapping[str, float]
     curves: Mapping[str, Points] = field(default_factory=dict)
     diverged_at: int | None = None
+    seconds: float | None = None
+    trial: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class _Commands(click.Group):
         "info": "Show versions, hardware, and for each op and device what serves it, and why.",
         "methods": "List the methods, or what one takes and reports.",
         "new-study": "Write a commented study of your own, which runs.",
+        "replot": "Draw a study's plots again: other formats, sizes, fonts, labels.",
+        "report": "Show again what studies found, from stored results, finished or not.",
         "runs": "List the results that are stored, and remove what is of no use any more.",
         "studies": "List the shipped studies: what each varies, claims and costs.",
     }

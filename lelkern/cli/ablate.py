@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,21 +12,20 @@ import click
 from rich.table import Table
 
 from lelkern.ablation.earlier_report import refuse_another_study
-from lelkern.ablation.judge.statistics import Estimate
-from lelkern.ablation.report import Report, write_report
-from lelkern.ablation.results import in_words
+from lelkern.ablation.report import read_report, start_report
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
+from lelkern.ablation.run.recording import record_of
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
 from lelkern.ablation.run.worker import Done
-from lelkern.ablation.study import EXPLORATORY
 from lelkern.cli.completion import complete_data, complete_key, complete_study
 from lelkern.cli.folder import FolderPath
-from lelkern.cli.output import err, headed, out
+from lelkern.cli.output import err, out
 from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
+from lelkern.cli.shown_report import say_where_it_is, write_and_show
 from lelkern.cli.warning import warn_of_broken_packages
 from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
@@ -120,13 +118,17 @@ def command(
     if dry_run:
         with TemporaryDirectory() as place:
             found = _prepare(experiment, DataFiles(Path(place), experiment.source))
-        _show_plan(experiment, store, found, as_json)
+        _show_plan(experiment, store, _described(experiment, found), as_json)
         return 0
     store.open()
     files = DataFiles(store.folder / "data", experiment.source)
-    for line in _prepare(experiment, files):
+    found = _prepare(experiment, files)
+    for line in _described(experiment, found):
         err().print(line, soft_wrap=True)
-
+    record = record_of(experiment, found)
+    earlier = start_report(record, store.folder)
+    if earlier:
+        say_where_it_is(earlier)
     try:
         with _termination_as_interrupt():
             failures = _run(experiment, store, files, workers)
@@ -134,39 +136,31 @@ def command(
         left = len(store.missing(experiment.all_trials))
         err().print(
             f"Interrupted with {left} of {len(experiment.all_trials)} trials left to run. "
-            "What is done is kept: the same command goes on from here."
+            "What is done is kept: the same command goes on from here, and "
+            f"`lelkern report {store.folder}` shows what there is.",
+            soft_wrap=True,
         )
         return 130
-    report = write_report(experiment, store)
     if keep_models and any(trial.recipe.build for trial in experiment.all_trials):
         err().print(
             f"Models: {store.folder}/trials/TRIAL/models.safetensors, "
             "with the column `trial` of results.csv.",
             soft_wrap=True,
         )
-    if report.earlier:
-        err().print(
-            f"The report that was there has other trials or plots; it is in {report.earlier} now.",
-            soft_wrap=True,
-        )
-    if report.lacking:
-        err().print(
-            f"No installed font has {report.lacking}: plots show boxes instead. Install one that "
-            "does, such as Noto's, and run the same command again."
-        )
-    if as_json:
-        click.echo(json.dumps(report.describe(), indent=2))
-    else:
-        _show(report)
+    write_and_show([read_report(record, store.folder)], as_json)
     if failures:
         err().print(f"{failures} trials failed; the same command runs them again.", style="red")
     return 1 if failures else 0
 
 
 def _prepare(experiment: Experiment, files: DataFiles) -> list[str]:
-    """Read the data, refuse what a trial could not work with, and say what was found."""
+    """Read the data, refuse what a trial could not work with, and return descriptions of it."""
     found = files.prepare(experiment.all_trials)
     experiment.check(files)
+    return found
+
+
+def _described(experiment: Experiment, found: list[str]) -> list[str]:
     return [f"{experiment.source.config.name}: {description}" for description in found]
 
 
@@ -261,79 +255,3 @@ def _show_plan(experiment: Experiment, store: Store, data: list[str], as_json: b
         f"{len(missing)} of {len(experiment.all_trials)} trials to run in {store.folder}",
         soft_wrap=True,
     )
-
-
-_WIDEST = 40  # characters of a label that has the room of other columns
-
-
-def show_table(report: Report) -> None:
-    """Print the table of arms and baselines, in which no label of an arm is cut off."""
-    study, metrics = report.experiment.study, report.experiment.metrics
-    names = (study.metric, *study.metrics)
-    groups = [
-        [(arm, *_cells(report, arm, estimates)) for arm, estimates in group.items()]
-        for group in (report.arms, report.baselines)
-    ]
-    headings = [
-        ", ".join(axis.label for axis in study.axes()),
-        *(metrics[name].axis_label for name in names),
-        "n",
-        *(["diverged"] if report.diverged else []),
-    ]
-    widths = [max(map(len, column)) for column in zip(*groups[0], *groups[1], strict=True)]
-    console = out()
-    if sum(map(max, map(len, headings), widths)) + 3 * len(headings) + 1 > console.width:
-        # Before numbers are: a heading in several lines is as easy to read.
-        headings[1:] = [
-            textwrap.fill(heading, max(width, 8), break_long_words=False)
-            for heading, width in zip(headings[1:], widths[1:], strict=True)
-        ]
-    table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
-    table.add_column(headings[0], no_wrap=widths[0] <= _WIDEST, overflow="fold")
-    for heading in headings[1:]:
-        table.add_column(heading, justify="left" if heading == "diverged" else "right")
-    for style, group in zip(("", "dim"), groups, strict=True):
-        for row in group:
-            table.add_row(*row, style=style)
-        table.add_section()
-    console.print(table)
-
-
-def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[str]:
-    """Return what stands beside an arm: its metrics, how many seeds have one, what diverged."""
-    study, metrics = report.experiment.study, report.experiment.metrics
-    cells = [_cell(metrics[name], estimates.get(name)) for name in (study.metric, *study.metrics)]
-    cells.append(str(estimates[study.metric].n if study.metric in estimates else 0))
-    if report.diverged:
-        steps = report.diverged.get(arm)
-        cells.append(in_words(steps) if steps else "")
-    return cells
-
-
-def _show(report: Report) -> None:
-    show_table(report)
-    console = out()
-    if report.experiment.study.exploratory:
-        console.print(EXPLORATORY)
-    for verdict in report.verdicts:
-        console.print(headed("Claim:", verdict.says))
-        console.print(headed(f"Verdict: {verdict.outcome}.", verdict.reason))
-        if verdict.outlook:
-            console.print(verdict.outlook)
-        console.print(headed("Test:", verdict.test))
-    if any(verdict.more_seeds for verdict in report.verdicts):
-        console.print(
-            "Decide on the number of seeds before you look again: testing after every few, and "
-            "stopping once a claim is supported, finds support where there is none."
-        )
-    for kind, path in report.files.items():
-        console.print(f"{kind}: {path}", soft_wrap=True)
-
-
-def _cell(metric: Metric, estimate: Estimate | None) -> str:
-    if estimate is None or estimate.n == 0:
-        return "–"
-    mean = metric.number(estimate.mean)
-    if not estimate.half_width:
-        return mean
-    return f"{mean} ± {metric.number(estimate.half_width)}"

@@ -3,9 +3,10 @@ from dataclasses import dataclass
 import pytest
 from fake_study import write_study
 
-from lelkern.ablation.report import Report, write_report
+from lelkern.ablation.report import Report, read_report, start_report, write_report
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
+from lelkern.ablation.run.recording import record_of
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
 
@@ -38,6 +39,9 @@ def finished(tmp_path_factory):
     experiment, store = prepare(str(write_study(folder))), Store(folder / "results")
     store.open()
     files = DataFiles(store.folder / "data", experiment.source)
-    files.prepare(experiment.all_trials)
+    record = record_of(experiment, files.prepare(experiment.all_trials))
+    start_report(record, store.folder)
     events = list(run_trials(experiment.all_trials, files, store, 2))
-    return Finished(experiment, store, files, events, write_report(experiment, store))
+    report = read_report(record, store.folder)
+    write_report(report)
+    return Finished(experiment, store, files, events, report)

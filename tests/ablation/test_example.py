@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from lelkern.ablation.plot import draw_plot
+from lelkern.ablation.plot import Drawing
 from lelkern.ablation.plot.picture import Picture
-from lelkern.ablation.run.experiment import prepare
-from lelkern.ablation.run.store import Store
+from lelkern.ablation.record import Record
+from lelkern.ablation.report import read_report
 from lelkern.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -73,13 +73,12 @@ def test_more_labels_are_seen_along_the_axis(folder):
 
 
 def test_its_plot_has_a_line_a_method(folder):
-    experiment = prepare(str(folder / "label-budget.toml"), seeds=2)
-    store = Store(folder / "runs" / "label-budget")
-    study = experiment.study
-    picture = Picture(
-        study, study.plot[0], experiment.results(store), experiment.metrics, experiment.curves
-    )
-    (axes,) = draw_plot(picture).get_axes()
+    place = folder / "runs" / "label-budget"
+    record = Record.load(place)
+    study = record.study
+    results = read_report(record, place).results
+    picture = Picture(study, study.plot[0], results, record.metrics, record.curves)
+    (axes,) = Drawing(picture).figure.get_axes()
     lines = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
     assert [line.get_label() for line in lines] == ["nearest neighbour", "self-training"]
     for line in lines:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from lelkern.ablation.plot import draw_plot
+from lelkern.ablation.plot import Drawing
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.study import load_study
@@ -24,7 +24,7 @@ def test_the_example_draws_a_loss_for_each_temperature():
     ]
     curves = {"loss": Curve(Metric("steps"), Metric("training loss"))}
     metrics = {"knn": percentage("k-NN")}
-    figure = draw_plot(Picture(study, study.plot[0], Results(rows), metrics, curves))
+    figure = Drawing(Picture(study, study.plot[0], Results(rows), metrics, curves)).figure
     (axes,) = figure.get_axes()
     assert axes.get_xscale() == "log"
     assert axes.get_xlabel() == "steps (log scale)"

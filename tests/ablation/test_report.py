@@ -7,9 +7,17 @@ import math
 import pytest
 from fake_study import write_study
 
-from lelkern.ablation.report import write_report
+from lelkern.ablation.report import read_report, write_report
 from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.run.recording import record_of
 from lelkern.methods import Outcome
+
+
+def report_on(experiment, store):
+    """Write the report of an experiment and return it."""
+    report = read_report(record_of(experiment, ()), store.folder)
+    write_report(report)
+    return report
 
 
 def table(path):
@@ -54,7 +62,7 @@ def test_the_curves_of_every_trial_are_a_table(finished):
 def test_the_same_results_give_the_same_files(finished):
     files = finished.report.files
     kept = {kind: files[kind].read_bytes() for kind in ("csv", "curves", "json", "png")}
-    write_report(finished.experiment, finished.store)
+    write_report(finished.report)
     assert {kind: files[kind].read_bytes() for kind in kept} == kept
 
 
@@ -67,7 +75,7 @@ def test_every_plot_and_every_claim_is_reported(tmp_path, store):
         score = trial.config.level / 10 + trial.seed / 100
         metrics = {"accuracy": score, "plain": score, "cost": 1.0, "pid": 1.0}
         store.save(trial, Outcome(metrics, curves), 1.0)
-    report = write_report(experiment, store)
+    report = report_on(experiment, store)
     assert len(report.verdicts) == 2
     assert report.verdicts[1].outcome != "contradicted"
     for kind in ("png", "svg", "png-2", "svg-2"):
@@ -82,7 +90,7 @@ def test_what_diverged_is_in_the_summary_and_the_table(tmp_path, store):
         metrics = dict.fromkeys(trial.recipe.metrics, math.nan if gone else 0.5)
         curves = dict.fromkeys(trial.recipe.curves, ()) | {"loss": ()}
         store.save(trial, Outcome(metrics, curves, 31 if gone else None), 1.0)
-    report = write_report(experiment, store)
+    report = report_on(experiment, store)
     assert report.diverged == {"4": {1: 31}}
     arms = {arm["arm"]: arm for arm in report.describe()["arms"]}
     assert arms["4"]["diverged"] == [{"seed": 1, "step": 31}]
@@ -93,7 +101,7 @@ def test_what_diverged_is_in_the_summary_and_the_table(tmp_path, store):
 
 
 def test_a_study_without_results_still_has_a_report(study_file, store):
-    report = write_report(prepare(str(study_file)), store)
+    report = report_on(prepare(str(study_file)), store)
     assert [verdict.outcome for verdict in report.verdicts] == ["inconclusive"]
     assert report.arms == {"0": {}, "1": {}, "2": {}, "4": {}}
     assert json.loads(report.files["json"].read_text())["arms"][0]["metrics"] == {}

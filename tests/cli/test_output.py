@@ -7,9 +7,11 @@ import pytest
 
 from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report
+from lelkern.ablation.results import Results
 from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.run.recording import record_of
 from lelkern.cli import main
-from lelkern.cli.ablate import show_table
+from lelkern.cli.shown_report import show_table
 from lelkern.cli.streams import spell_what_cannot_be_written
 
 
@@ -85,7 +87,7 @@ def test_no_label_of_a_shipped_study_is_broken_in_a_table_of_80_columns(name, ca
     study = experiment.study
     shown = dict.fromkeys((study.metric, *study.metrics), Estimate(0.81, 0.02, 3, 0.01))
     arms = {arm.label: shown for arm in study.arms()}
-    show_table(Report(experiment, arms, {}, {}, (), {}))
+    show_table(Report(record_of(experiment, ()), Results(()), arms, {}, (), {}))
     first_cells = [
         line.split("│")[1].strip()
         for line in capsys.readouterr().out.splitlines()

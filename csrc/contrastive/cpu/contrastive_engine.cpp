@@ -392,10 +392,10 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
                     sum[d] -= missing * pair.positive[d];
                     positive_grad[d] = -missing * pair.query[d];
                 }
-                if (loss.normalize) project(positive_grad.data(), pair.positive.data(), D);
+                project(positive_grad.data(), pair.positive.data(), loss.normalize, D);
                 given_out->write(i, positive_grad.data(), problem.beta * pair.positive_factor);
             }
-            if (loss.normalize) project(sum.data(), row.data(), D);
+            project(sum.data(), row.data(), loss.normalize, D);
             out.write(i, sum.data(), problem.beta * factor);
         });
     });
@@ -406,7 +406,7 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             auto& [row, sum] = scratch;
             std::copy_n(column_out.get() + j * stride, D, sum.begin());
             const double factor = reader.read(j, row.data());
-            if (loss.normalize) project(sum.data(), row.data(), D);
+            project(sum.data(), row.data(), loss.normalize, D);
             out.write(j, sum.data(), problem.beta * factor);
         });
     }

@@ -91,7 +91,7 @@ def judge(study: "Study", results: Results, metrics: Mapping[str, Metric]) -> tu
     rows: dict[str, list[Row]] = {}
     for row in (*results.arms, *results.baselines):
         rows.setdefault(row.arm, []).append(row)
-    planned = {b.label: min(b.seeds or study.seeds, study.seeds) for b in study.baseline}
+    planned = {b.label: study.seeds_of(b) for b in study.baseline}
     return tuple(
         _judge_one(claim, grid, study.metric, rows, planned, study.seeds, metrics)
         for claim in study.claim

@@ -1,10 +1,11 @@
-"""The plots of a study, as PNG and SVG."""
+"""The plots of a study, as PNG, SVG or PDF."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,116 +14,110 @@ from matplotlib.text import Text
 
 from lelkern.ablation.judge.statistics import estimate, measured
 from lelkern.ablation.plot import curve, heatmap, line
+from lelkern.ablation.plot.fit import fit_labels, fits
 from lelkern.ablation.plot.fonts import Fonts, fonts_for
+from lelkern.ablation.plot.look import Look, Words
 from lelkern.ablation.plot.picture import Picture
-from lelkern.ablation.plot.style import FONT, RC, Frame
-from lelkern.ablation.results import Results, in_words
-from lelkern.ablation.study import EXPLORATORY, Plot, Study
+from lelkern.ablation.plot.style import FONT, Frame, no_room, style_for
+from lelkern.ablation.results import in_words
 from lelkern.files import write_atomically
-from lelkern.methods.metric import Curve, Metric
 
-_STYLE: Sequence[str | dict[str, Any]] = [
-    "default",
-    RC,
-]  # whatever the user's own matplotlibrc says
+Format = Literal["png", "svg", "pdf"]
 
 # Without dates and versions a repeated report gives the same picture.
-_METADATA: Mapping[str, Mapping[str, None]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
+_METADATA: Mapping[Format, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
-
-class Files(NamedTuple):
-    """A plot that is written.
-
-    Attributes:
-        png: file.
-        svg: file.
-        lacking: characters that no installed font has: boxes in the PNG file; in the SVG file text
-            is text then, for whoever looks at it to draw.
-    """
-
-    png: Path
-    svg: Path
-    lacking: str
+_MOST_NAMED = 6  # arms that a note names
 
 
-def plot_study(
-    study: Study,
-    plot: Plot,
-    results: Results,
-    path_stem: Path,
-    *,
-    metrics: Mapping[str, Metric],
-    curves: Mapping[str, Curve],
-    subtitle: str = "",
-) -> Files:
-    """Draw one plot of a study and write it as PNG (150 dpi) and SVG.
+class Drawing:
+    """A plot that is drawn, and can be written in several formats."""
 
-    Args:
-        study: as it was run.
-        plot: one of the study's.
-        results: finished trials.
-        path_stem: path of the files without ``.png`` and ``.svg``.
-        metrics: what the trials report, by name.
-        curves: likewise.
-        subtitle: sentence below the title, such as the verdict; by default the claims, or that
-            there are none.
+    def __init__(
+        self, picture: Picture, says: Sequence[str] = (), small: str = "", look: Look | None = None
+    ) -> None:
+        """Draw a plot; anew if it holds characters for which its font does not do.
 
-    Returns:
-        The PNG and the SVG file; each appears whole or not at all.
-    """
-    figure, fonts = _draw_in_fonts(Picture(study, plot, results, metrics, curves), subtitle)
-    png, svg = (path_stem.with_name(path_stem.name + suffix) for suffix in _METADATA)
-    for path in (png, svg):
-        write_atomically(path, lambda temporary: _save(figure, temporary, fonts))
-    return Files(png, svg, fonts.lacking)
+        Args:
+            picture: what is drawn.
+            says: sentences below the title, a paragraph each; by default the claims.
+            small: what was measured, in small type at the foot.
+            look: its size, its fonts, its words.
 
+        Raises:
+            ConfigError: a size leaves no room for the plot.
+        """
+        self._look = look or Look()
+        self._words = Words(self._look.words)
+        self._fonts = Fonts((FONT,), "")
+        claims = [claim.says for claim in picture.study.claim]
+        frame = Frame(
+            self._words.find(picture.study.title, "title"),
+            says or [" ".join(claims)],
+            [*_notes(picture), *_missing(picture)],
+            small,
+        )
+        picture = replace(picture, words=self._words)
+        self.figure = self._draw(frame, picture)
+        fonts = fonts_for(self.figure.findobj(Text))
+        anew = fonts.families != self._fonts.families
+        self._fonts = fonts
+        if anew:
+            self.figure = self._draw(frame, picture)
 
-def _save(figure: Figure, path: Path, fonts: Fonts) -> None:
-    with _look(fonts):
-        figure.savefig(path, format=path.suffix[1:], metadata=dict(_METADATA[path.suffix]))
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Keys of the texts that a look can replace."""
+        return tuple(self._words.asked)
 
+    @property
+    def lacking(self) -> str:
+        """Characters that no installed font has.
 
-@contextmanager
-def _look(fonts: Fonts) -> Iterator[None]:
-    """Set the style of plots inside a ``with`` block."""
-    own: dict[str, Any] = {"font.family": list(fonts.families)}
-    if fonts.lacking:
-        own["svg.fonttype"] = "none"
-    with matplotlib_style.context([*_STYLE, own]), warnings.catch_warnings():
-        # What is lacking is returned, and said once.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        yield
+        They are boxes in PNG and PDF files; in SVG files text is text then, for whoever looks at
+        it to draw.
+        """
+        return self._fonts.lacking
 
+    def write(self, path: Path) -> None:
+        """Write the plot, in the format that the path ends in; it appears whole or not at all."""
+        write_atomically(path, self._save)
 
-def draw_plot(picture: Picture, subtitle: str = "") -> Figure:
-    """Draw a plot as :func:`plot_study` does, and return the figure instead of writing it."""
-    return _draw_in_fonts(picture, subtitle)[0]
+    def _save(self, path: Path) -> None:
+        format_: Any = path.suffix[1:]
+        with self._style():
+            self.figure.savefig(path, format=format_, metadata=dict(_METADATA[format_]))
 
+    def _draw(self, frame: Frame, picture: Picture) -> Figure:
+        kind = _kind(picture)
+        with self._style():
+            width, height = kind.size(picture)
+            figure, body = frame.figure(width, height, self._look)
+            FigureCanvasAgg(figure)
+            kind.draw(body, picture)
+            fit_labels(figure, body)
+            if self._look.size is not None and not fits(figure):
+                raise no_room(self._look)
+        return figure
 
-def _draw_in_fonts(picture: Picture, subtitle: str) -> tuple[Figure, Fonts]:
-    """Draw a plot; anew if it holds characters for which its font does not do."""
-    plain = Fonts((FONT,), "")
-    figure = _draw(picture, subtitle, plain)
-    fonts = fonts_for(figure.findobj(Text))
-    if fonts.families != plain.families:
-        figure = _draw(picture, subtitle, fonts)
-    return figure, fonts
-
-
-def _draw(picture: Picture, subtitle: str, fonts: Fonts) -> Figure:
-    study = picture.study
-    claims = " ".join(claim.says for claim in study.claim)
-    notes = [*_notes(picture), *_missing(picture)]
-    frame = Frame(study.title, subtitle or claims or EXPLORATORY, notes)
-    kind = _kind(picture)
-    with _look(fonts):
-        figure, body = frame.figure(*kind.size(picture))
-        FigureCanvasAgg(figure)
-        kind.draw(body, picture)
-    return figure
+    @contextmanager
+    def _style(self) -> Iterator[None]:
+        """Set the style of plots inside a ``with`` block, whatever the user's own settings are."""
+        own: dict[str, Any] = {"font.family": list(self._fonts.families)}
+        if self._fonts.lacking:
+            own["svg.fonttype"] = "none"
+        with (
+            matplotlib_style.context(["default", style_for(self._look), own]),
+            warnings.catch_warnings(),
+        ):
+            # What is lacking is returned, and said once; so is what has no room.
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
+            yield
 
 
 def _kind(picture: Picture) -> Any:
@@ -154,13 +149,16 @@ def _notes(picture: Picture) -> list[str]:
 
 
 def _missing(picture: Picture) -> list[str]:
-    """Say which arms lack values, since a plot shows only what is there."""
+    """Say which arms and baselines lack values, since a plot shows only what is there."""
+    study = picture.study
     values = measured(picture.results.arms, picture.y)
-    arms = [arm.label for arm in picture.study.arms()]
+    arms = [arm.label for arm in study.arms()]
     ended = {arm: len(picture.diverged.get(arm, {})) for arm in arms}
-    counts = {arm: len(values.get(arm, {})) + ended[arm] for arm in arms}
-    most = max(counts.values())
-    short = [f"{arm} ({n} of {most} seeds)" for arm, n in counts.items() if n < most]
+    counts = {arm: (len(values.get(arm, {})) + ended[arm], study.seeds) for arm in arms}
+    counts |= {b.label: (len(picture.rows(b.label)), study.seeds_of(b)) for b in study.baseline}
+    short = [f"{arm} ({n} of {of} seeds)" for arm, (n, of) in counts.items() if n < of]
+    if len(short) > _MOST_NAMED:
+        short[_MOST_NAMED:] = [f"{len(short) - _MOST_NAMED} more"]
     notes = [f"Incomplete: {'; '.join(short)}."] if short else []
     return [*notes, *_diverged(picture)]
 
@@ -173,7 +171,7 @@ def _diverged(picture: Picture) -> list[str]:
 
 def _baselines_in_words(picture: Picture) -> list[str]:
     means = [
-        f"{label} {picture.metric.format(estimate(values).mean)}"
+        f"{picture.baseline_label(label)} ({picture.metric.format(estimate(values).mean)})"
         for label, values in picture.baselines().items()
     ]
     return [f"For comparison: {'; '.join(means)}."] if means else []

@@ -35,17 +35,24 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     curve, name = picture.curve, picture.plot.x
     assert curve is not None
     assert name is not None
+    words = picture.words
     axes = figure.add_subplot()
     seen: set[str] = set()
+    diverged = words.find(DIVERGED["label"])
     for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
         rows = [row for arm in arms for row in picture.rows(arm)]
         linestyle = "--" if color in seen else "-"
         seen.add(color)
-        look = {"color": color, "linestyle": linestyle, "label": label or arms[0]}
-        _draw_band(axes, curve.y, rows, name, **look)
+        look = {"color": color, "linestyle": linestyle, "label": label or words.find(arms[0])}
+        _draw_band(axes, curve.y, rows, name, diverged=diverged, **look)
     for baseline, linestyle in zip(picture.study.baseline, cycle(BASELINE_STYLES)):
-        look = {"color": "0.35", "linestyle": linestyle, "label": baseline.label}
-        _draw_band(axes, curve.y, picture.rows(baseline.label), name, **look)
+        look = {
+            "color": "0.35",
+            "linestyle": linestyle,
+            "label": picture.baseline_label(baseline.label),
+        }
+        rows = picture.rows(baseline.label)
+        _draw_band(axes, curve.y, rows, name, diverged=diverged, **look)
     if picture.plot.published is not None:
         published = picture.plot.published
         axes.plot(
@@ -55,18 +62,21 @@ def draw(figure: SubFigure, picture: Picture) -> None:
             marker="s",
             markerfacecolor="none",
             linestyle="--",
-            label=f"{published.source}: {published.label}",
+            label=words.find(f"{published.source}: {published.label}"),
         )
     if picture.plot.scale == "log":
         set_log_scale(axes, [float(x) for line in axes.lines for x in np.asarray(line.get_xdata())])
     for label, value in picture.plot.reference.items():
-        axes.axhline(curve.y.shown(value), color="0.35", linewidth=1, label=label, zorder=1)
-    axes.set_xlabel(curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log"))
-    axes.set_ylabel(curve.y.axis_label)
+        axes.axhline(
+            curve.y.shown(value), color="0.35", linewidth=1, label=words.find(label), zorder=1
+        )
+    along = curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log")
+    axes.set_xlabel(words.find(along))
+    axes.set_ylabel(words.find(curve.y.axis_label, name))
     bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
     if axes.lines:
-        draw_legend(figure, size(picture)[0], most=4)
+        draw_legend(figure, most=4)
 
 
 def _draw_band(
@@ -75,6 +85,7 @@ def _draw_band(
     rows: Sequence[Row],
     name: str,
     *,
+    diverged: str,
     color: str,
     linestyle: str,
     label: str,
@@ -90,7 +101,7 @@ def _draw_band(
         steps, values = zip(*row.curves[name], strict=True)
         shown = [metric.shown(value) for value in values]
         axes.plot(steps, shown, color=color, linestyle=linestyle, linewidth=0.8, zorder=2)
-        named = "_" if i else f"{label}: {DIVERGED['label']}"
+        named = "_" if i else f"{label}: {diverged}"
         axes.plot(steps[-1:], shown[-1:], **DIVERGED | {"color": color, "label": named})
     rows = [row for row in rows if row.diverged_at is None]
     if not rows:

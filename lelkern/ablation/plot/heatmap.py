@@ -1,7 +1,7 @@
 """A matrix of means: every pair of a factor's parts, the diagonal a part alone; or two axes."""
 
 import itertools
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.picture import Picture
-from lelkern.ablation.plot.style import wrapped
+from lelkern.ablation.plot.style import points, wrapped
 
 COLORS = colormaps["cividis"]  # even in lightness, also without red-green vision
 _SIZE, _SIZE_WITH_PUBLISHED = (7.0, 5.2), (12.0, 5.2)  # inches
@@ -41,16 +41,19 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     rows, columns, cells = _pairs(picture) if len(picture.axes) == 1 else _product(picture)
     panels = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
-    _draw_matrix(panels[0], rows, columns, cells, means, texts, metric.axis_label, picture.diverged)
+    words = picture.words
+    unit = words.find(metric.axis_label, picture.y)
+    _draw_matrix(panels[0], rows, columns, cells, means, texts, unit, picture)
     if published is not None:
         shown = dict(zip(map(str, published.x), published.y, strict=True))
         plain = {arm: f"{value:g}" for arm, value in shown.items()}
-        _draw_matrix(panels[1], rows, columns, cells, shown, plain, published.label)
-        panels[0].set_title("this study")
-        panels[1].set_title(wrapped(published.source, 60))
+        unit = words.find(published.label)
+        _draw_matrix(panels[1], rows, columns, cells, shown, plain, unit, picture, of_study=False)
+        panels[0].set_title(words.find("this study"))
+        panels[1].set_title(wrapped(words.find(published.source), 60))
     for axes in panels:
-        axes.set_xlabel(picture.axes[-1].label)
-    panels[0].set_ylabel(picture.axes[0].label)
+        axes.set_xlabel(words.find(picture.axes[-1].label, picture.axes[-1].key))
+    panels[0].set_ylabel(words.find(picture.axes[0].label, picture.axes[0].key))
 
 
 def _pairs(picture: Picture) -> tuple[list[str], list[str], Cells]:
@@ -86,8 +89,11 @@ def _draw_matrix(
     values: Mapping[str, float],
     texts: Mapping[str, str],
     unit: str,
-    diverged: Container[str] = (),
+    picture: Picture,
+    *,
+    of_study: bool = True,
 ) -> None:
+    words = picture.words
     found = [[next((arm for arm in arms if arm in values), None) for arms in row] for row in cells]
     matrix = np.array([[values[arm] if arm else np.nan for arm in row] for row in found])
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap=COLORS)
@@ -96,14 +102,16 @@ def _draw_matrix(
         if arm is None:
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="//", ec="0.8"))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            said = "diverged" if any(arm in diverged for arm in cells[i][j]) else "no data"
-            axes.text(j, i, said, ha="center", va="center", size=9, bbox=box)
+            diverged = of_study and any(arm in picture.diverged for arm in cells[i][j])
+            said = words.find("diverged" if diverged else "no data")
+            axes.text(j, i, said, ha="center", va="center", size=points(9), bbox=box)
             continue
         red, green, blue, _ = image.to_rgba(matrix[i, j])
         # Relative luminance of the cell, Rec. 709 weights.
         dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
         color = "white" if dark else "black"
-        axes.text(j, i, texts[arm], ha="center", va="center", size=10, color=color)
+        axes.text(j, i, texts[arm], ha="center", va="center", size=points(10), color=color)
+    rows, columns = ([words.find(name) for name in names] for names in (rows, columns))
     turned = max(map(len, columns)) * len(columns) > 40
     axes.set_xticks(
         range(len(columns)),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lelkern.ablation.grid import Axis
 from lelkern.ablation.judge.statistics import estimate, measured
 from lelkern.ablation.labels import format_value
+from lelkern.ablation.plot.look import Words
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
@@ -53,7 +54,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         assert published is not None
         axes, beside = figure.subplots(1, 2, width_ratios=(3, 1.25))
         _draw_panel(beside, published, picture)
-        axes.set_title("this study")
+        axes.set_title(picture.words.find("this study"))
     else:
         axes = figure.add_subplot()
     place = _along_axis(axes, picture) if picture.x_axis else _along_metric(axes, picture)
@@ -63,7 +64,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     if picture.x_metric is not None and picture.plot.scale == "log":
         _log_axis(axes, list(place.values()))
     if published is not None and picture.x_axis is not None:
-        _draw_published(axes, published, picture.x_axis, picture.plot.kind == "line")
+        _draw_published(axes, published, picture.x_axis, picture)
     _draw_legend(figure, picture)
 
 
@@ -78,10 +79,13 @@ def _along_axis(axes: Axes, picture: Picture) -> dict[str, float]:
     positions = _positions(axis)
     if axis.is_numeric:
         _set_scale(axes, axis.scale, positions)
+        # Levels without a result have their place, too.
+        axes.update_datalim([(x, 0.0) for x in positions], updatey=False)
     else:
         axes.set_xlim(-0.5, len(positions) - 0.5)
-    _label_levels(axes, axis, positions)
-    axes.set_xlabel(axis.label + _SCALE_NAMES.get(axis.scale, ""))
+    _label_levels(axes, axis, positions, picture.words)
+    along = axis.label + _SCALE_NAMES.get(axis.scale, "")
+    axes.set_xlabel(picture.words.find(along, axis.key))
     at = picture.axes.index(axis)
     return {arm.label: positions[arm.place[at]] for arm in picture.study.arms()}
 
@@ -98,7 +102,8 @@ def _along_metric(axes: Axes, picture: Picture) -> dict[str, float]:
     assert metric is not None
     assert name is not None
     log = picture.plot.scale == "log"
-    axes.set_xlabel(metric.axis_label + _SCALE_NAMES["log"] * log)
+    along = metric.axis_label + _SCALE_NAMES["log"] * log
+    axes.set_xlabel(picture.words.find(along, name))
     found = measured(picture.results.arms, name)
     return {
         arm: metric.shown(estimate(list(values.values())).mean) for arm, values in found.items()
@@ -129,8 +134,8 @@ def _from_log_complement(y: NDArray[np.float64], least: float) -> NDArray[np.flo
     return 1 - np.maximum(10.0 ** -(y - beyond), least) + least * beyond
 
 
-def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float]) -> None:
-    names = [axis.names[i] for i in axis.order]
+def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float], words: Words) -> None:
+    names = [words.find(axis.names[i]) for i in axis.order]
     crowded = len(names) * max(map(len, names)) > 80  # characters; labels would touch
     rotation, side = (25, "right") if crowded else (0, "center")
     axes.set_xticks([positions[i] for i in axis.order], names, rotation=rotation, ha=side)
@@ -152,22 +157,24 @@ def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> Non
             points,
             color=color,
             marker=marker,
-            label=f"this study: {what}" if label is None else label,
+            label=picture.words.find(f"this study: {what}", "this study")
+            if label is None
+            else label,
             line=picture.plot.kind == "line",
             band=picture.plot.band,
         )
         gone = [place[arm] + shift for arm in arms if arm in picture.diverged and arm in place]
-        _draw_diverged(axes, gone, color)
-    axes.set_ylabel(picture.metric.axis_label)
+        _draw_diverged(axes, gone, color, picture.words.find(DIVERGED["label"]))
+    axes.set_ylabel(picture.words.find(picture.metric.axis_label, picture.y))
     axes.grid(axis="y", color="0.92")
 
 
-def _draw_diverged(axes: Axes, positions: Sequence[float], color: str) -> None:
+def _draw_diverged(axes: Axes, positions: Sequence[float], color: str, label: str) -> None:
     """Mark at the foot of the axis where trials diverged, which have no value to draw."""
     if not positions:
         return
-    named = any(line.get_label() == DIVERGED["label"] for line in axes.lines)
-    look = DIVERGED | {"color": color, "clip_on": False} | ({"label": "_"} if named else {})
+    named = any(line.get_label() == label for line in axes.lines)
+    look = DIVERGED | {"color": color, "clip_on": False, "label": "_" if named else label}
     height = [0.03] * len(positions)  # as a share of the axis
     axes.plot(positions, height, transform=axes.get_xaxis_transform(), **look)
 
@@ -178,17 +185,20 @@ def _draw_legend(figure: SubFigure, picture: Picture) -> None:
     if lines is not None and axis is None:
         along = [other for other in picture.axes if other is not lines]
         title = f"points along a line: {along[0].label} {', '.join(along[0].names)}"
+        title = picture.words.find(title)
     columns = min(4, len(lines.names)) if lines is not None else 2
-    draw_legend(figure, size(picture)[0], columns, title)
+    draw_legend(figure, columns, title)
 
 
 def draw_baselines(axes: Axes, picture: Picture) -> None:
     """Draw each baseline's mean and each reference as a horizontal line, named in the legend."""
     metric = picture.metric
-    means = {label: estimate(values).mean for label, values in picture.baselines().items()}
-    for (label, mean), linestyle in zip(
-        (means | picture.plot.reference).items(), cycle(BASELINE_STYLES)
-    ):
+    means = [
+        (picture.baseline_label(label), estimate(values).mean)
+        for label, values in picture.baselines().items()
+    ]
+    references = [(picture.words.find(k), level) for k, level in picture.plot.reference.items()]
+    for (label, mean), linestyle in zip([*means, *references], cycle(BASELINE_STYLES)):
         axes.axhline(
             metric.shown(mean),
             color="0.35",
@@ -199,7 +209,7 @@ def draw_baselines(axes: Axes, picture: Picture) -> None:
         )
 
 
-def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) -> None:
+def _draw_published(axes: Axes, published: Published, axis: Axis, picture: Picture) -> None:
     positions = dict(zip(axis.names, _positions(axis), strict=True))
     beside = 0.0 if axis.is_numeric else 0.15  # of a category, where both marks might coincide
     # Published values of levels that this run leaves out have no place on a category axis.
@@ -208,7 +218,7 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         for place, y in zip(published.x, published.y, strict=True)
         if axis.is_numeric or format_value(place) in positions
     ]
-    joined = line and len({position for position, _ in found}) == len(found)
+    joined = picture.plot.kind == "line" and len({position for position, _ in found}) == len(found)
     twin = axes if published.same_unit else axes.twinx()
     twin.plot(
         [position + beside for position, _ in found],
@@ -217,11 +227,11 @@ def _draw_published(axes: Axes, published: Published, axis: Axis, line: bool) ->
         marker="s",
         markerfacecolor="none",
         linestyle="--" if joined else "none",
-        label=published.source + " (right axis)" * (twin is not axes),
+        label=picture.words.find(published.source + " (right axis)" * (twin is not axes)),
     )
     if twin is axes:
         return
-    _color_published(twin, published)
+    _color_published(twin, published, picture.words)
     twin.spines["right"].set(visible=True, color=VERMILION)
     twin.margins(y=0.15)
 
@@ -234,16 +244,17 @@ def _draw_panel(axes: Axes, published: Published, picture: Picture) -> None:
     axes.set_xticks(x, [count_text(place) for place in x])
     axes.minorticks_off()
     axes.margins(x=0.2, y=0.15)
-    axes.set_title(wrapped(published.source, 34))
+    axes.set_title(wrapped(picture.words.find(published.source), 34))
     metric: Metric | None = picture.x_metric
     assert metric is not None
-    axes.set_xlabel(metric.label + _SCALE_NAMES["log"] * (picture.plot.scale == "log"))
-    _color_published(axes, published)
+    along = metric.label + _SCALE_NAMES["log"] * (picture.plot.scale == "log")
+    axes.set_xlabel(picture.words.find(along))
+    _color_published(axes, published, picture.words)
     axes.grid(axis="y", color="0.92")
 
 
-def _color_published(axes: Axes, published: Published) -> None:
-    axes.set_ylabel(wrapped(published.label), color=VERMILION)
+def _color_published(axes: Axes, published: Published, words: Words) -> None:
+    axes.set_ylabel(wrapped(words.find(published.label)), color=VERMILION)
     axes.tick_params("y", colors=VERMILION)
 
 

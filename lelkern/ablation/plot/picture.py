@@ -1,11 +1,12 @@
 """What one plot shows: a study's results, seen along the plot's x and lines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from lelkern.ablation.grid import Axis
 from lelkern.ablation.judge.statistics import measured
+from lelkern.ablation.plot.look import Words
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.study import Plot, Study
 from lelkern.methods.metric import Curve, Metric
@@ -21,6 +22,8 @@ class Picture:
         results: finished trials.
         metrics: what the trials report, by name.
         curves: likewise.
+        remarks: by a baseline's label, what comes after it: what it ran with where arms differ.
+        words: what things are called.
     """
 
     study: Study
@@ -28,6 +31,8 @@ class Picture:
     results: Results
     metrics: Mapping[str, Metric]
     curves: Mapping[str, Curve]
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    words: Words = field(default_factory=lambda: Words({}))
 
     @property
     def y(self) -> str:
@@ -94,7 +99,7 @@ class Picture:
             of_line = [arm for arm in arms if arm.place[at] == level]
             ordered = [of_line[i] for i in along[0].order] if along else of_line
             label = name if axis.key == "arm" else f"{axis.label} {name}"
-            lines.append((label, [arm.label for arm in ordered]))
+            lines.append((self.words.find(label), [arm.label for arm in ordered]))
         return lines
 
     def values(self, arm: str) -> list[float]:
@@ -106,6 +111,10 @@ class Picture:
         found = measured(self.results.baselines, self.y)
         labels = [baseline.label for baseline in self.study.baseline]
         return {label: list(found[label].values()) for label in labels if label in found}
+
+    def baseline_label(self, label: str) -> str:
+        """Return what a baseline is called: ``random encoder at width=16, 1 seed``."""
+        return self.words.find(label) + self.remarks.get(label, "")
 
     def rows(self, arm: str) -> list[Row]:
         """Return the finished trials of an arm or a baseline."""

@@ -9,12 +9,15 @@ from typing import Any
 from unicodedata import east_asian_width
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from lelkern.ablation.judge.statistics import Estimate, estimate
+from lelkern.ablation.plot.look import USUAL_FONT_SIZE, Look
+from lelkern.config import ConfigError
 from lelkern.methods.metric import Metric
 
 # Okabe & Ito, "Color Universal Design" (2008): told apart by every kind of colour vision.
@@ -54,24 +57,36 @@ DIVERGED: dict[str, Any] = {
 FONT = "DejaVu Sans"
 """Comes with matplotlib, so that every machine draws the same."""
 
-RC: dict[Any, Any] = {
-    "font.family": FONT,
-    "text.parse_math": False,  # a dollar in a title is a dollar
-    "font.size": 10,
-    "axes.labelsize": 10,
-    "axes.titlesize": 10,
-    "legend.fontsize": 9,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "errorbar.capsize": 3,
-    "svg.hashsalt": "lelkern",  # else element names are random
-    "savefig.dpi": 150,
-}
 
-TITLE_LINE, LINE, MARGIN = 0.27, 0.19, 0.12  # inches
-CHARACTERS, TITLE_CHARACTERS = 13.0, 8.5  # an inch, in small text and in the title
+def style_for(look: Look) -> dict[Any, Any]:
+    """Return matplotlib's settings for a look."""
+    return {
+        "font.family": FONT,
+        "text.parse_math": False,  # a dollar in a title is a dollar
+        "font.size": look.font_size,
+        "axes.labelsize": look.font_size,
+        "axes.titlesize": look.font_size,
+        "legend.fontsize": 9 * look.scale,
+        "xtick.labelsize": 9 * look.scale,
+        "ytick.labelsize": 9 * look.scale,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "errorbar.capsize": 3,
+        "svg.hashsalt": "lelkern",  # else element names are random
+        "pdf.fonttype": 42,  # text that can be selected and edited
+        "savefig.dpi": 150,
+    }
+
+
+def points(size: float) -> float:
+    """Return a font size in points, given that of usual plots, in the style that is set."""
+    return float(size * rcParams["font.size"] / USUAL_FONT_SIZE)
+
+
+TITLE_LINE, LINE, SMALL_LINE, MARGIN = 0.27, 0.19, 0.16, 0.12  # inches
+# An inch has so many characters of the title, of other text and of small text.
+TITLE_CHARACTERS, CHARACTERS, SMALL_CHARACTERS = 8.5, 13.0, 15.5
+LEAST_BODY = 1.2  # inches, of a plot within its text
 
 
 @dataclass(frozen=True)
@@ -80,37 +95,81 @@ class Frame:
 
     Attributes:
         title: heading.
-        subtitle: sentence below it.
+        says: sentences below it, one paragraph each.
         notes: sentences at the foot, one paragraph each.
+        small: what was measured, in small type below the notes.
     """
 
     title: str
-    subtitle: str
+    says: Sequence[str]
     notes: Sequence[str]
+    small: str = ""
 
-    def figure(self, width: float, height: float) -> tuple[Figure, SubFigure]:
-        """Return a figure with this text, wrapped, and the part of it to draw in, in inches."""
-        inside = width - 2 * MARGIN
-        title = _lines(self.title, int(inside * TITLE_CHARACTERS))
-        subtitle = _lines(_unbroken(self.subtitle), int(inside * CHARACTERS))
-        notes = [
-            line
-            for note in self.notes
-            for line in _lines(_unbroken(note), int(inside * CHARACTERS))
-        ]
-        below_title = MARGIN + TITLE_LINE * len(title)
-        head = below_title + LINE * len(subtitle) + MARGIN / 2
-        foot = MARGIN * 2 + LINE * len(notes)
-        total = head + height + foot
-        figure = Figure(figsize=(width, total), layout="constrained")
+    def figure(self, width: float, height: float, look: Look) -> tuple[Figure, SubFigure]:
+        """Return a figure with this text, wrapped, and the part of it to draw in.
+
+        Args:
+            width: of the figure in inches, unless its size is given.
+            height: of the part to draw in.
+            look: its size, that of its text, and whether there is any.
+
+        Raises:
+            ConfigError: the text leaves no room for the plot.
+        """
+        if look.size is not None:
+            width = look.size[0]
+            _check_room(width - 2 * MARGIN, look)
+        inside, scale = (width - 2 * MARGIN) / look.scale, look.scale
+        title, says, notes, small = (
+            ([], [], [], [])
+            if look.bare
+            else (
+                _lines(self.title, int(inside * TITLE_CHARACTERS)),
+                _paragraphs(self.says, inside * CHARACTERS),
+                _paragraphs(self.notes, inside * CHARACTERS),
+                _paragraphs([self.small], inside * SMALL_CHARACTERS),
+            )
+        )
+        below_title = MARGIN + TITLE_LINE * scale * len(title)
+        head = below_title + LINE * scale * len(says) + MARGIN / 2
+        below_notes = MARGIN + LINE * scale * len(notes)
+        foot = below_notes + SMALL_LINE * scale * len(small) + MARGIN
+        if look.size is not None:
+            height = look.size[1] - head - foot
+            _check_room(height, look)
+        figure = Figure(figsize=(width, head + height + foot), layout="constrained")
         parts = figure.subfigures(3, 1, squeeze=False, height_ratios=(head, height, foot))
         header, body, footer = parts[:, 0]
         left = MARGIN / width
-        spacing = {"linespacing": 1.25, "va": "top"}
-        header.text(left, 1 - MARGIN / head, "\n".join(title), size=13, weight="bold", **spacing)
-        header.text(left, 1 - below_title / head, "\n".join(subtitle), size=9.5, **spacing)
-        footer.text(left, 1 - MARGIN / foot, "\n".join(notes), size=9, color="0.3", **spacing)
+        for part, y, lines, size, look_of in (
+            (header, 1 - MARGIN / head, title, 13, {"weight": "bold"}),
+            (header, 1 - below_title / head, says, 9.5, {}),
+            (footer, 1 - MARGIN / foot, notes, 9, {"color": "0.3"}),
+            (footer, 1 - below_notes / foot, small, 7.5, {"color": "0.3"}),
+        ):
+            text = "\n".join(lines)
+            part.text(left, y, text, size=points(size), linespacing=1.25, va="top", **look_of)
         return figure, body
+
+
+def _check_room(inches: float, look: Look) -> None:
+    """Refuse a size that leaves so little for the plot."""
+    if inches < LEAST_BODY * look.scale:
+        raise no_room(look)
+
+
+def no_room(look: Look) -> ConfigError:
+    """Return the error that a size leaves no room for the plot."""
+    width, height = (2.54 * inches for inches in look.size or (0.0, 0.0))
+    return ConfigError(
+        f"size: must leave room for the plot beside its text at {look.font_size:g} points, "
+        f"got {width:.4g} x {height:.4g} cm"
+    )
+
+
+def _paragraphs(texts: Sequence[str], width: float) -> list[str]:
+    """Return the lines of paragraphs, each of which begins on one of its own."""
+    return [line for text in texts for line in _lines(_unbroken(text), int(width))]
 
 
 def _unbroken(text: str) -> str:
@@ -215,31 +274,31 @@ def count_text(value: float) -> str:
     return f"{value:g}"
 
 
-def draw_legend(figure: SubFigure, width: float, most: int, title: str | None = None) -> None:
+def draw_legend(figure: SubFigure, most: int, title: str | None = None) -> None:
     """Name all that is labelled in a figure, below it, in as many columns as fit.
 
     Args:
         figure: what is drawn.
-        width: of the figure, in inches.
         most: columns.
         title: heading.
     """
     found = [axes.get_legend_handles_labels() for axes in figure.axes]
     handles = [handle for of_axes, _ in found for handle in of_axes]
     labels = [wrapped(label) for _, of_axes in found for label in of_axes]
+    width = figure.figure.get_figwidth()
     handle = 8  # characters that a line with its mark takes, and the space beside it
 
     def fits(columns: int) -> bool:
         parts = np.array_split(labels, columns)  # as a legend does
         widest = [max(len(line) for label in part for line in label.split("\n")) for part in parts]
-        return sum(widest) + handle * len(widest) <= width * CHARACTERS
+        return sum(widest) + handle * len(widest) <= width * CHARACTERS * 9 / points(9)
 
     columns = next((n for n in range(min(most, max(1, len(labels))), 1, -1) if fits(n)), 1)
     figure.legend(
         handles,
         labels,
         title=title,
-        title_fontsize=9,
+        title_fontsize=points(9),
         loc="outside lower center",
         ncols=columns,
         frameon=False,

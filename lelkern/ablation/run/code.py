@@ -74,6 +74,18 @@ def package_versions(method: str) -> Mapping[str, str]:
     return versions | ({file.distribution: file.version} if file.distribution else {})
 
 
+def is_current(method: str, device: str, code: str, packages: Mapping[str, str]) -> bool:
+    """Say whether the present code and packages would give a stored result again.
+
+    Args:
+        method: name, or path of a file.
+        device: ``cpu`` or ``cuda``.
+        code: the :func:`code_fingerprint` that is stored.
+        packages: the :func:`package_versions` that are stored.
+    """
+    return code == code_fingerprint(method, device) and packages == dict(package_versions(method))
+
+
 @cache
 def installed_packages() -> Mapping[str, list[str]]:
     """Return the installed packages by the modules they provide; it takes a while to find them."""

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from lelkern.ablation.declared import check_names
 from lelkern.ablation.grid import Arm
 from lelkern.ablation.keys import keys_of
 from lelkern.ablation.layers import defaults_of, numbered, with_whole_lists
-from lelkern.ablation.results import Results, Row
+from lelkern.ablation.record import Asked
 from lelkern.ablation.run.data_files import DataFiles
-from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import LOSS, Trial
 from lelkern.ablation.shared import SharedConfig
 from lelkern.ablation.study import (
@@ -29,7 +29,6 @@ from lelkern.config import (
     dotted_keys,
     merge,
     merge_over,
-    nearest,
     nearest_key,
     nest,
     overlap,
@@ -62,6 +61,7 @@ class Experiment:
         metrics: what the methods report, by name.
         curves: likewise, and the losses of every trial.
         variant: short text that tells this experiment from the study's plain form; may be empty.
+        asked: what was asked for beside the study itself.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Experiment:
     metrics: Mapping[str, Metric]
     curves: Mapping[str, Curve]
     variant: str
+    asked: Asked
 
     @property
     def all_trials(self) -> tuple[Trial, ...]:
@@ -102,10 +103,6 @@ class Experiment:
                 trial.recipe.check(trial.config, files.load(trial))
             except ValueError as error:
                 raise ConfigError(f"{self.source.config.name}: {error}") from None
-
-    def results(self, store: Store) -> Results:
-        """Return the finished trials."""
-        return Results(_rows(self.trials, store), _rows(self.baselines, store))
 
 
 def prepare(
@@ -165,7 +162,7 @@ def prepare(
     methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
     metrics = _common(methods, path, "metric", lambda method: method.metrics)
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
-    _check_names(study, metrics, curves, path)
+    check_names(study, metrics, curves, str(path))
 
     fingerprints = _Fingerprints(source)
 
@@ -190,11 +187,12 @@ def prepare(
         baselines=tuple(
             trial(baseline.label, baselines[baseline.label], seed)
             for baseline in study.baseline
-            for seed in range(min(baseline.seeds or study.seeds, study.seeds))
+            for seed in range(study.seeds_of(baseline))
         ),
         metrics=metrics,
         curves=curves,
         variant=_variant(quick, data, source, settings, content if namesake else None),
+        asked=Asked(quick=quick, seeds=seeds, without=tuple(without), settings=settings, data=data),
     )
 
 
@@ -365,37 +363,6 @@ def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any)
     return shared
 
 
-def _check_names(
-    study: Study, metrics: Mapping[str, Metric], curves: Mapping[str, Curve], path: Path
-) -> None:
-    for where, name in _metrics_asked_for(study):
-        if name not in metrics:
-            raise ConfigError(
-                f"{path}: {where}: no metric {name!r} that every arm's method reports; "
-                f"{nearest(name, metrics)}"
-            )
-    for i, claim in enumerate(study.claim):
-        try:
-            claim.check_metrics(metrics, study.metric)
-        except ValueError as error:
-            raise ConfigError(f"{path}: claim.{i}: {error}") from None
-    axes = [axis.key for axis in study.axes()]
-    for i, plot in enumerate(study.plot):
-        if plot.x is not None and plot.x not in (*axes, *metrics, *curves):
-            raise ConfigError(
-                f"{path}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
-                f"{nearest(plot.x, [*axes, *metrics, *curves])}"
-            )
-
-
-def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
-    yield "metric", study.metric
-    yield from (("metrics", name) for name in study.metrics)
-    for i, plot in enumerate(study.plot):
-        if plot.y is not None:
-            yield f"plot.{i}.y", plot.y
-
-
 def _variant(
     quick: bool,
     data: str | None,
@@ -418,7 +385,3 @@ def _variant(
         different = json.dumps([settings, content], sort_keys=True, default=str)
         parts.append(hashlib.sha256(different.encode()).hexdigest()[:6])
     return "-".join(parts)
-
-
-def _rows(trials: Sequence[Trial], store: Store) -> list[Row]:
-    return [row for trial in trials if (row := store.row(trial)) is not None]

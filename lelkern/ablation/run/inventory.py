@@ -1,12 +1,12 @@
 """What is stored below a folder: which trials a study could still use, and which none can."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lelkern.ablation.run.code import code_fingerprint, package_versions
+from lelkern.ablation.record import owner
+from lelkern.ablation.run.code import is_current
 from lelkern.ablation.run.store import FORMAT, folder_format, read_result
 from lelkern.config import ConfigError
 from lelkern.methods import available
@@ -76,10 +76,11 @@ def _folder(path: Path) -> Folder:
             used.add(result["data"])
         else:
             stale.append(trial)
+    study, _ = owner(path) or ("?", None)
     files = sorted((path / "data").iterdir()) if (path / "data").is_dir() else []
     return Folder(
         path=path,
-        study=_study(path),
+        study=study,
         usable=tuple(usable),
         stale=tuple(stale),
         failed=tuple(failed),
@@ -98,17 +99,9 @@ def _is_usable(result: dict[str, Any]) -> bool:
         return True
     device = result.get("runtime", {}).get("device", "cpu")
     try:
-        present = (code_fingerprint(method, device), dict(package_versions(method)))
+        return is_current(method, device, result["code"], result["packages"])
     except ConfigError:
         return True
-    return present == (result.get("code"), result.get("packages"))
-
-
-def _study(path: Path) -> str:
-    try:
-        return str(json.loads((path / "summary.json").read_text(encoding="utf-8"))["study"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "?"
 
 
 def _size(path: Path) -> int:

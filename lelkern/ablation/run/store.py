@@ -8,22 +8,41 @@ kept, ``models.safetensors`` lies beside a result, and was there before it.
 
 import json
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lelkern.ablation.results import Row
-from lelkern.ablation.run.trial import Trial
+from lelkern.ablation.run.environment import environment
+from lelkern.ablation.run.identity import DECIDING, identity_of
 from lelkern.config import ConfigError
 from lelkern.files import write_text_atomically
-from lelkern.methods.method import Outcome
+
+if TYPE_CHECKING:
+    from lelkern.ablation.run.trial import Trial
+    from lelkern.methods.method import Outcome
 
 FORMAT = 2
 """Of a folder of results. Results of another format are of no use and are not mixed with these."""
 
 _MARKER = "format.json"
+
+
+class Identified(Protocol):
+    """A trial as a store knows it: one that may run, or one that is only written down."""
+
+    @property
+    def arm(self) -> str:
+        """Label of its arm or baseline."""
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+
+    @property
+    def identity(self) -> str:
+        """Name of its folder."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +76,24 @@ class Store:
             content = json.dumps({"format": FORMAT}) + "\n"
             write_text_atomically(self.folder / _MARKER, content)
 
-    def result(self, trial: Trial) -> dict[str, Any] | None:
+    def result(self, trial: Identified) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done.
 
         A file that is damaged, or the result of another trial, is none.
         """
         result = read_result(self._path(trial, "result.json"))
-        if result is None or any(result[key] != value for key, value in trial.describe().items()):
+        if result is None or identity_of(result) != trial.identity:
             return None
         return result
 
-    def damaged(self, trials: Sequence[Trial]) -> list[Path]:
+    def damaged(self, trials: Sequence[Identified]) -> list[Path]:
         """Return the files that should be results of trials and are not."""
         files = {self._path(trial, "result.json"): trial for trial in trials}
         return [
             path for path, trial in files.items() if path.exists() and self.result(trial) is None
         ]
 
-    def row(self, trial: Trial) -> Row | None:
+    def row(self, trial: Identified) -> Row | None:
         """Return a finished trial's metrics and curves, or None if it is not done."""
         result = self.result(trial)
         if result is None:
@@ -84,9 +103,21 @@ class Store:
             name: [(x, _from_json(y)) for x, y in points]
             for name, points in result["curves"].items()
         }
-        return Row(trial.arm, trial.seed, metrics, curves, result.get("diverged_at"))
+        return Row(
+            trial.arm,
+            trial.seed,
+            metrics,
+            curves,
+            diverged_at=result.get("diverged_at"),
+            seconds=result["seconds"],
+            trial=trial.identity,
+        )
 
-    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+    def rows(self, trials: Sequence[Identified]) -> list[Row]:
+        """Return the rows of those trials that are done, in their order."""
+        return [row for trial in trials if (row := self.row(trial)) is not None]
+
+    def missing(self, trials: Sequence["Trial"]) -> list["Trial"]:
         """Return the trials that are not done, each identity once, in order."""
         unique: dict[str, Trial] = {}
         for trial in trials:
@@ -97,11 +128,11 @@ class Store:
             if self.result(trial) is None or self.lacks_models(trial)
         ]
 
-    def models_file(self, trial: Trial) -> Path:
+    def models_file(self, trial: "Trial") -> Path:
         """Return where the models of a trial are, if they are kept."""
         return self._path(trial, "models.safetensors")
 
-    def lacks_models(self, trial: Trial) -> bool:
+    def lacks_models(self, trial: "Trial") -> bool:
         """Say whether a trial is done but for its models, which are to be kept and are not there.
 
         One that diverged has none.
@@ -116,7 +147,7 @@ class Store:
         return not is_whole(self.models_file(trial), trial.identity)
 
     def save(
-        self, trial: Trial, outcome: Outcome, seconds: float
+        self, trial: "Trial", outcome: "Outcome", seconds: float
     ) -> Mapping[str, tuple[float, float]]:
         """Keep what a finished trial found, with all that decided it, and where it ran.
 
@@ -133,11 +164,7 @@ class Store:
         self._path(trial, "error.txt").unlink(missing_ok=True)
         return {} if earlier is None else _differences(earlier.metrics, outcome.metrics)
 
-    def _save_result(self, trial: Trial, outcome: Outcome, seconds: float) -> None:
-        import torch
-
-        import lelkern
-
+    def _save_result(self, trial: "Trial", outcome: "Outcome", seconds: float) -> None:
         result = {
             **trial.describe(),
             "metrics": {name: _to_json(value) for name, value in outcome.metrics.items()},
@@ -147,16 +174,11 @@ class Store:
             },
             "diverged_at": outcome.diverged_at,
             "seconds": round(seconds, 3),
-            "environment": {
-                "python": platform.python_version(),
-                "lelkern": lelkern.__version__,
-                "torch": torch.__version__,
-                "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            },
+            "environment": environment(trial.runtime.device),
         }
         write_text_atomically(self._path(trial, "result.json"), json.dumps(result, indent=2) + "\n")
 
-    def _save_models(self, trial: Trial, outcome: Outcome) -> None:
+    def _save_models(self, trial: "Trial", outcome: "Outcome") -> None:
         import lelkern
         from lelkern.methods.model_file import save
 
@@ -170,13 +192,13 @@ class Store:
         }
         save(self.models_file(trial), outcome.models, card)
 
-    def save_error(self, trial: Trial, error: str) -> Path:
+    def save_error(self, trial: Identified, error: str) -> Path:
         """Keep the traceback of a failed trial and return its file."""
         path = self._path(trial, "error.txt")
         write_text_atomically(path, error)
         return path
 
-    def _path(self, trial: Trial, name: str) -> Path:
+    def _path(self, trial: Identified, name: str) -> Path:
         return self.folder / "trials" / trial.identity / name
 
 
@@ -204,17 +226,10 @@ def read_result(path: Path) -> dict[str, Any] | None:
 
 
 _FORM: Mapping[str, type] = {
-    "code": str,
-    "packages": dict,
-    "method": str,
-    "config": dict,
-    "runtime": dict,
-    "data": str,
-    "labels": dict,
+    **dict.fromkeys(DECIDING, dict),
+    **dict.fromkeys(("code", "method", "data"), str),
     "seed": int,
-    "metrics": dict,
-    "curves": dict,
-    "environment": dict,
+    **dict.fromkeys(("metrics", "curves", "environment"), dict),
 }
 """The entries of a result, and what each of them is."""
 

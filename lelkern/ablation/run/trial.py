@@ -1,6 +1,5 @@
 """A trial: one frozen configuration and one seed, and what running it means."""
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from lelkern.ablation.results import Points
 from lelkern.ablation.run.code import code_fingerprint, package_versions
+from lelkern.ablation.run.identity import identity_of
 from lelkern.config import Config
 from lelkern.data.config import DataConfig
 from lelkern.data.kind import Data
@@ -66,8 +66,7 @@ class Trial:
     @cached_property
     def identity(self) -> str:
         """A hash of all that decides the result, code and packages included, but of no label."""
-        content = json.dumps(self.describe(), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return identity_of(self.describe())
 
     def describe(self) -> dict[str, Any]:
         """Return what the identity is made of, as plain data."""

@@ -208,6 +208,10 @@ class Study(Config):
             Arm(b.label, (), b.method or self.method or "", b.set, {}) for b in self.baseline
         )
 
+    def seeds_of(self, baseline: Baseline) -> int:
+        """Return how many seeds a baseline runs: no more than the arms do."""
+        return min(baseline.seeds or self.seeds, self.seeds)
+
     def quickened(self) -> "Study":
         """Return the study as ``--quick`` runs it.
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.container import ErrorbarContainer
 
-from lelkern.ablation.plot import draw_plot, plot_study
+from lelkern.ablation.plot import Drawing
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.results import Results, Row
 from lelkern.ablation.study import Study, load_study
@@ -20,11 +20,16 @@ CURVES = {
     "bought": Curve(Metric("labels bought", digits=0), percentage("accuracy")),
 }
 
-LINE = load_study("temperature")
-POINTS = load_study("projection-head")
-HEATMAP = load_study("augmentation")
-OVER_METRIC = load_study("model-size")
-MOMENTUM = load_study("momentum")
+
+def three_seeds(name):
+    return load_study(name).model_copy(update={"seeds": 3})
+
+
+LINE = three_seeds("temperature")
+POINTS = three_seeds("projection-head")
+HEATMAP = three_seeds("augmentation")
+OVER_METRIC = three_seeds("model-size")
+MOMENTUM = three_seeds("momentum")
 
 
 def study(*, plot, factors=(), arms=(), baselines=(), **fields):
@@ -103,15 +108,25 @@ def changed(study, plot=None, **fields):
     return study.model_copy(update=fields)
 
 
-def draw(study, rows=None, baselines=(), subtitle=""):
+def drawing(study, rows=None, baselines=(), says=(), small="", look=None, remarks=None):
     """Draw the first plot of a study; by default of three seeds an arm."""
     results = Results(rows_of(study) if rows is None else rows, baselines)
-    return draw_plot(Picture(study, study.plot[0], results, METRICS, CURVES), subtitle)
+    picture = Picture(study, study.plot[0], results, METRICS, CURVES, remarks or {})
+    return Drawing(picture, says, small, look)
 
 
-def write(study, path_stem, rows=None, baselines=()):
-    results = Results(rows_of(study) if rows is None else rows, baselines)
-    return plot_study(study, study.plot[0], results, path_stem, metrics=METRICS, curves=CURVES)
+def draw(study, rows=None, baselines=(), **text):
+    """Draw the first plot of a study and return the figure."""
+    return drawing(study, rows, baselines, **text).figure
+
+
+def write(study, stem, rows=None, baselines=()):
+    """Draw the first plot of a study into a PNG and an SVG file."""
+    drawn = drawing(study, rows, baselines)
+    files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    for path in files:
+        drawn.write(path)
+    return *files, drawn.lacking
 
 
 def panels(figure):
@@ -167,7 +182,7 @@ def texts(figure):
 
 
 def foot(figure):
-    return texts(figure)[-1].replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    return texts(figure)[-2].replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
 
 
 def legend(figure):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from pictures import (
     BASELINES,
     CURVE,
@@ -19,6 +20,7 @@ from pictures import (
     cells,
     changed,
     draw,
+    drawing,
     foot,
     legend,
     panels,
@@ -29,10 +31,12 @@ from pictures import (
 )
 
 from lelkern.ablation.plot import fonts as fonts_module
+from lelkern.ablation.plot.look import Look
 from lelkern.ablation.plot.style import SERIES, count_text, wrapped
 from lelkern.ablation.results import Row
-from lelkern.ablation.study import load_study
+from lelkern.ablation.study import Baseline, load_study
 from lelkern.ablation.study.files import shipped_studies
+from lelkern.config import ConfigError
 
 each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
@@ -65,11 +69,11 @@ def test_a_failed_plot_leaves_the_old_one(tmp_path, monkeypatch):
     png, *_ = write(LINE, tmp_path / "plot")
     before = png.read_bytes()
 
-    def fail(figure, path, fonts):
+    def fail(drawing, path):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr("lelkern.ablation.plot._save", fail)
+    monkeypatch.setattr("lelkern.ablation.plot.Drawing._save", fail)
     with pytest.raises(OSError, match="disk full"):
         write(LINE, tmp_path / "plot")
     assert png.read_bytes() == before
@@ -87,7 +91,7 @@ def test_png_has_150_dots_an_inch(tmp_path):
 
 @each_kind
 def test_title_and_sentence(study):
-    drawn = texts(draw(study, subtitle="a verdict with p = 0.01"))
+    drawn = texts(draw(study, says=["a verdict with p = 0.01"]))
     assert study.title in drawn
     assert "a verdict with p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.01" in drawn
     by_default = texts(draw(study))
@@ -106,10 +110,11 @@ def test_without_a_claim_a_plot_says_that_there_is_none(study):
 def test_text_is_legible_and_title_plot_and_foot_do_not_overlap(study):
     claim = study.claim[0].model_copy(update={"says": "long words " * 40})
     long = changed(study, title="A long title " * 8, claim=(claim,))
-    figure = draw(long, rows_of(study, without=(study.arms()[0].label,)), BASELINES)
+    rows = rows_of(study, without=(study.arms()[0].label,))
+    figure = draw(long, rows, BASELINES, small="What was measured, in small type. " * 8)
     figure.canvas.draw()
     for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")):
-        assert text.get_fontsize() >= 9
+        assert text.get_fontsize() >= (7.5 if "small type" in text.get_text() else 9)
     for part in figure.subfigs:
         drawn = part.get_tightbbox()  # in pixels
         assert drawn.x0 >= part.bbox.x0
@@ -127,10 +132,120 @@ def test_nothing_at_all_finished_still_draws(study):
 
 def test_the_foot_says_what_is_missing():
     first, second, *_ = (arm.label for arm in LINE.arms())
-    figure = draw(LINE, rows_of(LINE, without=(first, (second, 1))))
+    figure = draw(LINE, rows_of(LINE, without=(first, (second, 1))), BASELINES)
     assert f"Incomplete: {first} (0 of 3 seeds); {second} (2 of 3 seeds)." in foot(figure)
     assert "interval over 2 to 3 seeds" in foot(figure)
-    assert "Incomplete" not in foot(draw(LINE))
+    assert "Incomplete" not in foot(draw(LINE, baselines=BASELINES))
+
+
+def test_what_no_arm_has_is_missing_all_the_same():
+    """As where a study was interrupted after its first seed."""
+    figure = draw(POINTS, rows_of(POINTS, seeds=1), BASELINES[:1])
+    arms = [arm.label for arm in POINTS.arms()]
+    missing = "; ".join([f"{arm} (1 of 3 seeds)" for arm in arms])
+    assert f"Incomplete: {missing}; random encoder (0 of 3 seeds)." in foot(figure)
+    many = foot(draw(LINE, [], BASELINES))
+    assert f"(0 of 3 seeds); {len(LINE.arms()) - 6} more." in many
+
+
+def test_what_was_measured_stands_in_small_type_below_the_notes():
+    figure = draw(LINE, small="Data: many images.")
+    assert texts(figure)[-1] == "Data: many images."
+    note, small = figure.subfigs[-1].texts
+    assert small.get_fontsize() < note.get_fontsize()
+    figure.canvas.draw()
+    assert small.get_window_extent().y1 <= note.get_window_extent().y0
+
+
+def test_a_claim_stands_above_its_verdict():
+    figure = draw(LINE, says=["Claim: an optimum.", "Verdict: supported. So it is."])
+    assert "Claim: an optimum.\nVerdict: supported. So it is." in texts(figure)
+
+
+# --- looks ------------------------------------------------------------------------------------
+
+
+@each_kind
+def test_a_bare_plot_has_nothing_but_the_plot(study):
+    figure = draw(study, says=["a verdict"], small="measured", look=Look(bare=True))
+    assert [text for text in texts(figure) if text] == []
+    whole = draw(study, says=["a verdict"], small="measured")
+    assert figure.get_size_inches()[1] < whole.get_size_inches()[1]
+    assert legend(figure) == legend(whole)
+
+
+@each_kind
+@pytest.mark.parametrize("look", [Look((9, 7)), Look((6.3, 3.9), bare=True), Look((8, 9), 14)])
+def test_a_plot_has_the_size_that_is_asked_for_and_nothing_is_cut_off(study, look):
+    figure = draw(study, baselines=BASELINES, small="What was measured. " * 20, look=look)
+    figure.canvas.draw()
+    assert list(figure.get_size_inches()) == pytest.approx(look.size)
+    drawn, (width, height) = figure.get_tightbbox(), look.size  # in inches
+    assert min(drawn.x0, drawn.y0) >= -0.02
+    assert drawn.x1 <= width + 0.02
+    assert drawn.y1 <= height + 0.02
+    header, body, footer = (part.get_tightbbox() for part in figure.subfigs)
+    assert look.bare or header.y0 > body.y1 > body.y0 > footer.y1
+
+
+@each_kind
+def test_all_text_grows_with_the_font_size(study):
+    def sizes(look):
+        figure = draw(study, baselines=BASELINES, small="measured", look=look)
+        figure.canvas.draw()
+        return [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+
+    large, usual = sizes(Look(font_size=15)), sizes(Look())
+    assert sorted(set(large)) == pytest.approx([1.5 * size for size in sorted(set(usual))])
+
+
+@pytest.mark.parametrize(
+    "look", [Look((8, 2)), Look((1, 8)), Look((8, 5), 40), Look((2, 1.5), bare=True)]
+)
+def test_a_size_without_room_is_refused(look, tmp_path):
+    with pytest.raises(ConfigError, match="size: must leave room for the plot") as error:
+        drawing(SEVERAL, small="What was measured. " * 20, look=look).write(tmp_path / "plot.png")
+    assert "got " in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@each_kind
+def test_every_text_of_a_plot_can_be_replaced(study):
+    rows = [row for row in rows_of(study) if row.arm != study.arms()[-1].label]
+    plain = drawing(study, rows, BASELINES, says=["verdict"], small="measured")
+    words = {key: f"W{i}" for i, key in enumerate(plain.texts)}
+    figure = draw(study, rows, BASELINES, says=["verdict"], small="m", look=Look(words=words))
+    figure.canvas.draw()
+    before = {text.get_text() for text in plain.figure.findobj(Text) if text.get_visible()}
+    kept = before & {text.get_text() for text in figure.findobj(Text) if text.get_visible()}
+    names = [text for text in kept if not set(text) <= set("0123456789.,±kM \n−")]
+    assert [n for n in names if n not in ("verdict", texts(plain.figure)[-2])] == []
+    assert "W" in figure.subfigs[0].texts[0].get_text()
+
+
+def test_labels_are_replaced_by_name_or_by_what_they_say():
+    look = Look(words={"temperature": "Temperatur", "raw pixels": "Rohe Pixel", "title": "Titel"})
+    figure = draw(LINE, baselines=BASELINES, look=look)
+    assert panels(figure)[0].get_xlabel() == "Temperatur"
+    assert "Rohe Pixel (61.0 %)" in legend(figure)
+    assert texts(figure)[0] == "Titel"
+    look = Look(words={"linear probe (%)": "Genauigkeit (%)"})
+    assert panels(draw(LINE, look=look))[0].get_ylabel() == "Genauigkeit (%)"
+
+
+def test_baselines_of_one_label_are_both_drawn():
+    look = Look(words={"raw pixels": "same", "random encoder": "same"})
+    figure = draw(LINE, baselines=BASELINES, look=look)
+    assert [line.get_ydata()[0] for line in flat(panels(figure)[0])] == pytest.approx([61, 80])
+
+
+def test_a_pdf_has_its_text_as_text_and_no_date(tmp_path):
+    path = tmp_path / "plot.pdf"
+    drawing(LINE).write(path)
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"CreationDate" not in content
+    assert b"/FontFile2" in content  # TrueType
 
 
 # --- baselines and references -----------------------------------------------------------------
@@ -147,6 +262,15 @@ def test_baselines_are_dashed_lines_named_with_their_value(study):
     assert [line.get_ydata()[0] for line in lines] == pytest.approx([61, 80])
     assert len({line.get_linestyle() for line in lines} - {"-"}) == 2
     assert {"raw pixels (61.0 %)", "random encoder (80.0 %)"} <= set(legend(figure))
+
+
+@each_kind
+def test_what_a_baseline_ran_with_is_said_with_it(study):
+    rows = [replace(BASELINES[0], curves={"loss": [(1.0, 0.5), (2.0, 0.4)]}), *BASELINES[1:]]
+    label = study.baseline[0].label if study.baseline else "raw pixels"
+    named = study.model_copy(update={"baseline": (Baseline(label=label, method="raw-pixels"),)})
+    figure = draw(named, baselines=rows, remarks={label: " at width=16, 1 seed"})
+    assert "raw pixels at width=16, 1 seed" in " ".join([*legend(figure), foot(figure)])
 
 
 def test_references_are_lines_named_with_their_value():
@@ -220,7 +344,7 @@ def diverging(rows, arm):
 def test_what_diverged_is_named_at_the_foot(name):
     study = STUDIES[name]
     arm = study.arms()[0].label
-    text = foot(draw(study, diverging(rows_of(study), arm)))
+    text = foot(draw(study, diverging(rows_of(study), arm), BASELINES))
     assert f"Diverged: {arm} (2 seeds at steps 30 to 31)." in text
     assert "Incomplete" not in text
     assert "Diverged" not in foot(draw(study))

@@ -75,7 +75,7 @@ def test_one_seed_has_no_half_width_and_a_missing_arm_says_so():
     text = cells(panels(figure)[0])
     assert text[1, 2] == text[2, 1] == "no data"
     assert not any("±" in value for value in text.values())
-    assert "For comparison: raw pixels 61.0 %; random encoder 80.0 %." in foot(figure)
+    assert "For comparison: raw pixels (61.0 %); random encoder (80.0 %)." in foot(figure)
 
 
 def test_the_foot_says_what_the_second_number_is():

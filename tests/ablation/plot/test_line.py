@@ -35,6 +35,12 @@ def test_axes():
     assert axes.get_xlim() == twin.get_xlim()
 
 
+def test_a_level_without_a_result_has_its_place():
+    last = LINE.arms()[-1]
+    axes = panels(draw(LINE, rows_of(LINE, without=(last.label,))))[0]
+    assert axes.get_xlim()[1] > last.values["temperature"]
+
+
 def test_linear_scale_is_linear():
     assert panels(draw(with_factor(LINE, scale="linear")))[0].get_xscale() == "linear"
 

@@ -1,0 +1,49 @@
+"""Whether what a study asks for is what its methods report."""
+
+from collections.abc import Iterator, Mapping
+
+from lelkern.ablation.study import Study
+from lelkern.config import ConfigError, nearest
+from lelkern.methods.metric import Curve, Metric
+
+
+def check_names(
+    study: Study, metrics: Mapping[str, Metric], curves: Mapping[str, Curve], where: str
+) -> None:
+    """Refuse a study that asks for a metric or a curve that is not reported.
+
+    Args:
+        study: whose metrics, claims and plots are looked at.
+        metrics: what the methods of all arms report, by name.
+        curves: likewise.
+        where: the file that errors name.
+
+    Raises:
+        ConfigError: there is no such metric or curve, or two that do not compare.
+    """
+    for what, name in _metrics_asked_for(study):
+        if name not in metrics:
+            raise ConfigError(
+                f"{where}: {what}: no metric {name!r} that every arm's method reports; "
+                f"{nearest(name, metrics)}"
+            )
+    for i, claim in enumerate(study.claim):
+        try:
+            claim.check_metrics(metrics, study.metric)
+        except ValueError as error:
+            raise ConfigError(f"{where}: claim.{i}: {error}") from None
+    axes = [axis.key for axis in study.axes()]
+    for i, plot in enumerate(study.plot):
+        if plot.x is not None and plot.x not in (*axes, *metrics, *curves):
+            raise ConfigError(
+                f"{where}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
+                f"{nearest(plot.x, [*axes, *metrics, *curves])}"
+            )
+
+
+def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
+    yield "metric", study.metric
+    yield from (("metrics", name) for name in study.metrics)
+    for i, plot in enumerate(study.plot):
+        if plot.y is not None:
+            yield f"plot.{i}.y", plot.y
