@@ -39,6 +39,8 @@ class _Commands(click.Group):
 
     summaries: Mapping[str, str] = {
         "ablate": "Run a study: train every arm over several seeds, and judge its claims.",
+        "compare": "Compare two runs of a study, arm by arm, and how they were made.",
+        "export": "Export every metric and curve of every trial as CSV, JSON or Parquet.",
         "info": "Show versions, hardware, and for each op and device what serves it, and why.",
         "methods": "List the methods, or one's keys with type, default and meaning.",
         "new-study": "Write a commented study of your own, which runs.",
