@@ -280,7 +280,10 @@ def studies() -> dict[str, str]:
 setup(
     packages=[*find_packages(include=["lelkern*"]), *studies()],
     package_dir=studies(),
-    package_data={package: ["*.toml"] for package in studies()},
+    package_data={
+        **{package: ["*.toml"] for package in studies()},
+        "lelkern.ablation.html": ["page.*"],
+    },
     ext_modules=libraries(),
     cmdclass={"build_ext": StableLibraries, "bdist_wheel": StableWheel},
 )

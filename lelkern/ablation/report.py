@@ -60,6 +60,11 @@ class Report:
         return self.results.diverged()
 
     @property
+    def folder(self) -> Path:
+        """The folder of results."""
+        return self.files["json"].parent
+
+    @property
     def done(self) -> int:
         """How many trials are done."""
         return len(self.results.arms) + len(self.results.baselines)
@@ -160,6 +165,17 @@ def read_report(record: Record, folder: Path) -> Report:
         verdicts=judge(study, results, record.metrics),
         files=_files(record, folder),
     )
+
+
+def stored_report(folder: Path) -> Report:
+    """Read, summarise and judge what a folder of results holds.
+
+    Raises:
+        ConfigError: it holds no record, or one or results of another version.
+    """
+    record = Record.load(folder)
+    Store(results_folder(folder)).check()
+    return read_report(record, folder)
 
 
 class Written(NamedTuple):

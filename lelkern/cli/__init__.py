@@ -39,7 +39,9 @@ class _Commands(click.Group):
 
     summaries: Mapping[str, str] = {
         "ablate": "Run a study: train every arm over several seeds, and judge its claims.",
+        "compare": "Compare two runs of a study, arm by arm, and how they were made.",
         "config": "Show the keys of a method with type, range, default and meaning.",
+        "export": "Export every metric and curve of every trial as CSV, JSON or Parquet.",
         "info": "Show versions, hardware, and for each op and device what serves it, and why.",
         "methods": "List the methods, or what one takes and reports.",
         "new-study": "Write a commented study of your own, which runs.",

@@ -138,7 +138,4 @@ def _show(report: Report) -> None:
 def _cell(metric: Metric, estimate: Estimate | None) -> str:
     if estimate is None or estimate.n == 0:
         return "–"
-    mean = metric.number(estimate.mean)
-    if not estimate.half_width:
-        return mean
-    return f"{mean} ± {metric.number(estimate.half_width)}"
+    return metric.interval(estimate.mean, estimate.half_width)

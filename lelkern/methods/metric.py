@@ -44,6 +44,12 @@ class Metric:
         """Write a value with its unit: ``93.1 %``."""
         return f"{self.number(value)} {self.unit}".rstrip()
 
+    def interval(self, mean: float, half_width: float | None) -> str:
+        """Write a mean and what it may be off by, if anything: ``93.1 ± 1.2``."""
+        return (
+            f"{self.number(mean)} ± {self.number(half_width)}" if half_width else self.number(mean)
+        )
+
     def difference(self, value: float) -> str:
         """Write a signed difference; of two percentages it is in points: ``+8.3 points``."""
         unit = "points" if self.is_fraction else self.unit

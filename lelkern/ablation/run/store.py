@@ -198,6 +198,13 @@ class Store:
         write_text_atomically(path, error)
         return path
 
+    def error(self, trial: Identified) -> str | None:
+        """Return the traceback of a trial that failed when it ran last, or None."""
+        try:
+            return self._path(trial, "error.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
     def _path(self, trial: Identified, name: str) -> Path:
         return self.folder / "trials" / trial.identity / name
 
