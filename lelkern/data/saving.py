@@ -81,7 +81,7 @@ def load_content(
         if state != "whole":
             damaged = f"{path}: damaged: it is not what {cls.__name__}.save wrote"
             raise DataError(damaged if state == "damaged" else alien)
-        content = torch.load(path, mmap=True, weights_only=True)
+        content = _read(os.fspath(path))
     except DataError:
         raise
     except OSError as error:
@@ -96,6 +96,15 @@ def load_content(
         return build(_convert(content, Tensor, Tensor.numpy) if numpy else content)
     except (TypeError, KeyError, AttributeError) as error:
         raise DataError(alien) from error
+
+
+def _read(path: str) -> Any:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, by which PyTorch maps no file
+        with open(path, "rb") as file:
+            return torch.load(file, weights_only=True)
+    return torch.load(path, mmap=True, weights_only=True)
 
 
 class _Stream:

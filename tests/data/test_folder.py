@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -168,6 +169,13 @@ def test_what_systems_put_into_folders_is_no_class_and_no_image(flat_folder, wri
     data = load(str(flat_folder))
     assert data.describe() == expected.describe()
     assert reds(data.train_images) == reds(expected.train_images)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_data_are_kept_under_names_that_are_no_text(flat_folder, tmp_path):
+    data, path = load(str(flat_folder)), Path(f"{tmp_path}/gr\udcf6\udcdfe.pt")
+    data.save(path)
+    assert torch.equal(type(data).load(path).train_images, data.train_images)
 
 
 def test_data_sets_side_by_side_are_remarked_on(tmp_path, write_image):
