@@ -34,9 +34,11 @@ faults: $(VENV)/installed-dev
 # The tests of what memory kernels read and write once more, over a build in build/sanitize that looks
 # at every access and every undefined operation, optimised little: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
-# the checks of addresses. Instruction sets that this machine does not run are left out.
+# the checks of addresses. Instruction sets are left out that this machine does not run, or has better
+# ones than.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
-RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512)
+RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512) \
+    $(if $(shell grep -w avx2 /proc/cpuinfo),-DLELKERN_WITHOUT_BASELINE)
 SANITIZED := contrastive_values info_nce nt_xent_edges sup_con ema ema_rounding sharpen \
     guess_labels mixup cutmix mixup_lambda prox_l1 prox_group prox_lists prox_direct_calls \
     project_simplex project_l1inf

@@ -8,7 +8,8 @@
 // it: each family has vectors of its own, so that none meets those of another. The header comes
 // after simd.h and sees LELKERN_VECTOR_BYTES; LELKERN_HAS_AVX512 and LELKERN_HAS_BF16 say which
 // intrinsics may be used beyond the portable vectors. Without LELKERN_COMPILES_AVX512, which
-// cpu_isa.h decides, there are the first two.
+// cpu_isa.h decides, there are the first two. A build for machines with AVX2 alone need not wait
+// for the baseline either: with LELKERN_WITHOUT_BASELINE avx2 stands for it.
 
 #include <cstdint>
 
@@ -17,6 +18,8 @@
 #include <immintrin.h>
 #endif
 
+#if !defined(LELKERN_WITHOUT_BASELINE)
+
 #define LELKERN_VECTOR_BYTES 16
 namespace lelkern::LELKERN_ISA_FAMILY::baseline {
 #include "shared/cpu/simd.h"
@@ -24,6 +27,8 @@ namespace lelkern::LELKERN_ISA_FAMILY::baseline {
 #include LELKERN_ISA_HEADER
 }  // namespace lelkern::LELKERN_ISA_FAMILY::baseline
 #undef LELKERN_VECTOR_BYTES
+
+#endif
 
 #if defined(__x86_64__)
 
@@ -45,6 +50,12 @@ namespace lelkern::LELKERN_ISA_FAMILY::avx2 {
 #pragma GCC pop_options
 #endif
 #undef LELKERN_VECTOR_BYTES
+
+#if defined(LELKERN_WITHOUT_BASELINE)
+namespace lelkern::LELKERN_ISA_FAMILY {
+namespace baseline = avx2;
+}  // namespace lelkern::LELKERN_ISA_FAMILY
+#endif
 
 #endif
 #if defined(LELKERN_COMPILES_AVX512)
