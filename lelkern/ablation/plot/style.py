@@ -138,6 +138,8 @@ class Frame:
             height = look.size[1] - head - foot
             _check_room(height, look)
         figure = Figure(figsize=(width, head + height + foot), layout="constrained")
+        # A matrix, whose cells are square, gets less room than the layout takes it to have.
+        figure.get_layout_engine().set(w_pad=MARGIN)  # type: ignore[union-attr, call-arg]
         parts = figure.subfigures(3, 1, squeeze=False, height_ratios=(head, height, foot))
         header, body, footer = parts[:, 0]
         left = MARGIN / width
