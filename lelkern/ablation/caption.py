@@ -10,7 +10,6 @@ from lelkern.ablation.grid import ARM
 from lelkern.ablation.judge.verdict import Verdict
 from lelkern.ablation.labels import format_value, short_keys
 from lelkern.ablation.record import Asked, Record
-from lelkern.ablation.study import EXPLORATORY
 from lelkern.config import dotted_keys, overlap
 from lelkern.data.config import DataConfig
 
@@ -24,9 +23,7 @@ _MOST = 4  # methods, or descriptions of data, that are named
 
 
 def claims_and_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return each claim and after it its verdict, of one claim with the reason; or that none is."""
-    if not verdicts:
-        return [EXPLORATORY]
+    """Return each claim and after it its verdict; of one claim the reason as well."""
     if len(verdicts) == 1:
         (only,) = verdicts
         return [f"Claim: {only.says}", f"Verdict: {only.outcome}. {only.reason}"]

@@ -17,15 +17,21 @@ from lelkern.config import ConfigError
 COMMAND = re.compile(r"^(?P<line>lelkern [a-z].*)$|`(?P<code>lelkern [a-z][^`]*)`", re.MULTILINE)
 
 
-def commands():
-    """Return every command on the pages, with the place of its first mention."""
+def commands(*, named):
+    """Return the commands on the pages, with the place of their first mention.
+
+    Args:
+        named: those that a text merely names (`lelkern report`), or those that are to run.
+    """
     found = {}
     for page in PAGES:
         if page == "CHANGELOG.md":
             continue  # it tells what commands were, too
-        text = (ROOT / page).read_text(encoding="utf-8")
+        text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
         for match in COMMAND.finditer(text):
             command = " ".join((match["line"] or match["code"]).split())
+            if named != (match["code"] is not None and command.count(" ") == 1):
+                continue
             found.setdefault(command, f"{page}:{text.count(chr(10), 0, match.start()) + 1}")
     return [pytest.param(command, id=place) for command, place in found.items()]
 
@@ -59,9 +65,15 @@ def check(command, images):
         )
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", commands(named=False))
 def test_a_command_would_run(command, images):
     check(command, images)
+
+
+@pytest.mark.parametrize("command", commands(named=True))
+def test_a_command_that_is_named_is_there(command):
+    name = command.split()[1]
+    assert cli.get_command(cli.make_context("lelkern", [name]), name) is not None
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def _facts(report: Report) -> dict[str, str]:
 
 
 def _plots(report: Report, key: str) -> list[Markup]:
-    described = " ".join(claims_and_verdicts(report.verdicts))
+    described = " ".join(claims_and_verdicts(report.verdicts)) or EXPLORATORY
     files = [path for kind, path in report.files.items() if kind.startswith("svg")]
     return [
         inlined(

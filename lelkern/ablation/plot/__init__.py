@@ -20,6 +20,7 @@ from lelkern.ablation.plot.look import Look, Words
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import FONT, Frame, no_room, style_for
 from lelkern.ablation.results import in_words
+from lelkern.ablation.study import EXPLORATORY
 from lelkern.files import write_atomically
 
 Format = Literal["png", "svg", "pdf"]
@@ -44,7 +45,8 @@ class Drawing:
 
         Args:
             picture: what is drawn.
-            says: sentences below the title, a paragraph each; by default the claims.
+            says: sentences below the title, a paragraph each; by default the claims, or that
+                there are none.
             small: what was measured, in small type at the foot.
             look: its size, its fonts, its words.
 
@@ -57,7 +59,7 @@ class Drawing:
         claims = [claim.says for claim in picture.study.claim]
         frame = Frame(
             self._words.find(picture.study.title, "title"),
-            says or [" ".join(claims)],
+            says or [" ".join(claims) or EXPLORATORY],
             [*_notes(picture), *_missing(picture)],
             small,
         )
