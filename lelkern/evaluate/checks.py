@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lelkern.errors import NotFiniteError
-from lelkern.ops._number import number_or_tensor
+from lelkern.number import number_or_tensor
 
 
 def check_features(name: str, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lelkern.ops._number import number_or_tensor
+from lelkern.number import number_or_tensor
 
 _WIDEST = 12**-0.5  # sigma_rel of gamma = 0, whose average is that of all steps alike
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lelkern.number import number_or_tensor
 from lelkern.ops import ContrastiveStats, info_nce, nt_xent, siglip, sup_con
 from lelkern.ops._contrastive import Reduction, check_reduction
-from lelkern.ops._number import number_or_tensor
 from lelkern.ops._temperature import check_finite, check_positive, check_temperature
 
 Loss = Tensor | tuple[Tensor, ContrastiveStats]

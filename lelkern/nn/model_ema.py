@@ -11,11 +11,12 @@ from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map
 
 from lelkern.nn._module_tensors import Buffers, Pairing, Selection, unwrapped
+from lelkern.number import number_or_tensor
 from lelkern.ops import ema_update_
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._ema import check_decay
 from lelkern.ops._memory import is_dense
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 
 Decay = float | Tensor
 

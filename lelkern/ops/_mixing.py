@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES
 from lelkern.ops._known import known_ends
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 
 
 class Rows(NamedTuple):

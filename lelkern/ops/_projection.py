@@ -4,9 +4,10 @@ import math
 
 from torch import Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES, computed_in
 from lelkern.ops._known import known_ends
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 
 
 def radius_tensor(

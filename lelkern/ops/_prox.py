@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES, check_floating, computed_in
 from lelkern.ops._groups import CSRGroups, Dims, Layout, dense_layout, elementwise_layout
 from lelkern.ops._known import known_ends
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 
 Groups = tuple[int, ...] | CSRGroups
 Threshold = float | Tensor

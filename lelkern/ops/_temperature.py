@@ -6,9 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES, computed_in
 from lelkern.ops._known import known_number
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 
 
 def temperature_tensor(

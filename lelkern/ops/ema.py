@@ -6,12 +6,13 @@ from numbers import Integral
 import torch
 from torch import Generator, Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._define import define
 from lelkern.ops._dtypes import DTYPES
 from lelkern.ops._ema import check_decay, check_lists, local_shards
 from lelkern.ops._memory import check_memory
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 from lelkern.reference import ema as reference
 
 

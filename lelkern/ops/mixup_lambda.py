@@ -3,10 +3,11 @@
 import torch
 from torch import Generator, Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._define import define
 from lelkern.ops._dtypes import DTYPES
 from lelkern.ops._known import known_number
-from lelkern.ops._number import number_or_tensor, tensor_of
+from lelkern.ops._number import tensor_of
 from lelkern.reference import mixup_lambda as reference
 from lelkern.reference.precision import widened
 

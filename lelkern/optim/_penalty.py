@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lelkern.number import number_or_tensor
 from lelkern.ops import prox_group_lasso_, prox_l1_, prox_nuclear, prox_sparse_group_lasso_
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._groups import CSRGroups
 from lelkern.ops._known import known_ends
-from lelkern.ops._number import number_or_tensor
 from lelkern.ops._prox import (
     Lists,
     check_q,

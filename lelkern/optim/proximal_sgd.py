@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
+from lelkern.number import number_or_tensor
 from lelkern.ops._groups import CSRGroups
 from lelkern.ops._known import known_number
-from lelkern.ops._number import number_or_tensor
 from lelkern.ops.prox_sgd import prox_sgd_
 from lelkern.optim._penalty import (
     Number,
