@@ -62,7 +62,7 @@ def _faults_of_namespaces(name: str, texts: dict[str, str]) -> Iterator[str]:
     allowed = {own, f"{own}::cuda"} if device == "cuda" and family != SHARED else {own}
     namespaces, outside = scan(texts[name])
     if name == FOREACH_ISA:
-        allowed = {n for n in namespaces if n.startswith("lelkern::LELKERN_ISA_FAMILY::")}
+        allowed = {n for n in namespaces if n.startswith("lelkern::LELKERN_ISA_FAMILY")}
     elif is_inner(name, texts):
         allowed = set()
         outside = ""
