@@ -4,8 +4,10 @@ import pytest
 import torch
 from documented import PAGES, blocks, blocks_of
 
-# Tests of their own run these: tests/examples, tests/docs/test_recipes.py.
-SHOWN_ELSEWHERE = {"CONTRIBUTING.md", "docs/recipes.md"}
+# Tests of their own run these: tests/examples, test_recipes.py, test_walkthroughs.py.
+SHOWN_ELSEWHERE = {"CONTRIBUTING.md", "docs/recipes.md"} | {
+    page for page in PAGES if page.startswith("docs/walkthroughs/")
+}
 PYTHON = {page: blocks(page, "python") for page in PAGES if page not in SHOWN_ELSEWHERE}
 IN_ORDER = [p for p, found in PYTHON.items() if found and not p.startswith("docs/coming-from/")]
 
@@ -28,6 +30,7 @@ def test_blocks_run_in_order(page):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "block",
     [

@@ -40,6 +40,8 @@ ARITHMETIC = {
 SHARED = "any_number_of_threads or compile or tracer"
 # Numbers under torch.compile hardly reach an implementation: one of their tests is enough.
 NUMBERS = "test_numbers.py"
+# These compute with the reference by themselves.
+OF_THE_REFERENCE = {"test_devices_without_float64.py", "test_power_ema.py", "test_model_ema.py"}
 
 
 @pytest.mark.slow
@@ -61,7 +63,11 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
             pytest.skip(f"this machine has no {value}")
     names = ARITHMETIC
     if variable == "LELKERN_BACKEND":
-        every = {path.name for path in HERE.glob("test_*")} - {Path(__file__).name, NUMBERS}
+        every = {path.name for path in HERE.glob("test_*")} - {
+            Path(__file__).name,
+            NUMBERS,
+            *OF_THE_REFERENCE,
+        }
         names = every | {f"{NUMBERS}::test_floats"}
     tests = [str(HERE / name) for name in sorted(names)]
     options = ("-q", "-m", "not slow", "-k", f"not ({SHARED})", "-p", "no:cacheprovider")

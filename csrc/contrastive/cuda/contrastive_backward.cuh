@@ -194,9 +194,10 @@ struct GradientSums {
     }
 };
 
-// From the gradients of the packed rows to those of the embeddings.
+// From the gradients of the packed rows to those of the embeddings. Left to itself, the compiler
+// makes room for five blocks and spills.
 template <typename T, typename Word>
-__global__ void __launch_bounds__(kPrepareThreads)
+__global__ void __launch_bounds__(kPrepareThreads, 4)
     contrastive_project(GradientSums<NumberOf<Word>> sums, Side<Word> side, const double* factors,
                         Weights<NumberOf<Word>> weights, GivenPositives<T, Word> given, int D,
                         bool normalize, const NumberOf<Word>* scale, const void* temperature,
@@ -204,8 +205,6 @@ __global__ void __launch_bounds__(kPrepareThreads)
     using Number = NumberOf<Word>;
     const int i = row_of_warp(), lane = lane_of_warp();
     if (i >= side.count) return;
-    const double beta = static_cast<double>(scale_of<Number>(temperature, element)) * kLn2;
-    const double unit = scale == nullptr ? 1 : 1 / static_cast<double>(*scale);
     const bool has_given = given.side.words != nullptr;
     const double missing = has_given ? static_cast<double>(weights.rows[i].missing) : 0;
     const int stride = sums.stride;
@@ -222,14 +221,16 @@ __global__ void __launch_bounds__(kPrepareThreads)
     own = sum_of_warp(own);
     positive = sum_of_warp(positive);
     T* to = out.row(i);
-    const double factor = beta * factors[i] * unit;
+    const double beta = static_cast<double>(scale_of<Number>(temperature, element)) * kLn2;
+    const double scaled = scale == nullptr ? beta : beta / static_cast<double>(*scale);
+    const double factor = scaled * factors[i];
     for (int d = lane; d < D; d += kWarp) {
         const double u = at(side, i, stride, d);
         to[d] = rounded<T>(factor * (gradient(d) - (normalize ? own * u : 0)));
         if (has_given) {
             const double p = at(given.side, i, stride, d);
             const double projected = -missing * u - (normalize ? positive * p : 0);
-            given.out.row(i)[d] = rounded<T>(beta * given.factors[i] * unit * projected);
+            given.out.row(i)[d] = rounded<T>(scaled * given.factors[i] * projected);
         }
     }
 }
