@@ -21,7 +21,7 @@ class ConfigError(UserError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``", did you mean 'x'?"`` for the closest known word, or list the known ones."""
+    """Return ``did you mean 'x'?`` for the closest known word, or list the known ones."""
     known = list(known)
     meant = _meant(word, known)
     return "valid: " + ", ".join(known) if meant is None else f"did you mean {meant!r}?"

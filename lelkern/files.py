@@ -81,12 +81,15 @@ def state_of_seal(path: Path) -> Literal["whole", "damaged", "none"]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8; see :func:`write_atomically`."""
+    """Write ``text`` as UTF-8; see :func:`write_atomically`.
+
+    Bytes of a file's name that are no UTF-8, which Python has as surrogates, are spelled out.
+    """
     write_atomically(path, lambda temporary: _write_text(temporary, text))
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _umask() -> int:

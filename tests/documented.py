@@ -48,7 +48,7 @@ class Block:
     code: str
     setup: str
     slow: bool
-    elsewhere: bool
+    elsewhere: bool = False
 
     @property
     def needs(self) -> str:

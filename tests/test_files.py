@@ -67,3 +67,8 @@ def test_a_seal_tells_every_damage(tmp_path, content):
     assert state_of_seal(path) == "damaged"
     path.write_bytes(sealed[:-1])
     assert state_of_seal(path) == "none"
+
+
+def test_names_of_files_that_are_no_utf8_are_spelled_out(tmp_path):
+    write_text_atomically(tmp_path / "a.txt", "gr\udcf6n")
+    assert (tmp_path / "a.txt").read_bytes() == rb"gr\udcf6n"

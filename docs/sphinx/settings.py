@@ -1,9 +1,9 @@
 """The keys of configurations: all of a class, with those that it inherits, and no signature."""
 
-from lelkern.cli.config_keys import keys_of
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from lelkern.ablation.keys import keys_of
 from lelkern.config import Config
 
 
@@ -32,5 +32,6 @@ def _with_all_keys(
         lines[start:] = ["", "Attributes:"]
         for key in keys_of(value):
             if "." not in key.name:
-                default = f", by default {key.default}" if key.default else ""
-                lines.append(f"    {key.name}: {key.meaning} *({key.type}{default})*")
+                said = key.default_in_words
+                default = f", by default {said}" if said else ""
+                lines.append(f"    {key.name}: {key.meaning} *({key.takes}{default})*")

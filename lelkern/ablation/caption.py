@@ -42,7 +42,8 @@ def what_was_measured(record: Record) -> str:
     ]
     if options := asked_in_words(record.asked):
         parts.append(f"Run with {options}.")
-    return " ".join([*parts, f"lelkern {record.environment.get('lelkern', '?')}."])
+    said = " ".join([*parts, f"lelkern {record.environment.get('lelkern', '?')}."])
+    return said.encode("utf-8", "backslashreplace").decode()  # names of files need be no UTF-8
 
 
 def asked_in_words(asked: Asked) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from lelkern.ablation.judge.evidence import holm
 from lelkern.ablation.judge.paired import paired
 from lelkern.ablation.judge.statistics import CONFIDENCE, Estimate, estimate, measured
-from lelkern.ablation.record import Record
+from lelkern.ablation.record import Record, flat
 from lelkern.ablation.report import Report
 from lelkern.config import ConfigError, nearest
 
@@ -147,7 +147,7 @@ def _made(record: Record) -> Iterator[tuple[str, str]]:
     yield "quick", json.dumps(record.asked.quick)
     yield from record.environment.items()
     described = {
-        label: dict(_leaves(recipe.model_dump(mode="json")))
+        label: dict(flat(recipe.model_dump(mode="json")))
         for label, recipe in record.recipes.items()
     }
     keys = dict.fromkeys(key for found in described.values() for key in found)
@@ -157,14 +157,6 @@ def _made(record: Record) -> Iterator[tuple[str, str]]:
             yield key, next(iter(values.values()))
         else:
             yield from ((f"{label}: {key}", value) for label, value in values.items())
-
-
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _plain(value: Any) -> str:

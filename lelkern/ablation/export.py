@@ -15,7 +15,7 @@ COLUMNS = ("study", "role", "label", "seed", "trial", "kind", "name", "x", "valu
 """What each row of the table has. ``x`` is empty for a metric, ``value`` where a trial has none."""
 
 
-def records_of(report: Report) -> Iterator[dict[str, Any]]:
+def rows_of(report: Report) -> Iterator[dict[str, Any]]:
     """Yield the rows of a report's table.
 
     Those of arms also have the values of the study's axes, under the axes' keys.
@@ -48,7 +48,9 @@ def as_csv(reports: Sequence[Report]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: _cell(value, _is_number(value)) for key, value in row.items()} for row in rows
+    )
     return text.getvalue()
 
 
@@ -80,6 +82,10 @@ def write_parquet(reports: Sequence[Report], path: Path) -> None:
     parquet.write_table(pa.table(arrays), path)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _cell(value: Any, is_number: bool) -> Any:
     """Return a value as its column has it; those of axes may differ in type, and are text."""
     return value if is_number or value is None or isinstance(value, str) else json.dumps(value)
@@ -88,5 +94,5 @@ def _cell(value: Any, is_number: bool) -> Any:
 def _table(reports: Sequence[Report]) -> tuple[list[str], list[dict[str, Any]]]:
     """Return columns, those of axes last, and rows."""
     axes = [axis.key for report in reports for axis in report.record.study.axes()]
-    rows = [row for report in reports for row in records_of(report)]
+    rows = [row for report in reports for row in rows_of(report)]
     return [*COLUMNS, *dict.fromkeys(axes)], rows

@@ -88,7 +88,7 @@ class Recipe(Config):
 
     def settings(self) -> dict[str, Any]:
         """Return all settings by dotted key, such as ``encoder.width`` and ``data.labels``."""
-        return dict(_flat({**self.config, "data": self.data.model_dump(mode="json")}))
+        return dict(flat({**self.config, "data": self.data.model_dump(mode="json")}))
 
 
 class PlannedTrial(Config):
@@ -102,7 +102,7 @@ class PlannedTrial(Config):
 
     arm: str
     seed: int
-    identity: str
+    identity: str = Field(pattern="^[0-9a-f]{16}$")
 
 
 class Record(Config):
@@ -197,10 +197,11 @@ class Record(Config):
                 seen.add((trial.arm, trial.seed))
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of nested settings with their values."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from lelkern.ablation.compare import Comparison, Difference, compare
+from lelkern.ablation.judge.statistics import p_in_words
 from lelkern.ablation.report import stored_report
 from lelkern.cli.output import headed, out
 from lelkern.methods.metric import Metric
@@ -68,6 +69,4 @@ def _interval(one: Difference, metric: Metric) -> str:
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "–" if value is None else p_in_words(value)

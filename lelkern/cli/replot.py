@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from lelkern.ablation.earlier_report import results_folder
 from lelkern.ablation.plot.look import USUAL_FONT_SIZE, Look
-from lelkern.ablation.record import Record
-from lelkern.ablation.report import FORMATS, read_report
+from lelkern.ablation.report import FORMATS, stored_report
 from lelkern.ablation.report_plots import draw_plots, lacking
-from lelkern.ablation.run.store import Store
+from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, out
 from lelkern.cli.shown_report import say_what_is_lacking
 from lelkern.config import ConfigError, nearest
@@ -73,7 +71,7 @@ def _inches(
 @click.option(
     "--to",
     "target",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(),
     help="Folder for the plots. [default: OUT, where they replace the report's]",
 )
 def command(
@@ -91,10 +89,8 @@ def command(
     the study's file nor its methods and data are needed. `lelkern report OUT` brings back the plots
     as they were.
     """
-    record = Record.load(folder)
-    store = Store(results_folder(folder))
-    store.check()
-    report = read_report(record, folder)
+    report = stored_report(folder)
+    record = report.record
     looks = {"size": size, "font_size": font_size, "bare": bare}
     try:
         words = {}

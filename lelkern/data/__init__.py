@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lelkern.data.budget import check_budget, visible_labels
     from lelkern.data.config import DataConfig
     from lelkern.data.errors import DataError
+    from lelkern.data.form import DataForm
     from lelkern.data.function_family import FunctionFamily
     from lelkern.data.image_data import ImageData
     from lelkern.data.image_task_data import ImageTaskData
@@ -55,6 +56,7 @@ __all__ = [
     "Data",
     "DataConfig",
     "DataError",
+    "DataForm",
     "DataSource",
     "FunctionFamily",
     "ImageData",
@@ -76,6 +78,7 @@ _HOME = {
     "Data": "kind",
     "DataConfig": "config",
     "DataError": "errors",
+    "DataForm": "form",
     "DataSource": "source",
     "FunctionFamily": "function_family",
     "ImageData": "image_data",

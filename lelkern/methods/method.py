@@ -26,7 +26,7 @@ class Outcome:
         curves: the points (x, y) of every curve that the method declares, in their order.
         diverged_at: the step at which the training of a trial diverged, which was its last; None if
             it did not. A study says so of a trial, not a method.
-        models: what was trained, by name: of a method that has :attr:`Method.build` ``model``, the
+        models: what was trained, by name: of a method that has ``build`` ``model``, the
             one to use, and such as ``average`` beside it; of another nothing.
         form: of the data that the models take. A study says so, not a method.
     """
@@ -74,7 +74,7 @@ class Method:
             recorded as the curve ``loss`` in any case.
         check: raises ValueError if a configuration does not fit the data, in a time that does not
             grow with training: (configuration, data).
-        build: makes a model of the form of one that :attr:`run` trained, whose weights are then
+        build: makes a model of the form of one that ``run`` trained, whose weights are then
             put into it: (configuration, blueprint). None if a run trains nothing to be kept.
 
     Raises:

@@ -17,7 +17,7 @@ def sigma_rel_to_gamma(sigma_rel: float) -> float:
 
     The profile :math:`\tau^\gamma` over a training of length 1 has the standard deviation
 
-    .. math:: \sigma_\text{rel} = \sqrt{\gamma + 1} \,/\, \big((\gamma + 2) \sqrt{\gamma + 3}\big),
+    .. math:: \sigma_\text{rel} = \sqrt{\gamma + 1} \,/\, ((\gamma + 2) \sqrt{\gamma + 3}),
 
     which is solved for gamma: Karras et al., "Analyzing and Improving the Training Dynamics of
     Diffusion Models", CVPR 2024, Section 3.1 and Appendix C. 0.05 is gamma = 16.97, 0.10 is 6.94.

@@ -1,9 +1,11 @@
 """The record of a study: it says all that a report is made of, or which file is damaged."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from lelkern.ablation.caption import what_was_measured
 from lelkern.ablation.record import Record, owner
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.recording import record_of
@@ -59,14 +61,14 @@ def test_what_was_asked_for_is_in_it_and_applied(study_file, tmp_path):
         ("metrics", {"accuracy": {"label": [1]}}, "metrics.accuracy: label: "),
         ("recipes", {}, "recipes: '0' is missing"),
         ("seeds", 3, "unknown key 'seeds'"),
-        ("trials", [{"arm": "5", "seed": 0, "identity": "x"}], "the study has no arm '5'"),
+        ("trials", [{"arm": "5", "seed": 0, "identity": "a" * 16}], "the study has no arm '5'"),
         (
             "trials",
-            [{"arm": "4", "seed": 0, "identity": "x"}] * 2,
+            [{"arm": "4", "seed": 0, "identity": "a" * 16}] * 2,
             "'4' with seed 0 is there twice",
         ),
-        ("baselines", [{"arm": "4", "seed": 0, "identity": "x"}], "the study has no arm '4'"),
-        ("trials", [{"arm": "4", "seed": "0", "identity": "x"}], "trials.0.seed: "),
+        ("baselines", [{"arm": "4", "seed": 0, "identity": "a" * 16}], "the study has no arm '4'"),
+        ("trials", [{"arm": "4", "seed": "0", "identity": "a" * 16}], "trials.0.seed: "),
         ("environment", None, "environment: "),
     ],
 )
@@ -98,4 +100,22 @@ def test_a_folder_without_a_record_says_what_to_do(finished, tmp_path):
         Record.load(tmp_path / "old")
     Record.load(finished.store.folder).save(tmp_path / "below")
     with pytest.raises(ConfigError, match=r"holds no results; did you mean .*below\?"):
+        Record.load(tmp_path)
+
+
+def test_a_record_with_any_names_of_files_is_read_again(finished, tmp_path):
+    experiment = replace(finished.experiment, origin="gr\udcf6n/a\x1b.toml")
+    record_of(experiment, ["passed over: a\x07.txt"]).save(tmp_path)
+    again = Record.load(tmp_path)
+    assert again.found == ("passed over: a\\x07.txt",)
+    assert again.origin == "gr\udcf6n/a\\x1b.toml"
+    what_was_measured(again).encode()
+
+
+def test_a_trial_s_folder_is_below_the_results(finished, tmp_path):
+    record_of(finished.experiment, []).save(tmp_path)
+    path = tmp_path / "study.json"
+    identity = finished.experiment.trials[0].identity
+    path.write_text(path.read_text().replace(identity, "../../elsewhere"))
+    with pytest.raises(ConfigError, match="identity"):
         Record.load(tmp_path)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from lelkern.ablation.caption import asked_in_words, claims_and_verdicts
 from lelkern.ablation.earlier_report import results_folder
-from lelkern.ablation.html.charts import Chart, charts_of
+from lelkern.ablation.html.charts import HEIGHT, WIDTH, Chart, charts_of
 from lelkern.ablation.html.svg import inlined
 from lelkern.ablation.html.tables import comparisons_of, results_of, trials_of
 from lelkern.ablation.report import Report
@@ -52,6 +52,8 @@ def page_of(reports: Sequence[Report]) -> str:
     titles = [report.record.study.title for report in reports]
     return environment.get_template("page.html.j2").render(
         title=titles[0] if len(titles) == 1 else f"{len(titles)} studies",
+        width=WIDTH,
+        height=HEIGHT,
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         studies=[_study(report, f"study-{i + 1}") for i, report in enumerate(reports)],
     )

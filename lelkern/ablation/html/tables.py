@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lelkern.ablation.judge.claims.claim import Claim
-from lelkern.ablation.judge.statistics import Estimate
+from lelkern.ablation.judge.statistics import Estimate, p_in_words
 from lelkern.ablation.judge.verdict import Comparison, Verdict
 from lelkern.ablation.report import Report
 from lelkern.ablation.results import Row, in_words
@@ -53,8 +53,8 @@ def comparisons_of(report: Report, claim: Claim, verdict: Verdict) -> Table:
             one.statement,
             kind,
             metric.difference(one.difference),
-            _p(one.p_value),
-            _p(one.p_adjusted),
+            p_in_words(one.p_value),
+            p_in_words(one.p_adjusted),
         ]
 
     return Table(
@@ -113,7 +113,3 @@ def _interval(metric: Metric, found: Estimate | None) -> str:
     if found is None or found.n == 0:
         return "–"
     return metric.interval(found.mean, found.half_width)
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

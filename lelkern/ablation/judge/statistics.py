@@ -93,3 +93,8 @@ def summarize(
         }
         for arm in arms
     }
+
+
+def p_in_words(value: float) -> str:
+    """Write a p-value: ``0.012``, or ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

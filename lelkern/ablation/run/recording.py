@@ -1,6 +1,7 @@
 """From an experiment to its record: what has to be known to make its report again."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from lelkern.ablation.record import PlannedTrial, Recipe, Record
@@ -22,12 +23,12 @@ def record_of(experiment: Experiment, found: Sequence[str]) -> Record:
         first.setdefault(trial.arm, trial)
     return Record(
         name=experiment.name,
-        origin=experiment.origin,
+        origin=_spelled(experiment.origin),
         variant=experiment.variant,
         asked=experiment.asked,
         study=experiment.study,
         data=experiment.source.config,
-        found=tuple(found),
+        found=tuple(map(_spelled, found)),
         metrics=dict(experiment.metrics),
         curves=dict(experiment.curves),
         recipes={label: _recipe(trial) for label, trial in first.items()},
@@ -48,6 +49,11 @@ def _recipe(trial: Trial) -> Recipe:
         code=described["code"],
         packages=described["packages"],
     )
+
+
+def _spelled(text: str) -> str:
+    """Spell control characters, as in names of files: a record that has any is not read again."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 
 def _planned(trial: Trial) -> PlannedTrial:
