@@ -31,12 +31,17 @@ def _meant(word: str, known: Sequence[str]) -> str | None:
     """Return the known word that is meant, if it is plain: none is better than a wrong one.
 
     That is one in other letters (``Batch-Size``), of these initials (``learning_rate``, ``wd``),
-    with this beginning (``temp``), or with few letters that differ.
+    with this beginning (``temp``), or with few letters that differ; of a dotted key its last part
+    will do.
     """
     own = _plain(word)
-    plain: dict[str, str] = {}
+    if not own:
+        return None
+    plain = {_plain(other): other for other in reversed(known)}
     for other in known:
-        plain.setdefault(_plain(other), other)
+        last = other.rsplit(".", 1)[-1]
+        if last.isidentifier():  # and no part of a number
+            plain.setdefault(_plain(last), other)
     for alike in (
         lambda other: other == own,
         lambda other: other in (_initials(own), own) or _initials(other) == own,

@@ -12,7 +12,7 @@ from documented import ROOT
 import lelkern
 
 PAGES = [
-    pytest.param(name, marks=[pytest.mark.thorough] * (name in ("lecturer", "student")))
+    pytest.param(name, marks=[pytest.mark.thorough] * (name != "engineer"))
     for name in sorted(path.stem for path in (ROOT / "docs/walkthroughs").glob("*.md"))
 ]
 _BLOCK = re.compile(r"^```(python|toml|)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
