@@ -11,6 +11,7 @@ import emulation
 import pytest
 import torch
 from contrastive_bounds import slope_bound
+from contrastive_paths import MAIN_PATHS, PATHS, TWO_TERMS
 from covering import covering
 from emulated_contrastive import Case
 from torch import Tensor
@@ -22,21 +23,6 @@ SIZES = [1, 2, 63, 64, 65, 127, 193]
 FEATURES = [1, 7, 32, 100, 128, 256, 300]
 TEMPERATURES = [0.005, 0.07, 0.5, 10.0]
 OPS = ["nt_xent", "info_nce", "symmetric", "queue", "sup_con"]
-# Of embeddings, as how many numbers tensor cores multiply each, and what is rounded to for that.
-PATHS = {
-    "float32": (torch.float32, 0, torch.float32),
-    "bfloat16": (torch.bfloat16, 1, torch.bfloat16),
-    "float16": (torch.float16, 1, torch.float16),
-    "float32 as two bfloat16": (torch.float32, 2, torch.float32),
-    "float32 as bfloat16": (torch.float32, 1, torch.bfloat16),
-    "float64": (torch.float64, 0, torch.float64),
-    "bfloat16 in float32": (torch.bfloat16, 0, torch.bfloat16),
-    "float16 in float32": (torch.float16, 0, torch.float16),
-}
-MAIN_PATHS = ["float32", "bfloat16", "float16", "float32 as two bfloat16"]
-# Two bfloat16 numbers are a number to 2^-17 of it, and of a product the smallest of four, at most
-# 2^-16 of it, is left out.
-TWO_TERMS = 2**-15
 
 
 def draw(op: str, N: int, D: int, dtype: torch.dtype, seed: int, *, ids: bool = False) -> Case:
