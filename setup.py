@@ -40,6 +40,10 @@ FLAGS = [
     "-Wextra",
     "-Wno-psabi",  # vectors never cross a function call that is not inlined
 ]
+HEADERS = [  # what nearly all files include, and takes longest of what they do
+    *(f"torch/csrc/stable/{name}.h" for name in ("library", "ops", "tensor")),
+    *("algorithm", "cmath", "cstdint", "optional", "tuple", "vector"),
+]
 
 
 class StableLibraries(build_ext):
@@ -124,11 +128,17 @@ class StableLibraries(build_ext):
             objects += [self.ninja.compile_cuda(command, source, [stamp]) for source in kernels]
             own += [word for folder in toolkit.include for word in ("-isystem", str(folder))]
             link += [f"-L{folder}" for folder in toolkit.lib]
+        # What devices have in common is compiled once for all libraries.
+        of_all = self.ninja.precompile(common, HEADERS, [changes], "common")
+        of_own = of_all
+        if own != common:
+            of_own = self.ninja.precompile(own, HEADERS, [changes], short_name(extension))
         for source in sources:
             if source not in kernels:
-                # What devices have in common is compiled once for all libraries.
-                command = common if source.parent.name == "common" else own
-                objects.append(self.ninja.compile(command, source, [changes]))
+                command, headers = (common, of_all)
+                if source.parent.name != "common":
+                    command, headers = own, of_own
+                objects.append(self.ninja.compile(command, source, [changes], headers=headers))
         link += [f"-l{library}" for library in extension.libraries]
         name = self.get_ext_filename(extension.name)
         self.planned[extension.name] = self.ninja.link(

@@ -44,6 +44,7 @@ class Ninja:
         source: Path,
         needs: Iterable[Path] = (),
         variant: str = "",
+        headers: Path | None = None,
     ) -> Path:
         """Compile a file, unless that is planned already, and return the object file.
 
@@ -52,10 +53,28 @@ class Ninja:
             source: the file.
             needs: what else the object file depends on, besides the headers.
             variant: tells object files of one source apart.
+            headers: what :meth:`precompile` returned for the same command.
         """
         made = self.folder / variant / f"{source.relative_to(source.anchor)}.o"
+        if headers is not None:
+            command = [*command, "-include", str(headers)]
+            needs = [*needs, _precompiled(headers)]
         run = [*command, "-MD", "-MF", f"{made}.d", "-c", str(source), "-o", str(made)]
         return self._add("compile", made, shlex.join(run), [source], needs)
+
+    def precompile(
+        self, command: Sequence[str], names: Iterable[str], needs: Iterable[Path], variant: str
+    ) -> Path:
+        """Compile headers once for all files that begin with them, and return what names them all.
+
+        Compilers take what is compiled in the place of the header beside it, and where it does not
+        fit the header itself.
+        """
+        header = self.stamp(f"{variant}.h", "".join(f"#include <{name}>\n" for name in names))
+        made = _precompiled(header)
+        run = [*command, "-MD", "-MF", f"{made}.d", "-x", "c++-header", str(header), "-o", str(made)]
+        self._add("compile", made, shlex.join(run), [header], needs)
+        return header
 
     def compile_cuda(
         self, command: Sequence[str], source: Path, needs: Iterable[Path] = ()
@@ -155,6 +174,10 @@ def find_ninja() -> Path:
     if on_path := shutil.which("ninja"):
         return Path(on_path)
     raise FileNotFoundError("there is no ninja: PyPI's is not installed, and none is on PATH")
+
+
+def _precompiled(header: Path) -> Path:
+    return header.with_suffix(".h.gch")
 
 
 def _escape(path: Path) -> str:
