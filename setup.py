@@ -40,10 +40,7 @@ FLAGS = [
     "-Wextra",
     "-Wno-psabi",  # vectors never cross a function call that is not inlined
 ]
-HEADERS = [  # what nearly all files include, and takes longest of what they do
-    *(f"torch/csrc/stable/{name}.h" for name in ("library", "ops", "tensor")),
-    *("algorithm", "cmath", "cstdint", "optional", "tuple", "vector"),
-]
+HEADERS = "shared/common/headers.h"
 
 
 class StableLibraries(build_ext):
@@ -72,8 +69,9 @@ class StableLibraries(build_ext):
         # Under the folder of the build, which stays, also where what is installed from it does not.
         build: Any = self.get_finalized_command("build")
         self.ninja = Ninja(Path(build.build_base, "kernels"))
-        # ninja begins with what it is told first, and CUDA kernels take longest.
-        planned = [e for e in reversed(self.extensions) if self.succeeds(self.plan, e)]
+        # ninja begins with what it is told first, and what is compiled for every instruction set
+        # of a CPU takes longest.
+        planned = [e for e in self.extensions if self.succeeds(self.plan, e)]
         self.complete = not planned or self.ninja.run(*self.planned.values()).returncode == 0
         self.extensions = [
             e for e in self.extensions if e in planned and self.succeeds(self.finish, e)
@@ -135,10 +133,9 @@ class StableLibraries(build_ext):
             of_own = self.ninja.precompile(own, HEADERS, [changes], short_name(extension))
         for source in sources:
             if source not in kernels:
-                command, headers = (common, of_all)
-                if source.parent.name != "common":
-                    command, headers = own, of_own
-                objects.append(self.ninja.compile(command, source, [changes], headers=headers))
+                shared = source.parent.name == "common"
+                (command, compiled) = (common, of_all) if shared else (own, of_own)
+                objects.append(self.ninja.compile(command, source, [changes], headers=compiled))
         link += [f"-l{library}" for library in extension.libraries]
         name = self.get_ext_filename(extension.name)
         self.planned[extension.name] = self.ninja.link(

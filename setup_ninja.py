@@ -63,18 +63,19 @@ class Ninja:
         return self._add("compile", made, shlex.join(run), [source], needs)
 
     def precompile(
-        self, command: Sequence[str], names: Iterable[str], needs: Iterable[Path], variant: str
+        self, command: Sequence[str], header: str, needs: Iterable[Path], variant: str
     ) -> Path:
-        """Compile headers once for all files that begin with them, and return what names them all.
+        """Compile a header once for all files that begin with it, and return one that includes it.
 
-        Compilers take what is compiled in the place of the header beside it, and where it does not
-        fit the header itself.
+        It is found where the command has the compiler look. Compilers take what is compiled in the
+        place of the header beside it, and where it does not fit the header itself.
         """
-        header = self.stamp(f"{variant}.h", "".join(f"#include <{name}>\n" for name in names))
-        made = _precompiled(header)
-        run = [*command, "-MD", "-MF", f"{made}.d", "-x", "c++-header", str(header), "-o", str(made)]
-        self._add("compile", made, shlex.join(run), [header], needs)
-        return header
+        beside = self.stamp(f"{variant}.h", f'#include "{header}"\n')
+        made = _precompiled(beside)
+        run = [*command, "-MD", "-MF", f"{made}.d", "-x", "c++-header", str(beside)]
+        run += ["-o", str(made)]
+        self._add("compile", made, shlex.join(run), [beside], needs)
+        return beside
 
     def compile_cuda(
         self, command: Sequence[str], source: Path, needs: Iterable[Path] = ()
