@@ -125,6 +125,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; wrong use ends with one line on standard error and exit code 2."""
     spell_what_cannot_be_written()
+    os.environ.pop("MPLBACKEND", None)  # plots are written, not shown, whatever would show them
     code = _run(arguments)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # as it is where the shell has closed it

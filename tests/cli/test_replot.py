@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from fake_study import write_study
@@ -58,6 +60,12 @@ def test_by_default_the_plots_of_a_report(results, call):
     ]
     assert out.splitlines() == kinds
     assert [(results / name).read_bytes() for name in ("plot.png", "plot-2.png")] == before
+
+
+def test_what_would_show_plots_does_not_matter(results, environment):
+    command = [sys.executable, "-m", "lelkern", "replot", "results"]
+    subprocess.run(command, env=environment | {"MPLBACKEND": "paper"}, check=True)
+    assert (results / "plot.png").is_file()
 
 
 def test_a_slide(results, call):
