@@ -23,7 +23,7 @@ class _ContrastiveLoss(nn.Module):
         *,
         reduction: Reduction,
         learnable: bool,
-        **options: bool,
+        **options: Any,
     ) -> None:
         super().__init__()
         temperature = float(number_or_tensor("temperature", temperature))
@@ -57,7 +57,7 @@ class _ContrastiveLoss(nn.Module):
         others = "".join(
             f", {name}={value}"
             for name, value in self._options.items()
-            if value != (name == "normalize")
+            if value is not None and value != (name == "normalize")
         )
         return f"temperature={temperature:.4g}, reduction={self.reduction!r}{learnable}{others}"
 
@@ -71,6 +71,10 @@ class NTXentLoss(_ContrastiveLoss):
         learnable: make the temperature a parameter. It is kept as ``log_temperature``, so that no
             step of an optimiser can make it negative.
         normalize: compare by cosine, otherwise by dot product.
+        decoupled: leave the positive out of the sum, DCL; with ``sigma`` DCLW.
+        sigma: how much pairs that are apart count more.
+        margin: subtracted from the similarity of a pair.
+        hardness: how much similar negatives count more.
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
 
     Shape:
@@ -88,6 +92,10 @@ class NTXentLoss(_ContrastiveLoss):
         reduction: Reduction = "mean",
         learnable: bool = False,
         normalize: bool = True,
+        decoupled: bool = False,
+        sigma: float | None = None,
+        margin: float | None = None,
+        hardness: float | None = None,
         return_stats: bool = False,
     ) -> None:
         super().__init__(
@@ -95,6 +103,10 @@ class NTXentLoss(_ContrastiveLoss):
             reduction=reduction,
             learnable=learnable,
             normalize=normalize,
+            decoupled=decoupled,
+            sigma=sigma,
+            margin=margin,
+            hardness=hardness,
             return_stats=return_stats,
         )
 
@@ -112,6 +124,10 @@ class InfoNCELoss(_ContrastiveLoss):
         reduction: ``"mean"`` or ``"sum"`` over the losses, or ``"none"``.
         learnable: make the temperature a parameter, ``log_temperature``.
         normalize: compare by cosine, otherwise by dot product.
+        decoupled: leave the positive out of the sum, DCL; with ``sigma`` DCLW.
+        sigma: how much pairs that are apart count more.
+        margin: subtracted from the similarity of a pair.
+        hardness: how much similar negatives count more.
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
 
     Shape:
@@ -130,6 +146,10 @@ class InfoNCELoss(_ContrastiveLoss):
         reduction: Reduction = "mean",
         learnable: bool = False,
         normalize: bool = True,
+        decoupled: bool = False,
+        sigma: float | None = None,
+        margin: float | None = None,
+        hardness: float | None = None,
         return_stats: bool = False,
     ) -> None:
         super().__init__(
@@ -138,6 +158,10 @@ class InfoNCELoss(_ContrastiveLoss):
             learnable=learnable,
             symmetric=symmetric,
             normalize=normalize,
+            decoupled=decoupled,
+            sigma=sigma,
+            margin=margin,
+            hardness=hardness,
             return_stats=return_stats,
         )
 

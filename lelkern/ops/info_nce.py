@@ -2,6 +2,7 @@
 
 from typing import Literal, overload
 
+import torch
 from torch import Tensor
 
 from lelkern.ops._contrastive import (
@@ -14,6 +15,7 @@ from lelkern.ops._contrastive import (
     reduce_stats,
 )
 from lelkern.ops._contrastive_op import ContrastiveOp
+from lelkern.ops._decoupled import count_of_others, similarity_of_pairs, variation, varied
 from lelkern.ops._temperature import temperature_tensor
 from lelkern.reference import info_nce as reference
 
@@ -30,6 +32,10 @@ def info_nce(
     normalize: bool = ...,
     ids: Tensor | None = ...,
     negative_ids: Tensor | None = ...,
+    decoupled: bool = ...,
+    sigma: float | Tensor | None = ...,
+    margin: float | Tensor | None = ...,
+    hardness: float | Tensor | None = ...,
     return_stats: Literal[False] = ...,
 ) -> Tensor: ...
 @overload
@@ -44,6 +50,10 @@ def info_nce(
     normalize: bool = ...,
     ids: Tensor | None = ...,
     negative_ids: Tensor | None = ...,
+    decoupled: bool = ...,
+    sigma: float | Tensor | None = ...,
+    margin: float | Tensor | None = ...,
+    hardness: float | Tensor | None = ...,
     return_stats: Literal[True],
 ) -> tuple[Tensor, ContrastiveStats]: ...
 def info_nce(
@@ -57,6 +67,10 @@ def info_nce(
     normalize: bool = True,
     ids: Tensor | None = None,
     negative_ids: Tensor | None = None,
+    decoupled: bool = False,
+    sigma: float | Tensor | None = None,
+    margin: float | Tensor | None = None,
+    hardness: float | Tensor | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, ContrastiveStats]:
     r"""Return the InfoNCE loss of N queries, each with its positive among the keys.
@@ -89,6 +103,11 @@ def info_nce(
         normalize: compare by cosine; otherwise by the dot product of the rows as they are.
         ids: (N,) whole numbers of the pairs. Equal ids are never each other's negatives.
         negative_ids: (K,) whole numbers of the negatives; goes with ``ids`` and ``negatives``.
+        decoupled: leave the positive out of the sum; this and what follows as for
+            :func:`lelkern.nt_xent`.
+        sigma: with ``decoupled`` weigh pairs that are apart more, the mean being that over all.
+        margin: subtract this from the similarity of a query and its positive.
+        hardness: let similar negatives count more.
         return_stats: return contrastive accuracy and entropy as well, from the same pass.
 
     Returns:
@@ -120,15 +139,28 @@ def info_nce(
             )
         )
     check_reduction(reduction)
-    inputs = (
-        query,
-        positive,
-        negatives,
+    numbers = optional_codes("ids", ids, query)
+    others = None if negatives is None else optional_codes("negative_ids", negative_ids, negatives)
+    ways = 2 if symmetric else 1
+
+    def run(tau: Tensor, decoupled: bool, stats: bool) -> tuple[Tensor, Tensor]:
+        inputs = (query, positive, negatives, tau, numbers, others)
+        return _OP(inputs, (normalize, symmetric, decoupled), stats)
+
+    def count() -> Tensor:
+        if numbers is not None:
+            return count_of_others(numbers, numbers if others is None else others).repeat(ways)
+        of_each = len(query) - 1 if negatives is None else len(negatives)
+        return torch.full((ways * len(query),), of_each, device=query.device)
+
+    losses, stats = varied(
+        variation(query, decoupled, sigma, margin, hardness),
+        run,
         temperature_tensor(temperature, query),
-        optional_codes("ids", ids, query),
-        None if negatives is None else optional_codes("negative_ids", negative_ids, negatives),
+        return_stats,
+        pairs=lambda: similarity_of_pairs(query, positive, normalize).repeat(ways),
+        negatives=count,
     )
-    losses, stats = _OP(inputs, (normalize, symmetric), return_stats)
     loss = reduce(losses, reduction)
     return (loss, reduce_stats(stats, reduction)) if return_stats else loss
 
@@ -137,7 +169,7 @@ _OP = ContrastiveOp(
     "info_nce",
     "Tensor query, Tensor positive, Tensor? negatives, Tensor temperature, Tensor? ids, "
     "Tensor? negative_ids",
-    "bool normalize, bool symmetric",
+    "bool normalize, bool symmetric, bool decoupled",
     differentiable=("query", "positive", "negatives", "temperature"),
     losses=lambda inputs, options: (2 if options[1] else 1) * inputs[0].shape[0],
     reference=reference.info_nce,

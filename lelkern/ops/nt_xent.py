@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Literal, overload
 
+import torch
 from torch import Tensor
 
 from lelkern.ops._contrastive import (
@@ -16,6 +17,7 @@ from lelkern.ops._contrastive import (
     reduce_stats,
 )
 from lelkern.ops._contrastive_op import ContrastiveOp
+from lelkern.ops._decoupled import count_of_others, similarity_of_pairs, variation, varied
 from lelkern.ops._temperature import temperature_tensor
 from lelkern.ops.sup_con import sup_con
 from lelkern.reference import nt_xent as reference
@@ -30,6 +32,10 @@ def nt_xent(
     reduction: Reduction = ...,
     normalize: bool = ...,
     ids: Tensor | None = ...,
+    decoupled: bool = ...,
+    sigma: float | Tensor | None = ...,
+    margin: float | Tensor | None = ...,
+    hardness: float | Tensor | None = ...,
     return_stats: Literal[False] = ...,
 ) -> Tensor: ...
 @overload
@@ -41,6 +47,10 @@ def nt_xent(
     reduction: Reduction = ...,
     normalize: bool = ...,
     ids: Tensor | None = ...,
+    decoupled: bool = ...,
+    sigma: float | Tensor | None = ...,
+    margin: float | Tensor | None = ...,
+    hardness: float | Tensor | None = ...,
     return_stats: Literal[True],
 ) -> tuple[Tensor, ContrastiveStats]: ...
 def nt_xent(
@@ -51,6 +61,10 @@ def nt_xent(
     reduction: Reduction = "mean",
     normalize: bool = True,
     ids: Tensor | None = None,
+    decoupled: bool = False,
+    sigma: float | Tensor | None = None,
+    margin: float | Tensor | None = None,
+    hardness: float | Tensor | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, ContrastiveStats]:
     r"""Return the normalised-temperature cross entropy of N pairs of embeddings.
@@ -80,9 +94,9 @@ def nt_xent(
 
     A row with a norm below 1e-12 has similarity 0 to every row, and gradient 0. A nan or an
     infinity in a row makes every loss nan that it is a candidate of. One pair alone has no
-    negatives: its losses are 0. No pairs give no losses: a sum of 0 and a mean of nan.
-    ``torch.func.grad`` and its kin, and forward-mode differentiation, run the reference, and only
-    outside ``torch.compile``.
+    negatives: its losses are 0, decoupled as well. No pairs give no losses: a sum of 0 and a mean
+    of nan. ``torch.func.grad`` and its kin, and forward-mode differentiation, run the reference,
+    and only outside ``torch.compile``.
 
     Args:
         z1: (N, D) embeddings of the first views: float64, float32, bfloat16 or float16, with any
@@ -97,6 +111,20 @@ def nt_xent(
             norms whose products reach 1e18 make the losses nan.
         ids: (N,) whole numbers. Pairs with equal ids are never each other's negatives: copies of
             one image in a batch, or images known to show the same.
+        decoupled: leave the positive out of the sum: DCL (Yeh et al., "Decoupled Contrastive
+            Learning", ECCV 2022). Losses may then be negative. This and the options that follow go
+            with two views, ``z1`` and ``z2``.
+        sigma: with ``decoupled`` that paper's DCLW, there with 0.5: the similarity
+            :math:`s_i = s_{i,p(i)}` of a pair weighs
+            :math:`2 - \exp(s_i / \sigma) / \operatorname{mean}_j \exp(s_j / \sigma)` before the
+            sum, so that pairs that are apart count more. Weights are constants to the gradient.
+        margin: m, subtracted from the similarity of the pair wherever it stands, as CosFace does
+            with that of the right class (Wang et al., CVPR 2018).
+        hardness: b >= 0, by which similar negatives count more: negative k of row i weighs
+            :math:`\exp(b s_{ik} / \tau)`, divided by the mean of that over the row's negatives
+            (Robinson et al., "Contrastive Learning with Hard Negative Samples", ICLR 2021, with
+            :math:`\tau^+ = 0`). It takes two passes, and with statistics, which are those of the
+            plain loss, three. A tensor that nobody can look at must not be 0.
         return_stats: return contrastive accuracy and entropy as well, from the same pass.
 
     Returns:
@@ -107,16 +135,33 @@ def nt_xent(
     Raises:
         TypeError: an embedding is no floating-point tensor, or the two differ in dtype, or ids are
             no whole numbers.
-        ValueError: shapes or devices do not match, the temperature is not a positive number, or
-            the reduction is unknown.
+        ValueError: shapes or devices do not match, the temperature is not a positive number, the
+            reduction is unknown, or options are given that do not go together.
     """
     if z2 is None:
         check_views("z1", z1, 2)
+        if decoupled or any(given is not None for given in (sigma, margin, hardness)):
+            raise ValueError(
+                "decoupled, sigma, margin and hardness go with z1 and z2, got z1 alone"
+            )
         return _of_views(z1, temperature, reduction, normalize, ids, return_stats)
     check_embeddings({"z1": z1, "z2": z2}, same_shape=True)
     check_reduction(reduction)
-    tau = temperature_tensor(temperature, z1)
-    losses, stats = _OP((z1, z2, tau, optional_codes("ids", ids, z1)), (normalize,), return_stats)
+    numbers = optional_codes("ids", ids, z1)
+
+    def negatives() -> Tensor:
+        if numbers is None:
+            return torch.full((2 * len(z1),), 2 * len(z1) - 2, device=z1.device)
+        return 2 * count_of_others(numbers, numbers).repeat(2)
+
+    losses, stats = varied(
+        variation(z1, decoupled, sigma, margin, hardness),
+        lambda tau, *how: _OP((z1, z2, tau, numbers), (normalize, how[0]), how[1]),
+        temperature_tensor(temperature, z1),
+        return_stats,
+        pairs=lambda: similarity_of_pairs(z1, z2, normalize).repeat(2),
+        negatives=negatives,
+    )
     loss = reduce(losses, reduction)
     return (loss, reduce_stats(stats, reduction)) if return_stats else loss
 
@@ -137,7 +182,7 @@ def _of_views(
 _OP = ContrastiveOp(
     "nt_xent",
     "Tensor z1, Tensor z2, Tensor temperature, Tensor? ids",
-    "bool normalize",
+    "bool normalize, bool decoupled",
     differentiable=("z1", "z2", "temperature"),
     losses=lambda inputs, options: 2 * inputs[0].shape[0],
     reference=reference.nt_xent,

@@ -50,21 +50,33 @@ def same(ids: Tensor, others: Tensor) -> Tensor:
     return ids.unsqueeze(1) == others.unsqueeze(0)
 
 
-def loss_of_one_positive(x: Tensor, positive: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each row's -log of its positive's softmax, and its log-sum-exp."""
+def loss_of_one_positive(
+    x: Tensor, positive: Tensor, excluded: Tensor, decoupled: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return each row's -log of its positive's softmax, and its log-sum-exp.
+
+    Decoupled, the softmax's sum is over the negatives alone; of none both are log 0.
+    """
     # Exactly one positive a row; a sum rather than an index, which keeps nan and zero rows.
     x_positive = x.masked_fill(~positive, 0).sum(dim=1)
     negatives = x.masked_fill(positive | excluded, MASKED).logsumexp(dim=1)
+    if decoupled:
+        none = (positive | excluded).all(dim=1)
+        log_sum_exp = negatives.masked_fill(none, -math.inf)
+        return torch.where(none, 0 * x_positive - math.inf, negatives - x_positive), log_sum_exp
     # -log(e^pos / (e^pos + e^negatives)) without a difference of near logarithms.
     loss = F.softplus(negatives - x_positive, threshold=40)
     return loss, x_positive + loss
 
 
-def weights_of_one_positive(grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor) -> Tensor:
+def weights_of_one_positive(
+    grad: Tensor, x: Tensor, positive: Tensor, excluded: Tensor, decoupled: bool = False
+) -> Tensor:
     """Return the gradient of the logits, given that of the losses of their rows."""
-    P = x.masked_fill(excluded, MASKED).softmax(dim=1)
+    others = positive | excluded
+    P = x.masked_fill(others if decoupled else excluded, MASKED).softmax(dim=1)
     # P_ik, and P_ik - 1 for the positive: minus all the others.
-    P = P.masked_fill(positive | excluded, 0)
+    P = P.masked_fill(others, 0)
     return grad.unsqueeze(1) * (P - P.sum(dim=1, keepdim=True) * positive)
 
 

@@ -19,13 +19,14 @@ def info_nce(
     negative_ids: Tensor | None = None,
     normalize: bool = True,
     symmetric: bool = False,
+    decoupled: bool = False,
     stats: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return loss, log-sum-exp over the candidates, and statistics of each query.
 
     The candidates are the positives of all queries, or its own and the negatives; but for its own
     positive none with its id. If symmetric, the N losses of the positives, which look for their
-    queries, follow.
+    queries, follow. Decoupled, the log-sum-exp is over the negatives alone.
     """
     q, _ = contrastive.rows(query, normalize)
     k, _ = contrastive.rows(positive, normalize)
@@ -33,7 +34,7 @@ def info_nce(
     x = contrastive.logits(_similarity(q, k, n), temperature)
     target, excluded = _masks(x, negatives is not None, ids, negative_ids)
     results = [
-        (*contrastive.loss_of_one_positive(*way), contrastive.statistics(*way, stats))
+        (*contrastive.loss_of_one_positive(*way, decoupled), contrastive.statistics(*way, stats))
         for way in _directions(x, target, excluded, symmetric)
     ]
     loss, log_sum_exp, statistics = (torch.cat(parts, -1) for parts in zip(*results, strict=True))
@@ -50,6 +51,7 @@ def info_nce_backward(
     negative_ids: Tensor | None = None,
     normalize: bool = True,
     symmetric: bool = False,
+    decoupled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of query, positive, negatives (empty if there are none), temperature."""
     q, q_norm = contrastive.rows(query, normalize)
@@ -60,7 +62,8 @@ def info_nce_backward(
     ways = _directions(x, target, excluded, symmetric)
     grads = grad.chunk(len(ways))
     weights = [
-        contrastive.weights_of_one_positive(g, *way) for g, way in zip(grads, ways, strict=True)
+        contrastive.weights_of_one_positive(g, *way, decoupled)
+        for g, way in zip(grads, ways, strict=True)
     ]
     W = weights[0] + weights[1].T if symmetric else weights[0]  # (N, keys)
     if negatives is None:

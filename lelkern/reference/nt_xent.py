@@ -16,16 +16,18 @@ def nt_xent(
     temperature: Tensor,
     ids: Tensor | None = None,
     normalize: bool = True,
+    decoupled: bool = False,
     stats: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return loss, log-sum-exp over the candidates, and statistics of each of the 2N rows.
 
-    The candidates are all rows but itself and, but for the positive, those with its id.
+    The candidates are all rows but itself and, but for the positive, those with its id. Decoupled,
+    the log-sum-exp is over the negatives alone.
     """
     unit, _ = contrastive.rows(torch.cat([z1, z2]), normalize)
     x = contrastive.logits(unit @ unit.T, temperature)
     positive, excluded = _masks(x, ids)
-    loss, log_sum_exp = contrastive.loss_of_one_positive(x, positive, excluded)
+    loss, log_sum_exp = contrastive.loss_of_one_positive(x, positive, excluded, decoupled)
     return loss, log_sum_exp, contrastive.statistics(x, positive, excluded, stats)
 
 
@@ -36,12 +38,13 @@ def nt_xent_backward(
     temperature: Tensor,
     ids: Tensor | None = None,
     normalize: bool = True,
+    decoupled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of z1, z2 and temperature, given those of the 2N losses."""
     unit, norm = contrastive.rows(torch.cat([z1, z2]), normalize)
     x = contrastive.logits(unit @ unit.T, temperature)
     positive, excluded = _masks(x, ids)
-    W = contrastive.weights_of_one_positive(grad, x, positive, excluded)  # (2N, 2N)
+    W = contrastive.weights_of_one_positive(grad, x, positive, excluded, decoupled)  # (2N, 2N)
     grad_unit = (W + W.T) @ unit / temperature
     grad_z = contrastive.through_rows(grad_unit, unit, norm, normalize)
     # Copies, since the outputs of an op may not share memory.

@@ -23,7 +23,7 @@ struct Inputs {
     const Array &rows, &others, &columns, &given, &row_ids, &column_ids, &labels;
     bool both;
     const Array& temperature;
-    bool normalize;
+    bool normalize, decoupled;
     int terms, multiprocessors;
 };
 
@@ -51,6 +51,7 @@ Loss loss_of(const Inputs& in) {
     loss.temperature = in.temperature.data;
     loss.temperature_element = element_of(in.temperature);
     loss.normalize = in.normalize;
+    loss.decoupled = in.decoupled;
     loss.terms = in.terms;
     loss.multiprocessors = in.multiprocessors;
     return loss;
@@ -65,10 +66,10 @@ const char* number_of(const Loss& loss) {
 #define LOSS_PARAMETERS                                                                \
     const Array &rows, const Array &others, const Array &columns, const Array &given,  \
         const Array &row_ids, const Array &column_ids, const Array &labels, bool both, \
-        const Array &temperature, bool normalize, int terms, int multiprocessors
+        const Array &temperature, bool normalize, bool decoupled, int terms, int multiprocessors
 #define LOSS                                                                               \
     loss_of({rows, others, columns, given, row_ids, column_ids, labels, both, temperature, \
-             normalize, terms, multiprocessors})
+             normalize, decoupled, terms, multiprocessors})
 
 int64_t emulated_forward_workspace(LOSS_PARAMETERS) { return forward_workspace(LOSS); }
 

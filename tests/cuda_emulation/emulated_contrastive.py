@@ -28,6 +28,7 @@ class Case(NamedTuple):
     labels: Tensor | None = None
     both: bool = False
     normalize: bool = True
+    decoupled: bool = False
 
     @property
     def losses(self) -> int:
@@ -70,6 +71,7 @@ def _arguments(case: Case, temperature: Tensor, terms: int, multiprocessors: int
         case.both,
         temperature,
         case.normalize,
+        case.decoupled,
         terms,
         multiprocessors,
     ]

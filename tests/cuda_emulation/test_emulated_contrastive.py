@@ -64,7 +64,9 @@ def truth(case: Case, temperature: Tensor, grad: Tensor) -> tuple[emulated.Forwa
     name = module.__name__.rpartition(".")[2]
     options: list[object] = [case.ids]
     if module is info_nce:
-        options += [case.negative_ids, case.normalize, case.both]
+        options += [case.negative_ids, case.normalize, case.both, case.decoupled]
+    elif module is nt_xent:
+        options += [case.normalize, case.decoupled]
     else:
         options += [case.normalize]
     losses, log_sum_exp, stats = getattr(module, name)(*arguments, temperature, *options, True)
@@ -233,6 +235,37 @@ def test_agrees_with_float64(compiled, N, D, value, order, ids, checked) -> None
     with emulation.settings(order=order, seed=D, checked=checked):
         found, gradients = run(case, temperature, PATHS[path][1], grad)
     check(case, temperature, path, found, gradients, grad)
+
+
+# The positive out of the sum is a matter of one number a row.
+@pytest.mark.parametrize(
+    ("op", "path", "N", "value", "ids"),
+    covering(
+        ["nt_xent", "symmetric", "queue"],
+        ["float64", "float32"],
+        [2, 65],
+        [0.005, 0.5],
+        [True, False],
+    ),
+)
+def test_decoupled_agrees_with_float64(op, path, N, value, ids) -> None:
+    case = draw(op, N, 7, PATHS[path][0], N, ids=ids)._replace(decoupled=True)
+    temperature, grad = temperature_of(value), upstream(case, N)
+    for multiprocessors in (1, 2):  # in float32 with half of the similarities, and all of them
+        found, gradients = run(case, temperature, 0, grad, multiprocessors=multiprocessors)
+        check(case, temperature, path, found, gradients, grad)
+
+
+@pytest.mark.parametrize("op", ["nt_xent", "symmetric", "queue"])
+def test_decoupled_without_negatives_has_no_gradient(op) -> None:
+    case = draw(op, 3, 7, torch.float32, 0)
+    numbers = torch.zeros(3, dtype=torch.long)
+    if op == "queue":
+        case = case._replace(negative_ids=torch.zeros(6, dtype=torch.long))
+    case = case._replace(decoupled=True, ids=numbers)
+    found, gradients = run(case, temperature_of(0.1), 0, upstream(case, 0))
+    assert (found.losses == -math.inf).all()
+    assert all((gradient == 0).all() for gradient in in_order(case, gradients))
 
 
 # A kernel of its own for each path, with labels and without. (The last test's pairs are of all.)

@@ -162,6 +162,34 @@ def _samples() -> list[Sample]:
         sup_con("dot products", normals(9, 6), classes(9, 3), 2.0, normalize=False),
         sup_con("D300", normals(9, 300), classes(9, 3), 0.1),
     ]
+    samples += [
+        *(nt_xent(f"decoupled N{N}", pairs(N, 5), decoupled=True) for N in (1, 2, 7, 97)),
+        *(nt_xent(f"decoupled {t}", pairs(9, 6), t, decoupled=True) for t in temperatures),
+        # The positive is so much nearer that it alone would be left of a sum with it.
+        nt_xent("decoupled, apart", (torch.eye(6, 12).double(),) * 2, 0.005, decoupled=True),
+        nt_xent("decoupled ids", pairs(20, 6), 0.2, ids=classes(20, 7), decoupled=True),
+        nt_xent(
+            "none left", pairs(4, 6), 0.2, ids=torch.zeros(4, dtype=torch.long), decoupled=True
+        ),
+        nt_xent("decoupled dot products", pairs(9, 6), 2.0, normalize=False, decoupled=True),
+        *(
+            info_nce(f"decoupled {t} both", pairs(9, 6), t, symmetric=True, decoupled=True)
+            for t in temperatures
+        ),
+        *(
+            info_nce(f"decoupled K{K}", pairs(7, 5), 0.1, normals(K, 5), decoupled=True)
+            for K in (0, 1, 97)
+        ),
+        info_nce(
+            "decoupled queue ids",
+            pairs(20, 6),
+            0.1,
+            normals(30, 6),
+            ids=classes(20, 7),
+            negative_ids=classes(30, 9, 1),
+            decoupled=True,
+        ),
+    ]
     return samples
 
 
@@ -238,6 +266,14 @@ def upstream(losses: int) -> Tensor:
     return 1 + torch.arange(losses, dtype=torch.float64) / max(losses, 1)
 
 
+def softmax(s: dict[int, float], beta: float) -> tuple[float, float, dict[int, float]]:
+    """The largest, the sum of exponentials relative to it, and the shares of the sum."""
+    peak = max(s.values(), default=0.0)
+    e = {k: math.exp(beta * (x - peak)) for k, x in s.items()}
+    total = math.fsum(e.values())
+    return peak, total, {k: x / total for k, x in e.items()}
+
+
 def loops(sample: Sample, embeddings: dict[str, Tensor]) -> Expected:
     """The formulas and their derivatives, term by term, in Python's own floats."""
     z = torch.cat(list(embeddings.values())).double()
@@ -259,10 +295,7 @@ def loops(sample: Sample, embeddings: dict[str, Tensor]) -> Expected:
         best_positive = max((s[k] for k in positives), default=-math.inf)
         best_negative = max((s[k] for k in s if k not in positives), default=-math.inf)
         correct.append(float(best_positive > best_negative))
-        peak = max(s.values(), default=0.0)
-        e = {k: math.exp(beta * (x - peak)) for k, x in s.items()}
-        total = math.fsum(e.values())
-        P = {k: x / total for k, x in e.items()}
+        peak, total, P = softmax(s, beta)
         entropy.append(-math.fsum(p * math.log(p) for p in P.values() if p > 0))
         if not positives:
             losses.append(0.0)
@@ -270,7 +303,11 @@ def loops(sample: Sample, embeddings: dict[str, Tensor]) -> Expected:
             continue
         share = 1 / len(positives)
         mean = math.fsum(s[k] for k in positives) * share
-        if len(positives) == 1:  # 1 - P without cancellation, and a loss that may be tiny
+        if sample.options.get("decoupled"):
+            peak, total, P = softmax({k: x for k, x in s.items() if k not in positives}, beta)
+            losses.append(math.log(total) + beta * (peak - mean) if P else 0.0)
+            w = {**P, **dict.fromkeys(positives if P else (), -1.0)}
+        elif len(positives) == 1:  # 1 - P without cancellation, and a loss that may be tiny
             (p,) = positives
             if beta * (peak - s[p]) < 30:
                 others = math.fsum(math.exp(beta * (s[k] - s[p])) for k in s if k != p)

@@ -153,7 +153,7 @@ def test_what_is_kept_changes_nothing(device):
         pytest.skip("only the kernels keep anything")
     for sample in (nt_xent("", pairs(150, 7), 0.2), nt_xent("", pairs(150, 7), 0.01)):
         z = sample.inputs(torch.float32, device)
-        rest = (torch.tensor(sample.temperature, device=device), None, True, 0)
+        rest = (torch.tensor(sample.temperature, device=device), None, True, False, 0)
         grad = torch.linspace(1, 2, 300, device=device)
         results = []
         for kept in (0, 96 * 96, 5 * 96 * 96 + 1, 100000):  # of 10 tiles none, one, five, all

@@ -145,7 +145,7 @@ def test_temperature_must_be_one_finite_number():
 def test_where_the_temperature_is_not_looked_at_a_wrong_one_gives_nan(temperature, N, device):
     z1, z2 = (z.to(device) for z in pairs(N, 4))
     tau = torch.tensor(temperature, device=device)
-    losses, *_ = torch.ops.lelkern.nt_xent(z1, z2, tau, None, True, 0, False, False, 0)
+    losses, *_ = torch.ops.lelkern.nt_xent(z1, z2, tau, None, True, False, 0, False, False, 0)
     assert losses.isnan().all()
 
 
@@ -167,7 +167,7 @@ def test_reduction_must_be_known():
 def test_the_op_itself_refuses_what_is_outside_its_memory():
     z = torch.ones(3, 4)
     tau = torch.tensor(0.5)
-    rest = (None, True, False)
+    rest = (None, True, False, 0)
     hints = (False, True, 0)
     loss, *saved, _ = torch.ops.lelkern.nt_xent(z, z, tau, *rest, *hints)
     with pytest.raises((RuntimeError, ValueError)):

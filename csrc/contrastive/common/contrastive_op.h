@@ -35,6 +35,9 @@ struct Comparison {
 // A loss whose rows choose among their candidates.
 struct Loss : Comparison {
     Tensor temperature;
+    // The positive is compared with the negatives alone, not with itself as well: of none the loss
+    // and the log-sum-exp are log 0, without a gradient. Not with labels.
+    bool decoupled;
 };
 
 struct ForwardResult {

@@ -12,7 +12,7 @@ namespace {
 Loss info_nce_loss(const Tensor& query, const Tensor& positive,
                    const std::optional<Tensor>& negatives, const Tensor& temperature,
                    const std::optional<Tensor>& ids, const std::optional<Tensor>& negative_ids,
-                   bool normalize, bool symmetric, int64_t bf16_terms) {
+                   bool normalize, bool symmetric, bool decoupled, int64_t bf16_terms) {
     check_embeddings("query", query, query);
     check_embeddings("positive", positive, query);
     STD_TORCH_CHECK(query.size(0) == positive.size(0), "positive must have as many rows as query");
@@ -30,7 +30,8 @@ Loss info_nce_loss(const Tensor& query, const Tensor& positive,
                symmetric,
                normalize,
                bf16_terms},
-              temperature};
+              temperature,
+              decoupled};
     if (negatives) {
         check_embeddings("negatives", *negatives, query);
         check_codes("negative_ids", negative_ids, negatives->size(0));
@@ -48,10 +49,12 @@ Loss info_nce_loss(const Tensor& query, const Tensor& positive,
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> info_nce_forward(
     const Tensor& query, const Tensor& positive, std::optional<Tensor> negatives,
     const Tensor& temperature, std::optional<Tensor> ids, std::optional<Tensor> negative_ids,
-    bool normalize, bool symmetric, int64_t bf16_terms, bool stats, bool slope, int64_t kept) {
-    const auto result = forward(info_nce_loss(query, positive, negatives, temperature, ids,
-                                              negative_ids, normalize, symmetric, bf16_terms),
-                                stats, slope, kept);
+    bool normalize, bool symmetric, bool decoupled, int64_t bf16_terms, bool stats, bool slope,
+    int64_t kept) {
+    const auto result =
+        forward(info_nce_loss(query, positive, negatives, temperature, ids, negative_ids, normalize,
+                              symmetric, decoupled, bf16_terms),
+                stats, slope, kept);
     return {result.loss, result.log_sum_exp, result.slope, result.kept, result.stats};
 }
 
@@ -60,12 +63,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> info_nce_forward(
 std::tuple<Tensor, Tensor, Tensor, Tensor> info_nce_backward(
     const Tensor& grad, const Tensor& query, const Tensor& positive,
     std::optional<Tensor> negatives, const Tensor& temperature, std::optional<Tensor> ids,
-    std::optional<Tensor> negative_ids, bool normalize, bool symmetric, int64_t bf16_terms,
-    bool keys_need_grad, const Tensor& loss, const Tensor& log_sum_exp, const Tensor& slope,
-    const Tensor& kept) {
+    std::optional<Tensor> negative_ids, bool normalize, bool symmetric, bool decoupled,
+    int64_t bf16_terms, bool keys_need_grad, const Tensor& loss, const Tensor& log_sum_exp,
+    const Tensor& slope, const Tensor& kept) {
     const ForwardResult saved{loss, log_sum_exp, slope, kept, loss};
     const Loss what = info_nce_loss(query, positive, negatives, temperature, ids, negative_ids,
-                                    normalize, symmetric, bf16_terms);
+                                    normalize, symmetric, decoupled, bf16_terms);
     check_saved(grad, saved, (symmetric ? 2 : 1) * query.size(0), query.scalar_type());
     const auto result = backward(what, grad, saved, keys_need_grad);
     const Tensor none = torch::stable::new_empty(query, {0, query.size(1)});

@@ -25,7 +25,8 @@ Loss sup_con_loss(const Tensor& z, const Tensor& labels, const Tensor& temperatu
              false,
              normalize,
              bf16_terms},
-            temperature};
+            temperature,
+            false};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> sup_con_forward(

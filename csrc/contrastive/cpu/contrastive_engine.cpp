@@ -22,6 +22,7 @@ namespace {
 
 constexpr double kLn2 = 0.6931471805599453;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The loss with its rows packed for the tiles, and its temperature.
 template <typename T>
@@ -120,7 +121,8 @@ struct RowLoss {
 };
 
 template <typename T>
-RowLoss loss_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64_t positives) {
+RowLoss loss_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64_t positives,
+                bool decoupled) {
     const double beta = problem.beta, peak = sums.peak[i];
     double positive = sums.positive[i];
     if (problem.positives == Positives::labelled) {
@@ -130,9 +132,11 @@ RowLoss loss_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64
         positive = sums.positives[i] / static_cast<double>(positives);
         if (positives > 1) return {std::log(sum) + beta * (peak - positive), log_sum_exp};
     }
-    // log of (sum over the negatives) / exp(positive); its softplus is the loss, and keeps its
-    // relative accuracy when the loss is nearly zero. A row without negatives: log 0.
+    // log of (sum over the negatives) / exp(positive), which is the decoupled loss; its softplus is
+    // the other, and keeps its relative accuracy when the loss is nearly zero. A row without
+    // negatives: log 0.
     const double x = std::log(sums.sum[i]) + beta * (peak - positive);
+    if (decoupled) return {x, std::log(sums.sum[i]) + beta * peak};
     const double loss = x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
     return {loss, beta * positive + loss};
 }
@@ -161,7 +165,7 @@ double origin_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i) {
 // softmax, less that of its positives.
 template <typename T>
 double slope_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64_t positives,
-                double loss) {
+                double loss, bool decoupled) {
     const double origin = origin_of(problem, sums, i);
     if (problem.positives == Positives::labelled) {
         const double sum = sums.sum[i] + sums.positive_sum[i];
@@ -169,9 +173,10 @@ double slope_of(const Problem<T>& problem, const Sums<T>& sums, int64_t i, int64
         const double positive = sums.positives[i] / static_cast<double>(positives);
         return sums.dot[i] / sum + (origin - positive);
     }
-    if (sums.sum[i] == 0) return 0 * loss;  // nothing to choose from, but nan stays
+    if (sums.sum[i] == 0) return 0 * sums.positive[i];  // nothing to choose from, but nan stays
     // The mean over the negatives, times their probability.
-    return -std::expm1(-loss) * (sums.dot[i] / sums.sum[i] + (origin - sums.positive[i]));
+    return (decoupled ? 1 : -std::expm1(-loss)) *
+           (sums.dot[i] / sums.sum[i] + (origin - sums.positive[i]));
 }
 
 // Entropy of the softmax over the candidates of row i.
@@ -220,12 +225,12 @@ ForwardResult forward_as(const Loss& loss, bool stats, bool slope, int64_t kept)
         for_each_row(count, [&](int64_t i) {
             const int64_t positives =
                 problem.positives == Positives::labelled ? prepared.positives(i) : 1;
-            const RowLoss row = loss_of(problem, sums, i, positives);
+            const RowLoss row = loss_of(problem, sums, i, positives, loss.decoupled);
             data<T>(result.loss)[first + i] = static_cast<T>(row.loss);
             data<double>(result.log_sum_exp)[first + i] = row.log_sum_exp;
             if (slope) {
                 data<double>(result.slope)[first + i] =
-                    slope_of(problem, sums, i, positives, row.loss);
+                    slope_of(problem, sums, i, positives, row.loss, loss.decoupled);
             }
             if (stats) {
                 T* to = data<T>(result.stats);
@@ -284,12 +289,12 @@ class WeightsMemory {
     }
 
     void set(const Problem<T>& problem, int64_t i, double grad, double loss, double log_sum_exp,
-             int64_t positives) {
-        if (positives == 0) {  // its loss is 0 whatever its similarities
+             int64_t positives, bool decoupled) {
+        if (positives == 0 || log_sum_exp == -kInfinity) {          // its loss depends on nothing
             if (problem.wide) rest_[i] = static_cast<T>(-kMasked);  // exponentials are 0, not inf
             return;
         }
-        missing_[i] = static_cast<T>(-grad * std::expm1(-loss));
+        missing_[i] = static_cast<T>(decoupled ? grad : -grad * std::expm1(-loss));
         if (problem.wide) {
             upstream_[i] = static_cast<T>(grad);
             peak_[i] = static_cast<T>(log_sum_exp / problem.beta);
@@ -343,7 +348,7 @@ BackwardResult backward_as(const Loss& loss, const Tensor& grad, const ForwardRe
             problem.positives == Positives::labelled ? prepared.positives(i) : 1;
         (is_row ? row_weights : column_weights)
             .set(problem, is_row ? i : i - N, grads[i * step], data<T>(saved.loss)[i],
-                 data<double>(saved.log_sum_exp)[i], positives);
+                 data<double>(saved.log_sum_exp)[i], positives, loss.decoupled);
     });
     const Weights<T> of_rows = row_weights.view();
     const Weights<T> of_columns = problem.self ? of_rows : column_weights.view();

@@ -46,6 +46,8 @@ struct Comparison {
 struct Loss : Comparison {
     const void* temperature;  // a number
     Element temperature_element;
+    // The positive is compared with the negatives alone; see common/contrastive_op.h.
+    bool decoupled;
 };
 
 // Losses and their gradients are float32, and float64 for embeddings in float64.

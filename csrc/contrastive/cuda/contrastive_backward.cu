@@ -29,7 +29,8 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
                                       stream_, static_cast<const Number*>(grad), grad_stride,
                                       static_cast<const Number*>(losses), log_sum_exp, counts_,
                                       first, side.count, scale, loss_.temperature,
-                                      loss_.temperature_element, found, side.padded);
+                                      loss_.temperature_element, loss_.decoupled, found,
+                                      side.padded);
             });
             return found;
         };

@@ -19,7 +19,7 @@ struct alignas(16) RowLoss {
     T upstream = 0;
     T peak = 0;
     T rest = -T(kLowest);  // in units of ln 2; its exponentials are 0
-    // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1.
+    // g_i (1 - P_i,positive), where 1 - P is exact also when P is nearly 1; decoupled g_i.
     T missing = 0;
 };
 
@@ -44,8 +44,8 @@ template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     contrastive_weights(const T* grad, int64_t grad_stride, const T* losses,
                         const double* log_sum_exp, const int* counts, int first, int count,
-                        const T* scale, const void* temperature, Element element, Weights<T> to,
-                        int padded) {
+                        const T* scale, const void* temperature, Element element, bool decoupled,
+                        Weights<T> to, int padded) {
     const int i = blockIdx.x * kFinishThreads + threadIdx.x;
     if (i >= padded) return;
     RowLoss<T> row;
@@ -53,14 +53,16 @@ __global__ void __launch_bounds__(kFinishThreads)
     const int positives = counts != nullptr && i < count ? counts[i] : 1;
     to.rows[i] = row;
     to.positives[i] = towards;
-    if (i >= count || positives == 0) return;  // its loss is 0 whatever its similarities
+    // Without positives, or decoupled without negatives, its loss depends on nothing.
+    if (i >= count || positives == 0 || log_sum_exp[first + i] == -INFINITY) return;
     const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
     const double g = static_cast<double>(grad[(first + i) * grad_stride]) * (scale ? *scale : T(1));
     const double lse = log_sum_exp[first + i];
     row.upstream = static_cast<T>(g);
     row.peak = static_cast<T>(lse / beta);
     row.rest = static_cast<T>((lse - beta * static_cast<double>(row.peak)) / kLn2);
-    row.missing = static_cast<T>(-g * expm1(-static_cast<double>(losses[first + i])));
+    row.missing =
+        static_cast<T>(decoupled ? g : -g * expm1(-static_cast<double>(losses[first + i])));
     towards.upstream = positives == 1 ? T(0) : static_cast<T>(g);
     towards.share = positives == 1 ? row.missing : static_cast<T>(g / positives);
     to.rows[i] = row;

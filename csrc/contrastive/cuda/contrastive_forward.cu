@@ -68,11 +68,11 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
         const double rounding =
             given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon + left_out : 0;
         launch(still.count, kFinishThreads, [&](dim3 grid) {
-            return LELKERN_LAUNCH(contrastive_finish<Number>, grid, dim3(kFinishThreads), 0,
-                                  stream_, sums, positive, counts_, still.count, still.padded,
-                                  pass.splits, rounding, loss_.temperature,
-                                  loss_.temperature_element, losses, log_sum_exp, slope, accuracy,
-                                  accuracy == nullptr ? nullptr : accuracy + loss_.losses());
+            return LELKERN_LAUNCH(
+                contrastive_finish<Number>, grid, dim3(kFinishThreads), 0, stream_, sums, positive,
+                counts_, still.count, still.padded, pass.splits, rounding, loss_.temperature,
+                loss_.temperature_element, loss_.decoupled, losses, log_sum_exp, slope, accuracy,
+                accuracy == nullptr ? nullptr : accuracy + loss_.losses());
         });
     }
 };

@@ -236,7 +236,8 @@ template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     contrastive_finish(const T* sums, const T* positive, const int* counts, int count, int padded,
                        int splits, double rounding, const void* temperature, Element element,
-                       T* losses, double* log_sum_exp, double* slope, T* accuracy, T* entropy) {
+                       bool decoupled, T* losses, double* log_sum_exp, double* slope, T* accuracy,
+                       T* entropy) {
     const int i = blockIdx.x * kFinishThreads + threadIdx.x;
     if (i >= count) return;
     const double scale = scale_of<T>(temperature, element), beta = scale * kLn2;
@@ -260,11 +261,17 @@ __global__ void __launch_bounds__(kFinishThreads)
         loss = positives == 0 ? 0 * all : log(all) - beta * own;
         log_sum_exp[i] = log(all) + beta * row.peak;
     } else {
-        // log of (sum over the negatives) / exp(positive); its softplus is the loss, and keeps its
-        // relative accuracy when the loss is nearly zero. A row without negatives: log 0.
+        // log of (sum over the negatives) / exp(positive), which is the decoupled loss; its
+        // softplus is the other, and keeps its relative accuracy when the loss is nearly zero. A
+        // row without negatives: log 0.
         const double x = log(row.sum) - beta * own;
-        loss = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
-        log_sum_exp[i] = beta * (labelled ? row.peak + own : positive[i]) + loss;
+        if (decoupled) {
+            loss = x;
+            log_sum_exp[i] = log(row.sum) + beta * row.peak;
+        } else {
+            loss = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+            log_sum_exp[i] = beta * (labelled ? row.peak + own : positive[i]) + loss;
+        }
     }
     losses[i] = static_cast<T>(loss);
     if (slope != nullptr) {
@@ -273,7 +280,8 @@ __global__ void __launch_bounds__(kFinishThreads)
         if (labelled) {
             slope[i] = positives == 0 ? 0 * all : row.dot / all - own;
         } else {
-            slope[i] = row.sum == 0 ? 0 * loss : -expm1(-loss) * (row.dot / row.sum - own);
+            const double share = decoupled ? 1 : -expm1(-loss);
+            slope[i] = row.sum == 0 ? 0 * own : share * (row.dot / row.sum - own);
         }
     }
     if (accuracy == nullptr) return;

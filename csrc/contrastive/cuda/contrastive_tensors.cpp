@@ -12,6 +12,7 @@ class LossCall : public Call<cuda::Loss> {
     explicit LossCall(const Loss& loss) : Call(loss) {
         kernels_.temperature = data_here(loss.temperature);
         kernels_.temperature_element = element_of(loss.temperature.scalar_type());
+        kernels_.decoupled = loss.decoupled;
     }
 };
 
