@@ -91,3 +91,11 @@ def write_study(folder: Path, *replacements: tuple[str, str], text: str = STUDY,
     path = folder / f"{name}.toml"
     path.write_text(replaced(text, *replacements).replace("DATA", str(table)))
     return path
+
+
+def copy_study(source: Path, folder: Path, *results: str) -> None:
+    """Copy a study and its folders of results, as if it had run in the other folder."""
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    for name in results:
+        record = folder / name / "study.json"
+        record.write_text(record.read_text().replace(str(source), str(folder)))

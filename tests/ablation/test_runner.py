@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from fake_method import surroundings
+from light_workers import write_light_workers
 
 import lelkern
 from lelkern.ablation.run import runner
@@ -137,7 +138,7 @@ def test_a_worker_reads_the_labels_that_its_budget_leaves(study_file, store, tmp
 
 
 def test_an_interrupted_study_continues_to_the_same_results(study_file, store, finished):
-    experiment = prepare(str(study_file), settings={"pause": 0.05})
+    experiment = prepare(str(study_file), settings={"pause": 0.01})
     with closing(
         run_trials(experiment.all_trials, files_of(experiment, store), store, 2)
     ) as events:
@@ -334,10 +335,16 @@ def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path)
     # What every new interpreter's multiprocessing imports, what the fork server does, a checkout.
     for name in ("pickle.py", "random.py", "kornia.py", "lelkern/__init__.py"):
         (folder / name).write_text("raise SystemExit('imported from the working directory')\n")
-    environment = os.environ | {"PYTHONPATH": str(Path(lelkern.__file__).parents[1])}
+    # Of the true one, only an import takes a worker's seconds.
+    light = write_light_workers(tmp_path / "site", imports="import kornia\n")
+    (light / "kornia.py").touch()
+    path = os.pathsep.join([str(light), str(Path(lelkern.__file__).parents[1])])
+    environment = os.environ | {"PYTHONPATH": path}
     environment.pop("PYTHONSAFEPATH", None)
     command = [sys.executable, str(script), str(study_file), *methods]
-    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert ran.returncode == 0, ran.stderr
     assert all(f"{method} Done(" in ran.stdout for method in methods), ran.stdout
     assert "working directory" not in ran.stderr

@@ -1,12 +1,15 @@
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 import pytest
-from fake_study import write_study
+from fake_study import copy_study, write_study
+from light_workers import write_light_workers
 
 import lelkern
 from lelkern.cli import main
@@ -16,6 +19,31 @@ from lelkern.cli import main
 def environment():
     """The environment in which another process imports the lelkern that is tested."""
     return os.environ | {"PYTHONPATH": str(Path(lelkern.__file__).parents[1])}
+
+
+@pytest.fixture(scope="session")
+def light(environment, tmp_path_factory):
+    """The same, where workers start sooner, for tests of what becomes of the first process."""
+    once = "from lelkern.ablation.run.code import installed_packages\ninstalled_packages()\n"
+    folder = write_light_workers(tmp_path_factory.mktemp("light") / "site", once)
+    return environment | {"PYTHONPATH": f"{folder}{os.pathsep}{environment['PYTHONPATH']}"}
+
+
+@pytest.fixture(scope="session")
+def run_in():
+    """Runs a command in this process and a folder; returns what it printed. For shared fixtures."""
+
+    def run_in(folder, *arguments):
+        with (
+            chdir(folder),
+            redirect_stdout(io.StringIO()) as out,
+            pytest.raises(SystemExit) as stop,
+        ):
+            main(list(arguments))
+        assert stop.value.code == 0
+        return out.getvalue()
+
+    return run_in
 
 
 @pytest.fixture
@@ -39,11 +67,27 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def ran_once(tmp_path_factory, run_in):
+    """A study that has run with two seeds: its folder, what it printed."""
+    folder = tmp_path_factory.mktemp("ran")
+    write_study(folder)
+    return folder, run_in(folder, "ablate", "fake.toml", "--seeds", "2")
+
+
+@pytest.fixture
+def ran(ran_once, tmp_path, monkeypatch):
+    """The working directory: a copy of that study, as if it had run here; its folder of results."""
+    copy_study(ran_once[0], tmp_path, "runs/fake")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs/fake"
+
+
 @pytest.fixture
 def spawn(environment):
     """Starts a command in a process and a session of its own."""
 
-    def spawn(*arguments):
+    def spawn(*arguments, environment=environment):
         return subprocess.Popen(
             [sys.executable, "-m", "lelkern", *arguments],
             stdout=subprocess.PIPE,

@@ -99,18 +99,16 @@ def test_dry_run_runs_nothing(folder, call):
     assert not (folder / "runs").exists()
 
 
-def test_a_damaged_result_is_named_and_computed_again(folder, call, stored):
-    arguments = ("ablate", "fake.toml", "--seeds", "1")
-    assert call(*arguments)[0] == 0
-    first = stored(folder)
-    damaged, other, *_ = sorted(folder.glob("runs/fake/trials/*/result.json"))
+def test_a_damaged_result_is_named_and_computed_again(ran, call, stored, tmp_path):
+    first = stored(ran)
+    damaged, other, *_ = sorted(ran.glob("trials/*/result.json"))
     damaged.write_text(other.read_text())
-    code, _, err = call(*arguments)
+    code, _, err = call("ablate", "fake.toml", "--seeds", "2")
     assert code == 0
-    name = damaged.relative_to(folder)
+    name = damaged.relative_to(tmp_path)
     assert f"{name}: not the result of its trial, which runs again\n" in err
     assert "1/1" in err
-    assert stored(folder) == first
+    assert stored(ran) == first
 
 
 def test_a_study_from_start_to_end_and_again(folder, call, stored):
@@ -135,11 +133,10 @@ def test_a_study_from_start_to_end_and_again(folder, call, stored):
     assert "6 of 6 trials were done before" in err
 
 
-def test_a_study_without_a_claim_says_so_in_place_of_a_verdict(folder, call):
-    text = (folder / "fake.toml").read_text()
-    (folder / "fake.toml").write_text(
-        text[: text.index("[[claim]]")] + text[text.index("[[plot]]") :]
-    )
+def test_a_study_without_a_claim_says_so_in_place_of_a_verdict(ran, call, tmp_path):
+    study = tmp_path / "fake.toml"
+    text = study.read_text()
+    study.write_text(text[: text.index("[[claim]]")] + text[text.index("[[plot]]") :])
     remark = "exploratory: no claim was stated before the data were seen"
     arguments = ["ablate", "fake.toml", "--seeds", "2"]
     code, out, _ = call(*arguments)
@@ -149,23 +146,22 @@ def test_a_study_without_a_claim_says_so_in_place_of_a_verdict(folder, call):
     code, out, _ = call(*arguments, "--json")
     assert code == 0
     summary = json.loads(out)
-    assert summary == json.loads((folder / "runs/fake/summary.json").read_text())
+    assert summary == json.loads((ran / "summary.json").read_text())
     assert (summary["verdicts"], summary["exploratory"], summary["remark"]) == ([], True, remark)
 
 
-def test_fewer_seeds_keep_the_report_of_more(folder, call):
-    assert call("ablate", "fake.toml", "--seeds", "2")[0] == 0
-    before = {path.name: path.read_bytes() for path in (folder / "runs/fake").glob("*.*")}
+def test_fewer_seeds_keep_the_report_of_more(ran, call):
+    before = {path.name: path.read_bytes() for path in ran.glob("*.*")}
     code, _, err = call("ablate", "fake.toml", "--seeds", "1")
     assert code == 0
     assert "runs/fake/earlier/1" in err
-    kept = {path.name: path.read_bytes() for path in (folder / "runs/fake/earlier/1").iterdir()}
+    kept = {path.name: path.read_bytes() for path in (ran / "earlier/1").iterdir()}
     assert kept == {name: content for name, content in before.items() if name != "format.json"}
-    assert json.loads((folder / "runs/fake/summary.json").read_text())["seeds"] == 1
+    assert json.loads((ran / "summary.json").read_text())["seeds"] == 1
     code, _, err = call("ablate", "fake.toml", "--seeds", "2")  # has all of the report of one
     assert code == 0
     assert "earlier" not in err
-    assert json.loads((folder / "runs/fake/summary.json").read_text())["seeds"] == 2
+    assert json.loads((ran / "summary.json").read_text())["seeds"] == 2
 
 
 def test_a_folder_with_another_studys_results_is_refused(folder, call):

@@ -6,14 +6,24 @@ import json
 import sys
 
 import pytest
+from fake_study import copy_study, write_study
+
+
+@pytest.fixture(scope="session")
+def ran_twice(tmp_path_factory, run_in):
+    folder = tmp_path_factory.mktemp("twice")
+    write_study(folder)
+    for name, seeds in (("a", "2"), ("b", "3")):
+        run_in(folder, "ablate", "fake.toml", "--quick", "--seeds", seeds, "--out", name)
+    return folder
 
 
 @pytest.fixture
-def two_runs(folder, call):
-    for name, seeds in (("a", "2"), ("b", "3")):
-        code, _, err = call("ablate", "fake.toml", "--quick", "--seeds", seeds, "--out", name)
-        assert code == 0, err
-    return folder
+def two_runs(ran_twice, tmp_path, monkeypatch):
+    """The working directory: a copy of a study that has run into two folders."""
+    copy_study(ran_twice, tmp_path, "a", "b")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.slow

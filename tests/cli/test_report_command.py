@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 from fake_study import write_study
@@ -21,29 +19,6 @@ def remove(folder, names):
     for name in names:
         (folder / name).unlink()
     return before
-
-
-@pytest.fixture(scope="session")
-def ran_once(tmp_path_factory, environment):
-    """A study that has run with two seeds, in a process of its own: its folder, what it printed."""
-    folder = tmp_path_factory.mktemp("ran")
-    write_study(folder)
-    command = [sys.executable, "-m", "lelkern", "ablate", "fake.toml", "--seeds", "2"]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return folder, run.stdout
-
-
-@pytest.fixture
-def ran(ran_once, tmp_path, monkeypatch):
-    """The working directory: a copy of that study, as if it had run here; its folder of results."""
-    folder, _ = ran_once
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    place = tmp_path / "runs/fake"
-    text = (place / "study.json").read_text()
-    (place / "study.json").write_text(text.replace(str(folder), str(tmp_path)))
-    monkeypatch.chdir(tmp_path)
-    return place
 
 
 def test_the_same_report_from_the_folder_alone(ran, ran_once, call):

@@ -12,21 +12,14 @@ import lelkern
 
 pytestmark = pytest.mark.slow
 
-WORKER = Path(__file__).with_name("one_of_two_processes.py")
+BOTH = Path(__file__).with_name("two_processes.py")
 
 
 @pytest.fixture(scope="module")
 def of_both(tmp_path_factory):
     """What each of two processes has found: {name: (loss, gradients)}."""
     folder = tmp_path_factory.mktemp("processes")
-    processes = [
-        subprocess.Popen([sys.executable, str(WORKER), str(rank)], cwd=folder) for rank in (0, 1)
-    ]
-    try:
-        assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    subprocess.run([sys.executable, str(BOTH)], cwd=folder, check=True, timeout=300)
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 

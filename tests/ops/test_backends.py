@@ -55,8 +55,11 @@ OF_THE_REFERENCE = {"test_devices_without_float64.py", "test_power_ema.py", "tes
     ],
 )
 def test_every_implementation_passes_the_same_tests(variable: str, value: str) -> None:
-    if value == "avx2" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+    best = torch.backends.cpu.get_cpu_capability()
+    if value == "avx2" and best == "AVX2":
         pytest.skip("the best that this machine runs is what all other tests test")
+    if value == "avx512" and best == "AVX2":  # known without a process that tries
+        pytest.skip("this machine has no avx512")
     if value.startswith("avx"):
         probe = python(USE_AN_OP, LELKERN_CPU_ISA=value)
         if "and run here" in probe.stderr:

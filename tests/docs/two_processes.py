@@ -1,5 +1,6 @@
-"""A process with half of a batch, for test_several_gpus.py: python one_of_two_processes.py RANK."""
+"""Two processes, each with half of a batch, for test_several_gpus.py."""
 
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -57,4 +58,11 @@ def main(rank):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    # What takes long is imported once, before the second process comes off the first.
+    import torch._dynamo  # for DistributedDataParallel
+
+    second = multiprocessing.get_context("fork").Process(target=main, args=(1,), daemon=True)
+    second.start()
+    main(0)
+    second.join()
+    sys.exit(second.exitcode)
