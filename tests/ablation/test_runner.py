@@ -231,12 +231,15 @@ def test_a_result_that_cannot_be_stored_ends_the_study_and_names_the_file(study_
     assert multiprocessing.active_children() == []
 
 
-def test_a_process_that_cannot_be_started_fails_its_trial_only(study_file, store, monkeypatch):
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_process_that_cannot_be_started_fails_its_trial_only(
+    study_file, store, monkeypatch, place
+):
     experiment = prepare(str(study_file), seeds=1)
     trials, start = experiment.trials[:2], runner._start
 
     def fail_once(context, trial, *arguments):
-        if trial == trials[0]:
+        if trial == trials[place]:
             raise EOFError("the server is gone")
         return start(context, trial, *arguments)
 
@@ -244,7 +247,7 @@ def test_a_process_that_cannot_be_started_fails_its_trial_only(study_file, store
     events = list(run_trials(trials, files_of(experiment, store), store, 1))
     (failed,) = [event for _, event in events if isinstance(event, Failed)]
     assert failed.summary == "no process could be started: EOFError: the server is gone"
-    assert kinds(events, Done) == [trials[1]]
+    assert kinds(events, Done) == [trials[1 - place]]
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no fork server")
