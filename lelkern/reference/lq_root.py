@@ -94,8 +94,9 @@ class _Equation:
             log_s = self._inner(log_s, c)
             return self._outer(log_s, c)
 
-        # What improves them afterwards squares what is left.
-        c = decreasing_root(newton, low, torch.maximum(norm, low), 1e-9 * (norm + self.t))
+        # What improves them afterwards squares what is left. float32 has fewer digits.
+        near = max(1e-9, 16 * torch.finfo(norm.dtype).eps)
+        c = decreasing_root(newton, low, torch.maximum(norm, low), near * (norm + self.t))
         return self._inner(log_s, c), c
 
     def _upper(self, c: Tensor) -> Tensor:
@@ -107,11 +108,12 @@ class _Equation:
         """Return log s given c, from a start; the root is approached from above."""
         upper = self._upper(c)
         log_s = torch.minimum(log_s, upper)
+        near = max(1e-13, 16 * torch.finfo(c.dtype).eps)
         for i in range(50):
             first, second, _ = self.parts(log_s, c)
             missing = self.v - first - second
             log_s = torch.minimum(log_s + missing / (first + self.e * second), upper)
-            if is_enough(missing.abs() <= 1e-13 * self.v, i + 1, 12):
+            if is_enough(missing.abs() <= near * self.v, i + 1, 12):
                 break
         return log_s
 
