@@ -227,6 +227,8 @@ def draw_series(
     dots = [(point.x, metric.shown(value)) for point in points for value in point.values]
     # Beside the mean, whose mark and bar would hide them.
     aside = ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
+    if dots:
+        axes.update_datalim(dots)  # what is drawn aside does not count by itself
     axes.plot(
         [x for x, _ in dots],
         [y for _, y in dots],

@@ -1,5 +1,7 @@
 """One line along an axis of numbers: positions, means, intervals, seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pictures import (
@@ -76,6 +78,23 @@ def test_every_mean_interval_and_seed_is_drawn(study):
         assert sorted(here) == pytest.approx(sorted(values_of(rows, arm.label)))
         low, high = axes.get_ylim()
         assert low < bars[i][1] < bars[i][2] < high
+
+
+@pytest.mark.parametrize("study", [LINE, POINTS], ids=["line", "points"])
+def test_no_seed_is_beyond_the_axis(study):
+    first = study.arms()[0].label
+    # Of ten seeds one is far from the mean, 2.8 standard deviations; the interval is 0.7 of them.
+    apart = [
+        replace(row, metrics={"linear_probe": 0.99 if row.seed == 0 else 0.2})
+        if row.arm == first
+        else row
+        for row in rows_of(study, seeds=10)
+    ]
+    axes = panels(draw(study, apart))[0]
+    low, high = axes.get_ylim()
+    dots = seed_dots(axes)[:, 1]
+    assert dots.max() == pytest.approx(99)
+    assert low < dots.min() <= dots.max() < high
 
 
 def test_intervals_can_be_a_band():
