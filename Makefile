@@ -35,7 +35,7 @@ faults: $(VENV)/installed-dev
 # at every access and every undefined operation, optimised little: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
 # the checks of addresses. Instruction sets are left out that this machine does not run, or has better
-# ones than.
+# ones than, and tests that call the kernels as others do: to compare slopes, or compiled.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
 RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512) \
     $(if $(shell grep -w avx2 /proc/cpuinfo),-DLELKERN_WITHOUT_BASELINE)
@@ -50,7 +50,7 @@ sanitize: $(VENV)/installed-dev
 	PYTHONPATH=build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	$(BIN)/python -P -m pytest $(PARALLEL) -p no:cacheprovider -m "not slow" \
-	    -k "not on_average" $(SANITIZED:%=tests/ops/test_%.py) $(ARGS)
+	    -k "not (on_average or gradcheck or compile)" $(SANITIZED:%=tests/ops/test_%.py) $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -287,7 +287,16 @@ def test_every_order_gives_the_same_bits(op, path) -> None:
     emulation.in_every_order(everything)
 
 
-@pytest.mark.parametrize("path", MAIN_PATHS)
+# float16 goes line by line as bfloat16 does.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow, pytest.mark.thorough])
+        if path == "float16"
+        else path
+        for path in MAIN_PATHS
+    ],
+)
 @pytest.mark.parametrize("op", ["nt_xent", "sup_con"])
 def test_every_barrier_is_needed(op, path) -> None:
     dtype, terms, _ = PATHS[path]
