@@ -126,13 +126,15 @@ class StableLibraries(build_ext):
             objects += [self.ninja.compile_cuda(command, source, [stamp]) for source in kernels]
             own += [word for folder in toolkit.include for word in ("-isystem", str(folder))]
             link += [f"-L{folder}" for folder in toolkit.lib]
-        # What devices have in common is compiled once for all libraries.
-        of_all = self.ninja.precompile(common, HEADERS, [changes], "common")
-        of_own = of_all
-        if own != common:
-            of_own = self.ninja.precompile(own, HEADERS, [changes], short_name(extension))
+        # clang refuses a precompiled header that does not fit, and ccache caches nothing with one.
+        of_all = of_own = None
+        if "clang" not in compiler and "ccache" not in compiler:
+            of_all = of_own = self.ninja.precompile(common, HEADERS, [changes], "common")
+            if own != common:
+                of_own = self.ninja.precompile(own, HEADERS, [changes], short_name(extension))
         for source in sources:
             if source not in kernels:
+                # What devices have in common is compiled once for all libraries.
                 shared = source.parent.name == "common"
                 (command, compiled) = (common, of_all) if shared else (own, of_own)
                 objects.append(self.ninja.compile(command, source, [changes], headers=compiled))

@@ -67,8 +67,8 @@ class Ninja:
     ) -> Path:
         """Compile a header once for all files that begin with it, and return one that includes it.
 
-        It is found where the command has the compiler look. Compilers take what is compiled in the
-        place of the header beside it, and where it does not fit the header itself.
+        It is found where the command has the compiler look. GCC takes what is compiled in the place
+        of the header beside it, and where it does not fit the header itself.
         """
         beside = self.stamp(f"{variant}.h", f'#include "{header}"\n')
         made = _precompiled(beside)

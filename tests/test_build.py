@@ -284,6 +284,7 @@ def test_only_what_depends_on_a_change_is_built_again(tiny: Path) -> None:
         "second/cuda/three.cuh": {"second/cuda/three.cu", "_cuda.so"},
         "shared/common/one.h": (for_cpu | for_cuda)
         - {"second/cpu/three.cpp", "second/cuda/three.cu"},
+        "shared/common/headers.h": (for_cpu | for_cuda) - {"second/cuda/three.cu"},
     }
     for name, depends in changes.items():
         (tiny / "csrc" / name).touch()

@@ -72,7 +72,7 @@ class NTXentLoss(_ContrastiveLoss):
             step of an optimiser can make it negative.
         normalize: compare by cosine, otherwise by dot product.
         decoupled: leave the positive out of the sum, DCL; with ``sigma`` DCLW.
-        sigma: how much pairs that are apart count more.
+        sigma: of DCLW: the smaller, the more pairs that are apart count.
         margin: subtracted from the similarity of a pair.
         hardness: how much similar negatives count more.
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.
@@ -125,7 +125,7 @@ class InfoNCELoss(_ContrastiveLoss):
         learnable: make the temperature a parameter, ``log_temperature``.
         normalize: compare by cosine, otherwise by dot product.
         decoupled: leave the positive out of the sum, DCL; with ``sigma`` DCLW.
-        sigma: how much pairs that are apart count more.
+        sigma: of DCLW: the smaller, the more pairs that are apart count.
         margin: subtracted from the similarity of a pair.
         hardness: how much similar negatives count more.
         return_stats: return a pair of the loss and :class:`lelkern.ContrastiveStats`.

@@ -2,8 +2,8 @@
 
 With the similarities s of a row, s+ to its positive and s_k to its negatives, its decoupled loss is
 d(tau) = log sum_k exp(s_k / tau) - s+ / tau. The kernels know no other than this and its softplus,
-the loss with the positive in the sum. All else is arithmetic with one number a row, so that it
-costs nothing where it is not asked for.
+the loss with the positive in the sum. All else is computed from it in PyTorch, with one number a
+row, and for DCLW the similarity of each pair.
 """
 
 import math
@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lelkern.ops._known import known_number
 from lelkern.ops._temperature import check_finite, check_positive, number_tensor
 from lelkern.reference import contrastive
 
@@ -54,14 +53,11 @@ def variation(
             return None
         return number_tensor(name, value, like, check=partial(check, name))
 
-    hard = number("hardness", hardness, _check_not_negative)
-    if hard is not None and known_number(hard.detach()) == 0:
-        hard = None
     return Variation(
         decoupled,
         number("sigma", sigma, check_positive),
         number("margin", margin, check_finite),
-        hard,
+        number("hardness", hardness, _check_not_negative),
     )
 
 
@@ -103,6 +99,7 @@ def varied(
         # A positive weighs w: -w s / tau = -s / tau + (1 - w) s / tau. The weight is a constant:
         # with its own gradient, larger than it from s = sigma on, pairs would be pushed apart.
         s = pairs()
+        sigma = sigma.detach().where(sigma > 0, math.nan)
         losses = losses + (len(s) * (s.detach() / sigma).softmax(dim=0) - 1) * s / tau
     return losses.masked_fill(losses == -math.inf, 0), statistics  # of rows without negatives
 
@@ -111,11 +108,15 @@ def _with_hard_negatives(run: Run, tau: Tensor, hardness: Tensor, count: Tensor)
     """Return decoupled losses in which negatives weigh exp(hardness s_k / tau), 1 on average.
 
     N sum_k exp((1 + b) s_k / tau) / sum_k exp(b s_k / tau) takes the place of the sum: its log less
-    s+ / tau is log N + d(tau / (1 + b)) - d(tau / b), where s+ cancels but for once.
+    s+ / tau is log N + d(tau / (1 + b)) - d(tau / b), where s+ cancels but for once. Without
+    hardness all weigh the same, as nearly they do with very little.
     """
-    tau = tau.to(torch.promote_types(tau.dtype, torch.float32))
-    hard, weights = (run(tau / b, True, False)[0] for b in (1 + hardness, hardness))
-    return torch.where(count == 0, -math.inf, count.to(hard.dtype).log() + hard - weights)
+    dtype = torch.promote_types(torch.promote_types(tau.dtype, hardness.dtype), torch.float32)
+    tau, b = tau.to(dtype), hardness.to(dtype)
+    b = torch.where(b == 0, 1e-18, b)
+    hard, weights = (run(tau / times, True, False)[0] for times in (1 + b, b))
+    # Of a row without negatives both are log 0, or nan.
+    return torch.where(count == 0, hard, count.to(hard.dtype).log() + hard - weights)
 
 
 def _check_not_negative(name: str, value: float) -> None:

@@ -105,7 +105,7 @@ def info_nce(
         negative_ids: (K,) whole numbers of the negatives; goes with ``ids`` and ``negatives``.
         decoupled: leave the positive out of the sum; this and what follows as for
             :func:`lelkern.nt_xent`.
-        sigma: with ``decoupled`` weigh pairs that are apart more, the mean being that over all.
+        sigma: with ``decoupled`` DCLW: pairs that are apart weigh more; the mean is over all pairs.
         margin: subtract this from the similarity of a query and its positive.
         hardness: let similar negatives count more.
         return_stats: return contrastive accuracy and entropy as well, from the same pass.

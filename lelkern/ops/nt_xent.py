@@ -119,13 +119,17 @@ def nt_xent(
             :math:`2 - \exp(s_i / \sigma) / \operatorname{mean}_j \exp(s_j / \sigma)` before the
             sum, so that pairs that are apart count more. Weights are constants to the gradient.
         margin: m, subtracted from the similarity of the pair wherever it stands, as CosFace does
-            with that of the right class (Wang et al., CVPR 2018).
+            with that of the right class (Wang et al., CVPR 2018). Not with ``decoupled``, where it
+            would add the same to every loss.
         hardness: b >= 0, by which similar negatives count more: negative k of row i weighs
             :math:`\exp(b s_{ik} / \tau)`, divided by the mean of that over the row's negatives
             (Robinson et al., "Contrastive Learning with Hard Negative Samples", ICLR 2021, with
-            :math:`\tau^+ = 0`). It takes two passes, and with statistics, which are those of the
-            plain loss, three. A tensor that nobody can look at must not be 0.
-        return_stats: return contrastive accuracy and entropy as well, from the same pass.
+            :math:`\tau^+ = 0`). It takes two passes, and with statistics three. Of 16-bit
+            embeddings the gradients of both passes are rounded, which adds up to 1 + 2b roundings.
+            It and ``sigma`` and ``margin`` are numbers, or tensors with one element, of which
+            ``margin`` and a positive ``hardness`` get a gradient.
+        return_stats: return contrastive accuracy and entropy as well, from the same pass; they are
+            always those of the plain loss.
 
     Returns:
         The loss in float32 (float64 for float64 embeddings): a scalar, or for ``"none"`` one loss
@@ -154,9 +158,12 @@ def nt_xent(
             return torch.full((2 * len(z1),), 2 * len(z1) - 2, device=z1.device)
         return 2 * count_of_others(numbers, numbers).repeat(2)
 
+    def run(tau: Tensor, decoupled: bool, stats: bool) -> tuple[Tensor, Tensor]:
+        return _OP((z1, z2, tau, numbers), (normalize, decoupled), stats)
+
     losses, stats = varied(
         variation(z1, decoupled, sigma, margin, hardness),
-        lambda tau, *how: _OP((z1, z2, tau, numbers), (normalize, how[0]), how[1]),
+        run,
         temperature_tensor(temperature, z1),
         return_stats,
         pairs=lambda: similarity_of_pairs(z1, z2, normalize).repeat(2),

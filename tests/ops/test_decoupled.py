@@ -132,8 +132,8 @@ def test_nothing_is_lost_where_the_positive_is_far_above_all_negatives(device) -
     z = torch.eye(4, dtype=torch.float32, device=device).requires_grad_()
     loss = lelkern.nt_xent(z, z, 0.005, decoupled=True, reduction="none")
     torch.testing.assert_close(loss.detach().cpu(), torch.full((8,), math.log(6) - 200))
-    # Nor does the gradient vanish: two rows of an axis share 1 / tau each among three others, and
-    # are shared among as much by these.
+    # Nor does the gradient vanish: each row spreads 1 / tau over the three other axes, and gets as
+    # much from their rows.
     (grad,) = torch.autograd.grad(loss.sum(), z)
     want = (1 - torch.eye(4)) * (2 * 2 / 3 / 0.005)
     torch.testing.assert_close(grad.cpu(), want)
@@ -158,22 +158,52 @@ def test_a_bad_number_is_not_hidden(options, device) -> None:
     z[1][3, 2] = math.nan
     assert losses("nt_xent", z, 0.1, **OPTIONS[options]).isnan().all()
     # A positive that no other row looks at.
+    if "sigma" not in OPTIONS[options]:  # whose weights are shares of all pairs
+        alone = losses("nt_xent", [x[3:4] for x in z], 0.1, **OPTIONS[options])
+        assert alone.isnan().all()
     got = losses("queue", [*z, normals(5, 6).to(device)], 0.1, **OPTIONS[options])
     assert got.isnan().tolist() == [i == 3 or "sigma" in OPTIONS[options] for i in range(N)]
 
 
-def test_none_of_an_option_is_the_plain_loss() -> None:
-    z = pairs(N, 6)
+def test_a_bad_negative_is_not_hidden_from_the_gradient_of_the_positive(device) -> None:
+    query, positive = (x.to(device).requires_grad_() for x in pairs(N, 6))
+    queue = normals(5, 6).to(device)
+    queue[2, 1] = math.nan
+    loss = lelkern.info_nce(query, positive, queue, 0.1, decoupled=True)
+    for grad in torch.autograd.grad(loss, (query, positive)):
+        assert grad.isnan().all()
+
+
+def test_none_of_an_option_is_the_plain_loss(device) -> None:
+    z = [x.to(device) for x in pairs(N, 6)]
     plain = lelkern.nt_xent(*z, 0.1)
-    for options in ({"hardness": 0}, {"hardness": 0.0, "margin": None}, {"decoupled": False}):
+    for options in ({"hardness": None, "margin": None}, {"decoupled": False}):
         assert torch.equal(lelkern.nt_xent(*z, 0.1, **options), plain)
+    for zero in (0, 1e-9, torch.tensor(0.0), torch.tensor(0.0, device=device)):
+        torch.testing.assert_close(lelkern.nt_xent(*z, 0.1, hardness=zero), plain)
     torch.testing.assert_close(lelkern.nt_xent(*z, 0.1, margin=0), plain)
-    torch.testing.assert_close(lelkern.nt_xent(*z, 0.1, hardness=1e-9), plain)
+
+
+def test_numbers_may_be_tensors_with_gradients(device) -> None:
+    z = [x.to(device) for x in pairs(N, 6)]
+    half = torch.tensor(0.1, dtype=torch.bfloat16)
+    as_number = lelkern.nt_xent(*z, 0.1, hardness=half.item(), margin=half.item())
+    torch.testing.assert_close(lelkern.nt_xent(*z, 0.1, hardness=half, margin=half), as_number)
+    margin, hardness, sigma = (
+        torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.2, 0.7, 0.5)
+    )
+
+    def loss(margin, hardness) -> Tensor:
+        return lelkern.nt_xent(*z, 0.3, margin=margin, hardness=hardness)
+
+    assert torch.autograd.gradcheck(loss, (margin, hardness))
+    loss = lelkern.nt_xent(*z, 0.3, decoupled=True, sigma=sigma, hardness=hardness)
+    assert torch.autograd.grad(loss, sigma, allow_unused=True) == (None,)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_statistics_are_those_of_the_plain_loss(options) -> None:
-    z = pairs(N, 6)
+def test_statistics_are_those_of_the_plain_loss(options, device) -> None:
+    z = [x.to(device) for x in pairs(N, 6)]
     _, want = lelkern.info_nce(*z, symmetric=True, return_stats=True)
     loss, stats = lelkern.info_nce(*z, symmetric=True, return_stats=True, **OPTIONS[options])
     assert loss == lelkern.info_nce(*z, symmetric=True, **OPTIONS[options])
@@ -200,8 +230,8 @@ def test_no_number_goes_stale_under_compile() -> None:
         hard = lelkern.nt_xent(*z, 0.2, margin=margin, hardness=hardness)
         return hard + lelkern.nt_xent(*z, 0.2, decoupled=True, sigma=sigma)
 
-    for k in range(1, 7):
-        numbers = (0.05 * k, 0.3 * k, 0.2 * k)
+    for k in range(6):
+        numbers = (0.05 * k, 0.3 * k, 0.2 + 0.2 * k)
         hard = lelkern.nt_xent(*z, 0.2, margin=numbers[0], hardness=numbers[1])
         want = hard + lelkern.nt_xent(*z, 0.2, decoupled=True, sigma=numbers[2])
         torch.testing.assert_close(both(*numbers), want)

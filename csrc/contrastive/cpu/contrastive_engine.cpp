@@ -294,7 +294,8 @@ class WeightsMemory {
             if (problem.wide) rest_[i] = static_cast<T>(-kMasked);  // exponentials are 0, not inf
             return;
         }
-        missing_[i] = static_cast<T>(decoupled ? grad : -grad * std::expm1(-loss));
+        missing_[i] = static_cast<T>(decoupled ? grad + 0 * log_sum_exp  // nan stays
+                                               : -grad * std::expm1(-loss));
         if (problem.wide) {
             upstream_[i] = static_cast<T>(grad);
             peak_[i] = static_cast<T>(log_sum_exp / problem.beta);

@@ -61,8 +61,8 @@ __global__ void __launch_bounds__(kFinishThreads)
     row.upstream = static_cast<T>(g);
     row.peak = static_cast<T>(lse / beta);
     row.rest = static_cast<T>((lse - beta * static_cast<double>(row.peak)) / kLn2);
-    row.missing =
-        static_cast<T>(decoupled ? g : -g * expm1(-static_cast<double>(losses[first + i])));
+    row.missing = static_cast<T>(decoupled ? g + 0 * lse  // nan stays
+                                           : -g * expm1(-static_cast<double>(losses[first + i])));
     towards.upstream = positives == 1 ? T(0) : static_cast<T>(g);
     towards.share = positives == 1 ? row.missing : static_cast<T>(g / positives);
     to.rows[i] = row;

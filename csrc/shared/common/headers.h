@@ -1,4 +1,5 @@
-// What nearly all files include, and takes longest of what they do: compiled once for all of them.
+// What nearly every file includes and the compiler takes longest with: compiled once for all.
+// Files include what they use all the same, as not every compiler begins with this.
 #pragma once
 
 #include <torch/csrc/stable/library.h>

@@ -61,8 +61,8 @@ def run_trials(
                     yield trial, Failed(summary, store.save_error(trial, summary + "\n"))
                 else:
                     running[messages] = (trial, process)
-            if not running:  # for nothing one would wait for ever
-                continue
+            if not running:  # and nothing waits: for no connection one would wait for ever
+                break
             for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
                 trial, process = running[messages]
                 event = _receive(messages, trial, process, store)
