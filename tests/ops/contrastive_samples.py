@@ -133,13 +133,17 @@ def _samples() -> list[Sample]:
         ),
         info_nce("ids", pairs(20, 6), 0.2, ids=classes(20, 7)),
         info_nce("symmetric ids", pairs(20, 6), 0.01, ids=classes(20, 7), symmetric=True),
-        info_nce(
-            "queue ids",
-            pairs(20, 6),
-            0.1,
-            normals(30, 6),
-            ids=classes(20, 7),
-            negative_ids=classes(30, 9, 1),
+        *(
+            info_nce(
+                name,
+                pairs(20, 6),
+                0.1,
+                normals(30, 6),
+                ids=classes(20, 7),
+                negative_ids=classes(30, 9, 1),
+                decoupled=decoupled,
+            )
+            for name, decoupled in (("queue ids", False), ("decoupled queue ids", True))
         ),
         info_nce("dot products", pairs(9, 6), 2.0, normalize=False, symmetric=True),
         info_nce("queue, dot products", pairs(9, 6), 0.05, normals(9, 6), normalize=False),
@@ -179,15 +183,6 @@ def _samples() -> list[Sample]:
         *(
             info_nce(f"decoupled K{K}", pairs(7, 5), 0.1, normals(K, 5), decoupled=True)
             for K in (0, 1, 97)
-        ),
-        info_nce(
-            "decoupled queue ids",
-            pairs(20, 6),
-            0.1,
-            normals(30, 6),
-            ids=classes(20, 7),
-            negative_ids=classes(30, 9, 1),
-            decoupled=True,
         ),
     ]
     return samples

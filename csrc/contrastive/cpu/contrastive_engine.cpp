@@ -290,7 +290,8 @@ class WeightsMemory {
 
     void set(const Problem<T>& problem, int64_t i, double grad, double loss, double log_sum_exp,
              int64_t positives, bool decoupled) {
-        if (positives == 0 || log_sum_exp == -kInfinity) {          // its loss depends on nothing
+        // Without positives, or decoupled without negatives, its loss depends on nothing.
+        if (positives == 0 || log_sum_exp == -kInfinity) {
             if (problem.wide) rest_[i] = static_cast<T>(-kMasked);  // exponentials are 0, not inf
             return;
         }
