@@ -5,7 +5,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from lelkern.augment.transforms import Blur, Color, Crop, CutOut, Flip, Rotation
+from lelkern.augment.blur import Blur
+from lelkern.augment.color import Color
+from lelkern.augment.crop import Crop
+from lelkern.augment.cutout import CutOut
+from lelkern.augment.flip import Flip
+from lelkern.augment.noise import Noise
+from lelkern.augment.rotation import Rotation
+from lelkern.augment.sobel import Sobel
 
 
 def _by_name(value: Any) -> Any:
@@ -13,7 +20,9 @@ def _by_name(value: Any) -> Any:
 
 
 Augmentation = Annotated[
-    Annotated[Crop | Flip | Color | Blur | Rotation | CutOut, Field(discriminator="name")],
+    Annotated[
+        Crop | Flip | Color | Blur | Rotation | CutOut | Sobel | Noise, Field(discriminator="name")
+    ],
     BeforeValidator(_by_name),
 ]
 """One augmentation: its name, or a table of its name and parameters."""

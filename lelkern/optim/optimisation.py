@@ -48,9 +48,9 @@ class OptimizerConfig(Config):
         ]
         optimizer: Optimizer
         if self.name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=self.lr)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         else:
-            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)
         warmup = round(self.warmup * steps)
 
         def factor(step: int) -> float:

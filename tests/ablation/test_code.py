@@ -154,7 +154,9 @@ def test_packages_are_those_that_the_code_imports(tmp_path):
     method.write_text("import os\nimport numpy as np\nfrom sklearn.metrics import f1_score\n")
     versions = code.package_versions(str(method))
     assert set(versions) == {"numpy", "scikit-learn"}
-    assert {"torch", "kornia", "scikit-learn", "pydantic"} <= set(code.package_versions("simclr"))
+    assert {"torch", "torchvision", "scikit-learn", "pydantic"} <= set(
+        code.package_versions("simclr")
+    )
     assert "lelkern" not in code.package_versions("simclr")
     assert "matplotlib" not in code.package_versions("simclr")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from lelkern.augment import Augment, Blur, Color, Crop, CutOut, Flip, Rotation
+from lelkern.augment import Augment, Blur, Color, Crop, CutOut, Flip, Noise, Rotation, Sobel
 
 SIGNIFICANCE = 1e-6
 N = 4000
@@ -226,3 +226,25 @@ def test_blur_of_small_images_is_cut_off():
     row = augment(Blur(min_sigma=2.0, max_sigma=2.0, p=1.0), image, n=1)[0, 0].sum(0)
     variance = (row * (torch.arange(32.0) - 16) ** 2).sum()
     assert math.sqrt(variance) == pytest.approx(0.8, abs=0.01)
+
+
+def test_sobel_probability():
+    assert_share((augment(Sobel(p=0.3), COLOURS) != COLOURS).any(3).any(2).any(1), 0.3)
+
+
+def test_noise():
+    image = torch.full((3, 40, 40), 0.5)
+    noise = augment(Noise(min_sigma=0.02, max_sigma=0.1), image) - image
+    sigma = noise.square().mean((1, 2, 3)).sqrt()
+    # Of 4,800 numbers the deviation is known to 1 % (standard error), which the ends show.
+    assert 0.02 * 0.95 < sigma.min() < sigma.max() < 0.1 * 1.05
+    inner = (sigma - 0.03) / 0.06  # away from the ends, where that does not matter
+    inside = inner[(inner > 0) & (inner < 1)]
+    assert_uniform(inside, 0, 1, bins=10)
+    normed = (noise / sigma.view(-1, 1, 1, 1)).flatten()
+    below = [(normed < q).float().mean().item() for q in (-2.0, -1.0, 0.0, 1.0, 2.0)]
+    expected = torch.special.ndtr(torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]))
+    # 6 standard errors of a share of 19 million are at most 7e-4.
+    assert torch.allclose(torch.tensor(below), expected, atol=1e-3)
+    neighbours = (noise[..., 1:] * noise[..., :-1]).mean() / noise.square().mean()
+    assert neighbours.abs() < 2e-3  # 6 standard errors of 18 million products

@@ -3,7 +3,6 @@
 The process that starts workers does not import it, for it has no use for it.
 """
 
-import kornia.augmentation  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import torch
 
