@@ -26,7 +26,7 @@ class ContrastiveStatistics(NamedTuple):
 
 @usual_settings()
 def contrastive_statistics(
-    z1: Tensor, z2: Tensor, temperature: float, *, chunk_size: int = 1024
+    z1: Tensor, z2: Tensor, temperature: float, *, normalize: bool = True, chunk_size: int = 1024
 ) -> ContrastiveStatistics:
     r"""Return accuracy and entropy of the contrastive prediction task (SimCLR, Table 5).
 
@@ -47,6 +47,8 @@ def contrastive_statistics(
         z1: (N, D) floating point; rows need not have unit norm. A zero row has similarity 0.
         z2: (N, D); row i is the other view of row i of z1.
         temperature: tau. Right from 0.001 to 100 at least.
+        normalize: scale rows to unit norm, as the loss does with the same option; without, rows
+            are compared by their dot products.
         chunk_size: rows at a time; memory is (chunk_size, 2N).
 
     Raises:
@@ -57,7 +59,8 @@ def contrastive_statistics(
     chunk_size = positive_count("chunk_size", chunk_size)
     n = len(z1)
     z = torch.cat([z1, z2])  # (2N, D)
-    z = unit_rows(z)
+    if normalize:
+        z = unit_rows(z)
     row = torch.arange(2 * n, device=z.device)
     correct, entropy = 0, 0.0
     for i in torch.split(row, chunk_size):

@@ -1,5 +1,7 @@
 """What stands around plots: claims above verdicts, and what was measured."""
 
+from pathlib import Path
+
 import pytest
 from fake_study import ARMS, write_study
 
@@ -15,6 +17,9 @@ from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.recording import record_of
 
 FOUND = ("10 classes, 1,438 training and 359 test images, 16x16",)
+
+
+STUDIES = Path(__file__).parent / "studies"
 
 
 def record(name, **asked):
@@ -43,7 +48,7 @@ def test_a_claim_comes_before_its_verdict_and_one_alone_has_its_reason():
 
 
 def test_data_method_encoder_steps_batch_and_seeds():
-    assert measured("temperature") == (
+    assert measured(STUDIES / "temperature.toml") == (
         "Data: color-digits: 10 classes, 1,438 training and 359 test images, 16x16. "
         "Method: simclr. Encoder conv (depth 2, width 16), steps 220, batch size 128. 4 seeds."
     )
@@ -51,7 +56,9 @@ def test_data_method_encoder_steps_batch_and_seeds():
 
 def test_what_was_asked_for():
     settings = {"steps": 5, "encoder": {"width": 8}}
-    text = measured("temperature", quick=True, settings=settings, without=["raw pixels"])
+    text = measured(
+        STUDIES / "temperature.toml", quick=True, settings=settings, without=["raw pixels"]
+    )
     assert "Encoder conv (depth 2, width 8), steps 5, " in text
     assert text.endswith(
         "Run with --quick --without 'raw pixels' --set steps=5 --set encoder.width=8."
@@ -63,7 +70,7 @@ def test_what_was_asked_for():
 
 
 def test_what_lies_along_an_axis_is_left_out_and_what_differs_by_arm_is_said(tmp_path):
-    assert "Encoder conv, steps" in measured("model-size")
+    assert "Encoder conv, steps" in measured(STUDIES / "model-size.toml")
     label = 'label = "good"\nset = { level = 2.0 }'
     path = write_study(tmp_path, (label, label.replace("2.0", "2.0, steps = 7")), text=ARMS)
     text = measured(path)
@@ -85,8 +92,11 @@ def test_many_methods_and_descriptions_are_counted():
     ("name", "remarks"),
     [
         # Of an encoder that takes no step the temperature means nothing.
-        ("temperature", {"raw pixels": ", 1 seed"}),
-        ("model-size", {"raw pixels": ", 1 seed", "random encoder": " at depth=2, width=16"}),
+        (STUDIES / "temperature.toml", {"raw pixels": ", 1 seed"}),
+        (
+            STUDIES / "model-size.toml",
+            {"raw pixels": ", 1 seed", "random encoder": " at depth=2, width=16"},
+        ),
         ("group-pruning", {}),  # their own settings are what their labels say
         ("confidence", {}),
     ],

@@ -154,6 +154,29 @@ def test_pairs_are_each_part_alone_and_each_two():
     assert augment.levels()[3] == ("crop", {"name": "color", "hue": 0.5})
 
 
+def test_ordered_pairs_are_each_two_in_both_orders():
+    augment = factor(pairs_of=["crop", "color", "blur"], ordered=True)
+    assert augment.labels()[:5] == ("crop", "color", "blur", "crop+color", "crop+blur")
+    assert augment.labels()[5:] == ("color+crop", "color+blur", "blur+crop", "blur+color")
+    assert augment.levels()[5] == ("color", "crop")
+    with pytest.raises(ConfigError, match="ordered = true but no 'pairs_of'"):
+        factor(values=[1, 2], ordered=True)
+
+
+def test_the_short_form_of_pairs_keeps_parts():
+    parts = ["crop", {"name": "color", "hue": 0.5}, "blur"]
+    augment = factor(pairs_of=parts, ordered=True)
+    kept = factor(**{"pairs_of": parts, "ordered": True} | augment.shortened(["color", "blur"]))
+    assert kept.labels() == ("color", "blur", "color+blur", "blur+color")
+    assert kept.levels()[2] == ({"name": "color", "hue": 0.5}, "blur")
+    assert augment.shortened([parts[1], "crop"])["pairs_of"] == (parts[1], "crop")
+    with pytest.raises(ConfigError, match="'crops' is none of its parts; did you mean 'crop'"):
+        augment.shortened(["color", "crops"])
+    named = factor(pairs_of=["x", "y", "z"], names=list("abcdef"))
+    assert named.shortened(["x", "z"])["names"] == ("a", "c", "e")
+    assert named.shortened([("x",), ("x", "z")])["names"] == ("a", "e")
+
+
 def test_tables_of_one_name_are_told_apart():
     encoders = factor(values=[{"name": "conv", "width": 8}, {"name": "conv", "width": 16}])
     assert encoders.labels() == ("conv(width=8)", "conv(width=16)")

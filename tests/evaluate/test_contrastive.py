@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from lelkern.evaluate import contrastive_statistics
 
 
-def oracle(z1, z2, temperature):
+def oracle(z1, z2, temperature, normalize=True):
     """Loops over float64 numbers, with the logarithm of the sum taken around the maximum."""
     n = len(z1)
-    z = F.normalize(torch.cat([z1, z2]).double(), dim=1)
+    z = torch.cat([z1, z2]).double()
+    z = F.normalize(z, dim=1) if normalize else z
     s = (z @ z.T).tolist()
     correct, entropy = 0, 0.0
     for i in range(2 * n):
@@ -46,6 +47,16 @@ def test_equals_the_loops(n, d, temperature):
     assert entropy == pytest.approx(expected[1], rel=1e-5, abs=1e-6 + 1e-6 / temperature)
     exact = contrastive_statistics(z1.double(), z2.double(), temperature)
     assert exact.entropy == pytest.approx(expected[1], rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 10.0, 100.0])
+def test_without_normalisation_rows_are_compared_by_dot_products(temperature):
+    z1, z2 = random_pair(20, 8)
+    z1[3] *= 30  # a long row is near many others by dot products, and near its own by cosines
+    found = contrastive_statistics(z1.double(), z2.double(), temperature, normalize=False)
+    accuracy, entropy = oracle(z1, z2, temperature, normalize=False)
+    assert found.accuracy == accuracy < contrastive_statistics(z1, z2, temperature).accuracy
+    assert found.entropy == pytest.approx(entropy, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,7 +14,9 @@ from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import points, wrapped
 
 COLORS = colormaps["cividis"]  # even in lightness, also without red-green vision
-_SIZE, _SIZE_WITH_PUBLISHED = (7.0, 5.2), (12.0, 5.2)  # inches
+_HEIGHT, _WIDTH, _WIDTH_WITH_PUBLISHED = 5.2, 7.0, 12.0  # inches
+_ROWS = 5
+"""From so many rows on a picture grows with them."""
 
 Cells = Sequence[Sequence[Sequence[str]]]
 """Of every row and column the labels that its cell may have."""
@@ -22,7 +24,9 @@ Cells = Sequence[Sequence[Sequence[str]]]
 
 def size(picture: Picture) -> tuple[float, float]:
     """Return width and height in inches."""
-    return _SIZE_WITH_PUBLISHED if picture.plot.published is not None else _SIZE
+    growth = max(1.0, len(_cells(picture)[0]) / _ROWS)
+    width = _WIDTH if picture.plot.published is None else _WIDTH_WITH_PUBLISHED
+    return growth * width, growth * _HEIGHT
 
 
 def draw(figure: SubFigure, picture: Picture) -> None:
@@ -38,7 +42,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         + ("" if e.half_width is None else f"\n± {metric.number(e.half_width)}")
         for arm, e in estimates.items()
     }
-    rows, columns, cells = _pairs(picture) if len(picture.axes) == 1 else _product(picture)
+    rows, columns, cells = _cells(picture)
     panels = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     means = {arm: metric.shown(e.mean) for arm, e in estimates.items()}
     words = picture.words
@@ -51,18 +55,41 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         _draw_matrix(panels[1], rows, columns, cells, shown, plain, unit, picture, of_study=False)
         panels[0].set_title(words.find("this study"))
         panels[1].set_title(wrapped(words.find(published.source), 60))
+    first, second = _axis_labels(picture)
     for axes in panels:
-        axes.set_xlabel(words.find(picture.axes[-1].label, picture.axes[-1].key))
-    panels[0].set_ylabel(words.find(picture.axes[0].label, picture.axes[0].key))
+        axes.set_xlabel(second)
+    panels[0].set_ylabel(first)
+
+
+def _axis_labels(picture: Picture) -> tuple[str, str]:
+    """Return what rows and columns are."""
+    words, axes = picture.words, picture.axes
+    first, second = (words.find(axis.label, axis.key) for axis in (axes[0], axes[-1]))
+    if len(axes) == 1 and picture.study.factor[0].ordered:
+        return f"{first}, applied first", f"{second}, applied second"
+    return first, second
+
+
+def _cells(picture: Picture) -> tuple[list[str], list[str], Cells]:
+    """Return the names of rows and columns, and the labels of the arm in every cell."""
+    return _pairs(picture) if len(picture.axes) == 1 else _product(picture)
 
 
 def _pairs(picture: Picture) -> tuple[list[str], list[str], Cells]:
-    """Return the parts of a factor's pairs, and of each two of them the labels in either order."""
-    names = list(picture.study.factor[0].part_labels())
-    labels = iter(picture.study.factor[0].labels())
+    """Return the parts of a factor's pairs, and the labels of each two: rows come first.
+
+    Where the order is no part of the study, those of either order.
+    """
+    factor = picture.study.factor[0]
+    names = list(factor.part_labels())
+    labels = iter(factor.labels())
     cells = [[[""]] * len(names) for _ in names]
     for i in range(len(names)):
         cells[i][i] = [next(labels)]
+    if factor.ordered:
+        for i, j in itertools.permutations(range(len(names)), 2):
+            cells[i][j] = [next(labels), f"{names[i]}+{names[j]}"]
+        return names, names, cells
     for i, j in itertools.combinations(range(len(names)), 2):
         one, other = names[i], names[j]
         cells[i][j] = cells[j][i] = [next(labels), f"{one}+{other}", f"{other}+{one}"]

@@ -54,6 +54,8 @@ class Baseline(NamedArm):
 class Quick(Config):
     """What ``--quick`` changes: fewer seeds, other base values, fewer values of a factor.
 
+    Of a factor with ``pairs_of``, ``values`` keeps parts.
+
     Attributes:
         minutes: what it takes on two CPU cores.
     """
@@ -221,8 +223,7 @@ class Study(Config):
         plain = self.model_dump()
         for full, factor in zip(self.factor, plain["factor"], strict=True):
             if factor["key"] in self.quick.values:
-                kept = self.quick.values[factor["key"]]
-                factor.update(values=kept, pairs_of=(), names=full.names_of(kept))
+                factor.update(full.shortened(self.quick.values[factor["key"]]))
         plain["seeds"] = self.quick.seeds or self.seeds
         plain["minutes"] = self.quick.minutes
         plain["base"] = merge(self.base, with_whole_lists(self.quick.base, self.base, "quick.base"))

@@ -13,39 +13,48 @@ from lelkern.models import ConvEncoderConfig, EncoderConfig, HeadConfig
 from lelkern.optim import OptimizerConfig
 
 
-class ContrastiveConfig(Config):
-    """Everything that decides a contrastive run besides the method, the images and the seed.
+class EncoderTraining(Config):
+    """How an encoder is trained, with labels or without.
 
     Attributes:
         encoder: the network f, whose representation h = f(x) is kept.
-        head: the network g; the loss compares z = g(h).
-        augment: what makes two views of an image differ, in order. By default milder crops and
-            fuller changes of hue than SimCLR's, for small images without much background.
-        temperature: the loss's tau.
+        augment: what every image goes through each time that it is seen, in order; of two views of
+            an image, what makes them differ. By default milder crops and fuller changes of hue
+            than SimCLR's, for small images without much background.
         batch_size: images a step.
         steps: optimiser steps; 0 leaves the encoder as it was drawn.
         optimizer: the optimiser and its learning rate.
     """
 
     encoder: EncoderConfig = ConvEncoderConfig()
-    head: HeadConfig = HeadConfig()
     augment: AugmentConfig = (
         Crop(min_scale=0.5),
         Color(brightness=0.4, contrast=0.4, hue=0.5, p=1.0, grey_p=0.5),
     )
-    temperature: float = Field(default=0.2, gt=0)
     batch_size: int = Field(default=64, ge=2)
     steps: int = Field(default=480, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
-def check_training_images(config: ContrastiveConfig, images: Tensor) -> None:
+class ContrastiveConfig(EncoderTraining):
+    """Everything that decides a contrastive run besides the method, the images and the seed.
+
+    Attributes:
+        head: the network g; the loss compares z = g(h).
+        temperature: the loss's tau.
+    """
+
+    head: HeadConfig = HeadConfig()
+    temperature: float = Field(default=0.2, gt=0)
+
+
+def check_training_images(config: EncoderTraining, images: Tensor) -> None:
     """Raise ValueError if images are no square uint8 images, or too few for a batch."""
     check_images("images", images)
     _check_sizes(config, len(images), *images.shape[2:])
 
 
-def _check_sizes(config: ContrastiveConfig, number: int, height: int, width: int) -> None:
+def _check_sizes(config: EncoderTraining, number: int, height: int, width: int) -> None:
     check_batch("batch_size", config.batch_size, number)
     check_square(height, width)
 

@@ -49,6 +49,9 @@ def evaluate(
     temperature: float,
     data: ImageData,
     seed: int,
+    *,
+    augment_other: AugmentConfig | None = None,
+    normalize: bool = True,
 ) -> dict[str, float]:
     """Judge h = f(x) and z = g(h); both networks stay as they are.
 
@@ -64,6 +67,8 @@ def evaluate(
         temperature: of the contrastive distribution.
         data: images, with at least two classes among the visible labels.
         seed: decides the views.
+        augment_other: those of the second view; by default ``augment``.
+        normalize: whether the contrastive distribution is one of cosines, or of dot products.
 
     Returns:
         The metrics by name; tolerance is NaN where no two test images share a class.
@@ -72,11 +77,13 @@ def evaluate(
     train_h, train_z = extract([encoder, head], train_x)
     test_h, test_z = extract([encoder, head], data.test_images)
     test_y = data.test_labels
-    t = Augment(augment, data.test_images.shape[-1])
+    size = data.test_images.shape[-1]
+    one = Augment(augment, size)
+    other = one if augment_other is None else Augment(augment_other, size)
     with seeded(seed):
-        _, z1 = extract([encoder, head], data.test_images, preprocess=lambda x: t(to_unit(x)))
-        _, z2 = extract([encoder, head], data.test_images, preprocess=lambda x: t(to_unit(x)))
-    contrastive = contrastive_statistics(z1, z2, temperature)
+        _, z1 = extract([encoder, head], data.test_images, preprocess=lambda x: one(to_unit(x)))
+        _, z2 = extract([encoder, head], data.test_images, preprocess=lambda x: other(to_unit(x)))
+    contrastive = contrastive_statistics(z1, z2, temperature, normalize=normalize)
     return {
         "linear_probe": linear_probe(train_h, train_y, test_h, test_y),
         "knn": knn(train_h, train_y, test_h, test_y),

@@ -6,10 +6,16 @@ of N images, h = f(t(x)), z = g(h), and the loss is NT-Xent over the 2N rows of 
 representation that is kept is h.
 """
 
-import torch
-from torch import Tensor
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from lelkern.augment import Augment
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from lelkern.augment import Augment, AugmentConfig
+from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive._config import ContrastiveConfig, check, check_training_images
@@ -18,16 +24,76 @@ from lelkern.methods.contrastive._projector import Projector, build
 from lelkern.methods.images import training_images
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.training import Losses, batches, seeded
+from lelkern.models import split_batch_norms
 from lelkern.ops import nt_xent
-from lelkern.optim import Optimisation
+from lelkern.optim import Optimisation, OptimizerConfig
 from lelkern.runtime import Progress, RuntimeConfig, silent
+
+
+class BatchNormConfig(Config):
+    """Which views share the statistics of BatchNorm, as if they lay on several devices.
+
+    Attributes:
+        parts: equal parts of the 2N views, each with statistics of its own; 1 for those of all.
+        views: ``together``: both views of an image are in one part, as where every device has
+            images of its own. Statistics then tell which images are in a part, and the loss can be
+            lowered by them alone. ``shuffled``: parts are drawn by lot, so that they cannot.
+    """
+
+    parts: int = Field(default=1, ge=1)
+    views: Literal["together", "shuffled"] = "together"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_part_is_one_part(cls, data: Any) -> Any:
+        """Make equal what is equal: where all views are one part, it does not matter which."""
+        if isinstance(data, Mapping) and data.get("parts", 1) == 1:
+            return {key: value for key, value in data.items() if key != "views"}
+        return data
 
 
 class SimCLRConfig(ContrastiveConfig):
     """Everything that decides a SimCLR run besides the images and the seed.
 
     The loss sees two views of each of the ``batch_size`` images.
+
+    Attributes:
+        augment_other: what makes the second view, where it is not ``augment``; an empty list leaves
+            the image as it is (Section 3.1: "the augmentation(s) only to one branch").
+        normalize: compare views by their cosine; without, by their dot product (Table 5).
+        epochs: passes through the images, in place of ``steps``.
+        lr_scaling: how ``optimizer.lr``, which is that of batches of 64 images, grows with the
+            batch: by ``linear`` N / 64 or by the ``root`` of it (Appendix B.1), or not at all.
+        batch_norm: which views share the statistics of BatchNorm.
     """
+
+    augment_other: AugmentConfig | None = None
+    normalize: bool = True
+    epochs: float | None = Field(default=None, ge=0)
+    lr_scaling: Literal["none", "root", "linear"] = "none"
+    batch_norm: BatchNormConfig = BatchNormConfig()
+
+    @model_validator(mode="after")
+    def _batches_have_equal_parts(self) -> Self:
+        parts = self.batch_norm.parts
+        pieces = self.batch_size if self.batch_norm.views == "together" else 2 * self.batch_size
+        if pieces % parts or 2 * self.batch_size < 2 * parts:
+            raise ValueError(
+                f"batch_norm.parts must divide the {pieces} "
+                f"{'images' if self.batch_norm.views == 'together' else 'views'} of a batch into "
+                f"equal parts of at least 2 views, got {parts}"
+            )
+        return self
+
+    def steps_on(self, images: int) -> int:
+        """Return the number of optimiser steps on so many training images."""
+        return self.steps if self.epochs is None else round(self.epochs * images / self.batch_size)
+
+    def scaled_optimizer(self) -> OptimizerConfig:
+        """Return the optimiser with the learning rate of this batch size."""
+        growth = self.batch_size / 64
+        factor = {"none": 1.0, "root": math.sqrt(growth), "linear": growth}[self.lr_scaling]
+        return self.optimizer.model_copy(update={"lr": factor * self.optimizer.lr})
 
 
 def train(
@@ -59,15 +125,51 @@ def train(
     with seeded(seed):
         model = Projector(config, runtime)  # g(f(.))
         model = model.to(runtime.device).to(memory_format=torch.channels_last)
-        augment = Augment(config.augment, images.shape[-1])  # t, drawn anew for every view
-        optimisation = Optimisation(config.optimizer, [model], config.steps, progress)
-        for batch in batches(len(images), config.batch_size, config.steps):
+        if config.batch_norm.parts > 1:
+            split_batch_norms(model, config.batch_norm.parts)
+        two_views = TwoViews(config, images.shape[-1])
+        steps = config.steps_on(len(images))
+        optimisation = Optimisation(config.scaled_optimizer(), [model], steps, progress)
+        for batch in batches(len(images), config.batch_size, steps):
             x = to_unit(images[batch])  # (N, 3, H, W)
-            views = augment(torch.cat([x, x]))  # (2N, 3, H, W): t(x) and t'(x)
-            z1, z2 = model(views).chunk(2)  # (N, out) each
-            loss = nt_xent(z1, z2, config.temperature)  # equation 1, the mean over all 2N rows
+            views = two_views(x)  # (2N, 3, H, W): t(x) and t'(x)
+            z1, z2 = project(model, views, config.batch_norm).chunk(2)  # (N, out) each
+            # Equation 1, the mean over all 2N rows.
+            loss = nt_xent(z1, z2, config.temperature, normalize=config.normalize)
             optimisation.step(loss)
     return model
+
+
+class TwoViews(nn.Module):
+    """Two views of every image, each drawn anew: t(x) for all, then t'(x) for all."""
+
+    def __init__(self, config: SimCLRConfig, size: int) -> None:
+        super().__init__()
+        self.one = Augment(config.augment, size)
+        other = config.augment_other
+        self.other = None if other is None else Augment(other, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W), float in [0, 1], to views (2N, 3, H, W)."""
+        if self.other is None:
+            return self.one(torch.cat([x, x]))
+        return torch.cat([self.one(x), self.other(x)])
+
+
+def project(model: nn.Module, views: Tensor, batch_norm: BatchNormConfig) -> Tensor:
+    """Return z = g(f(views)), (2N, out), with views in the parts of ``batch_norm``.
+
+    A part is a run of consecutive rows, so that views are brought into another order and z back.
+    """
+    if batch_norm.parts == 1:
+        return model(views)
+    rows = len(views)
+    if batch_norm.views == "together":
+        order = torch.arange(rows).view(2, -1).T.flatten()  # 0, N, 1, N + 1, ...
+    else:
+        order = torch.randperm(rows)
+    order = order.to(views.device)
+    return model(views[order])[order.argsort()]
 
 
 def run(
@@ -76,7 +178,16 @@ def run(
     """Train on all training images, then evaluate the frozen encoder."""
     losses = Losses(progress)
     model = train(config, training_images(data), seed, runtime, losses)
-    metrics = evaluate(model.encoder, model.head, config.augment, config.temperature, data, seed)
+    metrics = evaluate(
+        model.encoder,
+        model.head,
+        config.augment,
+        config.temperature,
+        data,
+        seed,
+        augment_other=config.augment_other,
+        normalize=config.normalize,
+    )
     models = {"model": model}
     return Outcome({**metrics, "final_loss": losses.final()}, models=models)
 

@@ -350,6 +350,19 @@ def test_best_of_a_grid_is_an_arm_or_a_level():
     assert level.comparisons[0].difference == pytest.approx(0.05, abs=0.01)
 
 
+def test_best_need_not_beat_what_it_is_set_apart_from():
+    factors = [factor(list("abcd"), scale="category")]
+    means = noisy([0.7, 0.9, 0.95, 0.6], 0.003)
+    alone = make({"shape": "best", "arm": "b"}, factors=factors)
+    assert verdict(alone, means).outcome == "not supported"
+    apart = make({"shape": "best", "arm": "b", "apart_from": "c"}, factors=factors)
+    found = verdict(apart, means)
+    assert found.outcome == "supported"
+    assert len(found.comparisons) == 2
+    several = make({"shape": "best", "arm": "d", "apart_from": ["b", "c"]}, factors=factors)
+    assert "a beats d" in verdict(several, means).reason
+
+
 # --- what does not fit ----------------------------------------------------------------------
 
 
@@ -362,6 +375,9 @@ def test_best_of_a_grid_is_an_arm_or_a_level():
         ({"shape": "increasing", "of": "c"}, r"of = 'c' is no level of 'arm'; valid: a, b"),
         ({"shape": "ordered"}, r"along is missing; valid: arm, part.alpha"),
         ({"shape": "best", "arm": "c"}, r"arm = 'c' is no arm, level or baseline"),
+        ({"shape": "best", "arm": "a", "apart_from": "x"}, r"apart_from = 'x' is no arm, level"),
+        ({"shape": "best", "arm": "a", "apart_from": "a"}, r"apart_from = 'a' is nothing that 'a'"),
+        ({"shape": "best", "arm": "a", "apart_from": ["b"]}, r"apart_from = .* leaves nothing"),
         ({"shape": "best", "arm": "raw"}, r"arm = 'raw' is a baseline; use shape = 'beats'"),
         ({"shape": "best", "arm": "a, alpha=4", "of": 4}, r"of = 4: arm = 'a, alpha=4' is one arm"),
         (

@@ -41,6 +41,19 @@ def test_pairs_are_symmetric_with_single_parts_on_the_diagonal():
     assert bar.get_ylabel() == "linear probe (%)"
 
 
+def test_of_ordered_pairs_rows_come_first():
+    factor = HEATMAP.factor[0].model_copy(update={"ordered": True})
+    study = changed(OURS_ONLY, factor=(factor,))
+    rows = rows_of(study)
+    axes, _ = panels(draw(study, rows))
+    parts = names(axes.get_xticklabels())
+    for i, j in np.ndindex(len(parts), len(parts)):
+        arm = parts[i] if i == j else f"{parts[i]}+{parts[j]}"
+        assert cells(axes)[i, j].startswith(f"{estimate(values_of(rows, arm)).mean:.1f}")
+    assert axes.get_ylabel().endswith(", applied first")
+    assert axes.get_xlabel().endswith(", applied second")
+
+
 def test_two_axes_are_rows_and_columns_in_their_order():
     rows = rows_of(GRID)
     axes, _ = panels(draw(GRID, rows))

@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from small_runs import FLOAT32, SMALL, same
 
 from lelkern.data import DataConfig, visible_labels
-from lelkern.evaluate import knn, linear_probe
+from lelkern.evaluate import contrastive_statistics, extract, knn, linear_probe
 from lelkern.methods import get
-from lelkern.methods.contrastive import raw_pixels
+from lelkern.methods.contrastive import _evaluation, raw_pixels
 from lelkern.methods.contrastive._evaluation import METRICS, evaluate
 from lelkern.methods.contrastive.simclr import SimCLRConfig, train
 
@@ -118,3 +118,22 @@ def test_a_label_budget_is_for_classifiers_alone(some, name):
     assert budgeted["linear_probe"] < whole["linear_probe"]
     for metric in budgeted.keys() & {"alignment", "uniformity", "tolerance"}:
         assert budgeted[metric] == whole[metric]
+
+
+def test_contrastive_metrics_follow_the_settings_of_the_loss(some, monkeypatch):
+    """Of the study's two branches, and of dot products where the loss compares those."""
+    seen = []
+
+    def statistics(z1, z2, temperature, *, normalize):
+        seen.append((z1, z2, temperature, normalize))
+        return contrastive_statistics(z1, z2, temperature, normalize=normalize)
+
+    monkeypatch.setattr(_evaluation, "contrastive_statistics", statistics)
+    settings = {"augment": [], "augment_other": ["flip"], "normalize": False, "temperature": 7.0}
+    outcome = get("simclr").run(small(**settings, steps=0), some, 0, FLOAT32, lambda *_: None)
+    (z1, z2, temperature, normalize) = seen[0]
+    model = outcome.models["model"]
+    (h,) = extract([model], some.test_images)
+    torch.testing.assert_close(z1, h)  # the first branch leaves images as they are
+    assert not torch.equal(z1, z2)
+    assert (temperature, normalize) == (7.0, False)

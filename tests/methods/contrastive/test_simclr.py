@@ -6,8 +6,14 @@ import torch.nn.functional as F
 from small_runs import FLOAT32, SMALL, same
 
 from lelkern.augment import Augment
+from lelkern.config import ConfigError
 from lelkern.methods.contrastive._projector import Projector
-from lelkern.methods.contrastive.simclr import SimCLRConfig, train
+from lelkern.methods.contrastive.simclr import (
+    BatchNormConfig,
+    SimCLRConfig,
+    project,
+    train,
+)
 from lelkern.runtime import RuntimeConfig
 
 
@@ -19,9 +25,10 @@ def digest(module):
     return {key: value.clone() for key, value in module.state_dict().items()}
 
 
-def equation_1(z, temperature):
+def equation_1(z, temperature, normalize=True):
     """NT-Xent of 2N rows, of which row i and row i + N are views of one image."""
-    similarities = F.normalize(z, dim=1) @ F.normalize(z, dim=1).T / temperature
+    z = F.normalize(z, dim=1) if normalize else z
+    similarities = z @ z.T / temperature
     similarities = similarities.masked_fill(torch.eye(len(z), dtype=torch.bool), -math.inf)
     return F.cross_entropy(similarities, torch.arange(len(z)).roll(len(z) // 2))
 
@@ -36,7 +43,11 @@ def by_hand(config, images, seed):
     losses = []
     for step in range(config.steps):
         x = images[epoch[len(images) // config.batch_size - 1 - step]].float() / 255
-        loss = equation_1(model(augment(torch.cat([x, x]))), config.temperature)
+        if config.augment_other is None:
+            views = augment(torch.cat([x, x]))
+        else:
+            views = torch.cat([augment(x), Augment(config.augment_other, x.shape[-1])(x)])
+        loss = equation_1(model(views), config.temperature, config.normalize)
         losses.append(loss.item())
         sgd.param_groups[0]["lr"] = config.optimizer.lr * (
             (1 + math.cos(math.pi * step / config.steps)) / 2
@@ -47,12 +58,21 @@ def by_hand(config, images, seed):
     return losses
 
 
-@pytest.mark.parametrize("kind", ["none", "linear", "nonlinear"])
-def test_it_is_algorithm_1(data, kind):
-    config = small(
-        head={"kind": kind, "width": 16, "out": 8},
-        optimizer={"name": "sgd", "lr": 0.1, "weight_decay": 0.0, "warmup": 0.0},
-    )
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": {"kind": "none"}},
+        {"head": {"kind": "linear", "out": 8}},
+        {"head": {"kind": "nonlinear", "width": 16, "out": 8}},
+        {"normalize": False, "temperature": 10.0},
+        {"augment_other": []},
+        {"augment_other": ["rotation", "flip"]},
+    ],
+    ids=lambda changes: str(next(iter(changes.values()))),
+)
+def test_it_is_algorithm_1(data, changes):
+    sgd = {"name": "sgd", "lr": 0.1, "weight_decay": 0.0, "warmup": 0.0}
+    config = small(optimizer=sgd, **changes)
     losses = []
     train(config, data.train_images, 3, FLOAT32, lambda step, loss: losses.append(loss))
     # float32 with sums in another order: each of 6 steps passes on a few units in the last place,
@@ -121,6 +141,98 @@ def test_the_projection_is_computed_in_float32_under_autocast(data):
     runtime = RuntimeConfig(device="cpu", precision="bfloat16")
     model = train(small(steps=0), data.train_images, 0, runtime)
     assert model(torch.rand(2, 3, 24, 24)).dtype == torch.float32
+
+
+# --- parts of a batch -------------------------------------------------------------------------
+
+
+class Parts(torch.nn.Module):
+    """Subtracts from every row the mean of its part, as BatchNorm would."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, rows):
+        return torch.cat([part - part.mean(dim=0) for part in rows.chunk(self.parts)])
+
+
+def test_both_views_of_an_image_are_in_one_part():
+    views = torch.arange(16.0)[:, None] ** 2  # rows i and i + 8 are views of image i
+    z = project(Parts(4), views, BatchNormConfig(parts=4, views="together"))
+    for images in torch.arange(8).split(2):
+        part = torch.cat([views[images], views[images + 8]])
+        expected = part - part.mean(dim=0)
+        torch.testing.assert_close(torch.cat([z[images], z[images + 8]]), expected)
+
+
+def test_shuffled_parts_are_drawn_anew_and_rows_stay_in_place():
+    views = torch.arange(64.0)[:, None]
+    shuffled = BatchNormConfig(parts=32, views="shuffled")
+    rows = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        rows.append(project(Parts(32), views, shuffled))
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[0], rows[2])
+    assert torch.equal(project(torch.nn.Identity(), views, shuffled), views)
+    # Of two rows each, so that both become half of their difference: for 32 pairs drawn by lot
+    # the one of views i and i + 32, a difference of 32, is drawn half a time on average.
+    torch.testing.assert_close(rows[0].sum(), torch.tensor(0.0))
+    assert (rows[0].abs() == 16).sum() <= 8
+
+
+def test_parts_change_the_training_and_one_part_does_not(data):
+    def weights(**batch_norm):
+        config = small(batch_norm=batch_norm, steps=2)
+        return digest(train(config, data.train_images, 0, FLOAT32).encoder)
+
+    whole = weights(parts=1)
+    assert same(whole, weights())
+    together, shuffled = (weights(parts=8, views=views) for views in ("together", "shuffled"))
+    assert not same(whole, together)
+    assert not same(together, shuffled)
+
+
+def test_settings_that_mean_the_same_are_equal():
+    assert small(batch_norm={"parts": 1, "views": "shuffled"}) == small()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_norm": {"parts": 5}}, "batch_norm.parts must divide the 32 images .* got 5"),
+        ({"batch_norm": {"parts": 64}}, "batch_norm.parts must divide the 32 images .* got 64"),
+        (
+            {"batch_norm": {"parts": 64, "views": "shuffled"}},
+            "batch_norm.parts must divide the 64 views .* at least 2 views, got 64",
+        ),
+    ],
+)
+def test_parts_have_to_be_equal(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        small(**changes)
+
+
+# --- epochs and learning rates ----------------------------------------------------------------
+
+
+def test_epochs_are_passes_through_the_images(data):
+    losses = []
+    config = small(epochs=1.5, steps=3)
+    train(config, data.train_images[:96], 0, FLOAT32, lambda step, loss: losses.append(loss))
+    assert len(losses) == round(1.5 * 96 / 32)
+    assert small(epochs=0, steps=3).steps_on(1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("scaling", "factors"), [("none", (1, 1)), ("root", (0.5, 2)), ("linear", (0.25, 4))]
+)
+def test_the_learning_rate_grows_with_the_batch(scaling, factors):
+    for batch_size, factor in zip((16, 256), factors, strict=True):
+        config = small(lr_scaling=scaling, batch_size=batch_size)
+        assert config.scaled_optimizer().lr == pytest.approx(factor * config.optimizer.lr)
+        assert config.scaled_optimizer().name == config.optimizer.name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lelkern.ablation.judge.claims.claim import Claim
-from lelkern.ablation.judge.names import Grid, Level
+from lelkern.ablation.judge.names import Grid, Level, Levels
 from lelkern.ablation.judge.sample import Cell, Sample
 from lelkern.ablation.judge.statement import Statements, differences, largest_first
 
@@ -28,11 +28,13 @@ class Best(Claim):
     Attributes:
         arm: label of the arm, or a level.
         of: for a level: that of the other axis at which it is so; by default on the mean of all.
+        apart_from: one or several others that it need not beat.
     """
 
     shape: Literal["best"]
     arm: Level
     of: Level | None = None
+    apart_from: Levels = ()
 
     def resolve(self, grid: Grid) -> tuple[Contender, tuple[Contender, ...]]:
         """Return what has to win, and what it has to beat."""
@@ -51,7 +53,17 @@ class Best(Claim):
                 for level, column in zip(order, zip(*track.arms, strict=True), strict=True)
             ]
         winner = next(contender for contender in all_ if contender.name == side.name)
-        return winner, tuple(contender for contender in all_ if contender != winner)
+        passed = self.apart_from if isinstance(self.apart_from, tuple) else (self.apart_from,)
+        left_out = {grid.side("apart_from", name).name for name in passed}
+        for name in left_out:
+            if name == winner.name or name not in [contender.name for contender in all_]:
+                raise ValueError(
+                    f"apart_from = {name!r} is nothing that {winner.name!r} has to beat"
+                )
+        others = tuple(c for c in all_ if c != winner and c.name not in left_out)
+        if not others:
+            raise ValueError(f"apart_from = {self.apart_from!r} leaves nothing to beat")
+        return winner, others
 
     def comparisons(self, grid: Grid, default: str) -> list[tuple[Cell, ...]]:
         """Return the cells of the winner and of each other (see ``Claim``)."""
