@@ -23,7 +23,10 @@ def load(tmp_path):
 
 
 def test_the_key_ablations_are_shipped_and_valid():
-    simclr = {"temperature", "projection-head", "augmentation", "model-size"}
+    simclr = {
+        *("temperature", "projection-head", "augmentation", "color-strength", "model-size"),
+        *("batch-size", "global-bn"),
+    }
     moco = {"momentum", "queue-size"}
     few_labels = {
         *("label-efficiency-ssl", "mixmatch-ablation", "mixup-strength", "confidence"),
@@ -54,6 +57,15 @@ def test_mocos_studies_have_the_values_of_its_authors(name, values):
     assert set(study.plot[0].published.x) <= set(values)
     assert study.seeds >= 3
     assert len(study.quickened().arms()) == 3
+
+
+def test_augmentations_are_those_of_figure_5_in_both_orders():
+    study = load_study("augmentation")
+    assert len(study.factor[0].pairs_of) == 7
+    published = study.plot[0].published
+    assert sorted(published.x) == sorted(arm.label for arm in study.arms())
+    assert len(study.arms()) == 49
+    assert study.seeds >= 5
 
 
 def test_temperature_spans_the_range_of_the_claim():
