@@ -39,6 +39,13 @@ def check_names(
                 f"{where}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
                 f"{nearest(plot.x, [*axes, *metrics, *curves])}"
             )
+        shown = [name for names in plot.series.values() for name in names]
+        for name in shown[1:]:
+            if metrics[name].unit != metrics[shown[0]].unit:
+                raise ConfigError(
+                    f"{where}: plot.{i}: series must be metrics of one unit, got {shown[0]!r} in "
+                    f"{metrics[shown[0]].unit!r} and {name!r} in {metrics[name].unit!r}"
+                )
 
 
 def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
@@ -47,3 +54,5 @@ def _metrics_asked_for(study: Study) -> Iterator[tuple[str, str]]:
     for i, plot in enumerate(study.plot):
         if plot.y is not None:
             yield f"plot.{i}.y", plot.y
+        for label, names in plot.series.items():
+            yield from ((f"plot.{i}.series: {label}", name) for name in names)

@@ -26,6 +26,7 @@ def test_the_key_ablations_are_shipped_and_valid():
     simclr = {
         *("temperature", "projection-head", "augmentation", "color-strength", "model-size"),
         *("batch-size", "global-bn"),
+        *("head-forgets", "few-shot-simclr", "transfer-simclr"),
     }
     moco = {"momentum", "queue-size"}
     few_labels = {
@@ -41,7 +42,7 @@ def test_the_key_ablations_are_shipped_and_valid():
         names = {name for axis in study.axes() for name in axis.names}
         for plot in study.plot:
             words = {x for x in (plot.published.x if plot.published else ()) if isinstance(x, str)}
-            assert words <= names
+            assert words <= names | set(plot.names)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +339,7 @@ LINE = 'kind = "line"'
         ('"interior-maximum"', '"biggest"', "claim.0.shape: must be one of .*'biggest'"),
         ("[[claim]]\nsays", "[[clam]]\nsays", "unknown key 'clam'; did you mean 'claim'"),
         # Plots.
-        (LINE, 'kind = "pie"', "plot.0.kind: .*'heatmap', got 'pie'"),
+        (LINE, 'kind = "pie"', "plot.0.kind: .*'heatmap' or 'metrics', got 'pie'"),
         (LINE, 'kind = "heatmap"', "plot.0: kind = 'heatmap' needs two axes, or one factor"),
         (LINE, 'lines = "levle"', "plot.0: lines = 'levle' is no axis; did you mean 'level'"),
         (LINE, 'lines = "level"', "plot.0: lines = 'level' leaves no axis for x"),

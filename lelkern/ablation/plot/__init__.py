@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lelkern.ablation.judge.statistics import estimate, measured
-from lelkern.ablation.plot import curve, heatmap, line
+from lelkern.ablation.plot import curve, heatmap, line, several_metrics
 from lelkern.ablation.plot.fit import fit_labels, fits
 from lelkern.ablation.plot.fonts import Fonts, fonts_for
 from lelkern.ablation.plot.look import Look, Words
@@ -125,6 +125,8 @@ class Drawing:
 def _kind(picture: Picture) -> Any:
     if picture.plot.kind == "heatmap":
         return heatmap
+    if picture.plot.kind == "metrics":
+        return several_metrics
     return curve if picture.curve is not None else line
 
 

@@ -40,25 +40,57 @@ class Plot(Config):
 
     Attributes:
         kind: ``line``: means joined by a line. ``points``: means beside each other. ``heatmap``: a
-            matrix of means, of a factor's pairs or of two axes.
+            matrix of means, of a factor's pairs or of two axes. ``metrics``: several metrics beside
+            each other, in a panel for every arm and every baseline.
         x: what lies along it: an axis (``arm`` or a factor's key), a metric (each arm at the mean
             of its own values), or a curve; by default the last axis.
         y: the metric; by default the study's. A curve has its own.
         lines: the axis with one line a level; by default the other axis, if there are two.
+        series: of kind ``metrics``, by the label of each series, what it has at every one of
+            ``names``: metrics of one unit.
+        names: of kind ``metrics``, what lies along x; the places of ``published`` as well.
         scale: of a metric or a curve along x; an axis has its own.
         band: draw intervals as a band instead of bars; a curve always has a band.
         reference: levels of ``y`` to draw as lines, by label.
         published: the authors' figures, by default on an axis of their own.
     """
 
-    kind: Literal["line", "points", "heatmap"] = "line"
+    kind: Literal["line", "points", "heatmap", "metrics"] = "line"
     x: str | None = None
     y: str | None = None
     lines: str | None = None
+    series: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    names: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = "linear"
     band: bool = False
     reference: dict[str, float] = Field(default_factory=dict)
     published: Published | None = None
+
+    @model_validator(mode="after")
+    def _series_are_those_of_metrics(self) -> Self:
+        if self.kind != "metrics":
+            for key in ("series", "names"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} is for kind = 'metrics', got kind = {self.kind!r}")
+            return self
+        if not self.series or not self.names:
+            raise ValueError("kind = 'metrics' needs series, and names of what lies along x")
+        for key in ("x", "y", "lines"):
+            if (value := getattr(self, key)) is not None:
+                raise ValueError(f"{key} = {value!r} means nothing for kind = 'metrics'")
+        for label, metrics in self.series.items():
+            if len(metrics) != len(self.names):
+                raise ValueError(
+                    f"series {label!r} has {len(metrics)} metrics but there are "
+                    f"{len(self.names)} names"
+                )
+        if self.published is not None:
+            for place in self.published.x:
+                if place not in self.names:
+                    raise ValueError(f"published.x must be among names, got {place!r}")
+            if not self.published.same_unit:
+                raise ValueError("published of kind = 'metrics' must have same_unit = true")
+        return self
 
     def x_key(self, axes: Sequence[str]) -> str | None:
         """Return what lies along x: as the plot says, or the last axis that ``lines`` leaves.

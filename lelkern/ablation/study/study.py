@@ -269,6 +269,8 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
         if not pairs and len(axes) != 2:
             raise ValueError("kind = 'heatmap' needs two axes, or one factor with pairs_of")
         return
+    if plot.kind == "metrics":
+        return
     key = plot.x_key(keys)
     if key is None:
         raise ValueError(f"lines = {plot.lines!r} leaves no axis for x")

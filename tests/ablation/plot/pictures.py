@@ -62,6 +62,14 @@ ARMS = [{"label": "slow"}, {"label": "fast"}]
 SEVERAL = study(arms=ARMS, factors=[BUDGETS], plot={"x": "data.labels", "lines": "arm"})
 GRID = study(arms=ARMS, factors=[BUDGETS], plot={"kind": "heatmap"})
 CURVE = study(arms=ARMS, plot={"x": "loss"})
+METRICS_BESIDE = study(
+    arms=ARMS,
+    plot={
+        "kind": "metrics",
+        "names": ["first", "second"],
+        "series": {"of one": ["linear_probe", "knn"], "of other": ["knn", "linear_probe"]},
+    },
+)
 STUDIES = {
     "line": LINE,
     "points": POINTS,
@@ -70,6 +78,7 @@ STUDIES = {
     "several lines": SEVERAL,
     "grid": GRID,
     "curve": CURVE,
+    "metrics": METRICS_BESIDE,
 }
 
 

@@ -278,7 +278,8 @@ def test_what_a_baseline_ran_with_is_said_with_it(study):
     label = study.baseline[0].label if study.baseline else "raw pixels"
     named = study.model_copy(update={"baseline": (Baseline(label=label, method="raw-pixels"),)})
     figure = draw(named, baselines=rows, remarks={label: " at width=16, 1 seed"})
-    assert "raw pixels at width=16, 1 seed" in " ".join([*legend(figure), foot(figure)])
+    titles = [axes.get_title() for axes in panels(figure)]
+    assert "raw pixels at width=16, 1 seed" in " ".join([*legend(figure), *titles, foot(figure)])
 
 
 def test_references_are_lines_named_with_their_value():
@@ -290,7 +291,8 @@ def test_references_are_lines_named_with_their_value():
 
 @each_kind
 def test_a_baseline_without_this_metric_is_left_out(study):
-    figure = draw(study, baselines=[Row("raw pixels", 0, {"knn": 0.5})])
+    figure = draw(study, baselines=[Row("raw pixels", 0, {"bias": 0.5})])
+    assert "raw pixels" not in [axes.get_title() for axes in panels(figure)]
     assert "raw pixels" not in " ".join([*legend(figure), *texts(figure)])
 
 

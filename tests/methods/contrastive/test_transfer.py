@@ -1,0 +1,92 @@
+"""Targets of a transfer: their labels, their colours, and who learns from them."""
+
+import math
+
+import pytest
+import torch
+from small_runs import FLOAT32, SMALL
+from tiny_data import tiny_images
+
+from lelkern.evaluate import extract, linear_probe
+from lelkern.methods.contrastive import transfer_simclr
+from lelkern.methods.contrastive._novel_classes import split_classes
+from lelkern.methods.contrastive.transfer_simclr import (
+    METRICS,
+    TransferConfig,
+    few_labelled,
+    repaint,
+    repainted,
+)
+
+
+def config(**changes):
+    return TransferConfig.parse(SMALL | {"steps": 2, "few": 3} | changes, "test")
+
+
+@pytest.fixture(scope="module")
+def some(data):
+    """The first 300 training and 100 test images."""
+    fields = vars(data) | {
+        f"{split}_{field}": getattr(data, f"{split}_{field}")[:number]
+        for split, number in (("train", 300), ("test", 100))
+        for field in ("images", "labels")
+    }
+    return type(data)(**fields)
+
+
+def rows_of(data):
+    return zip(data.train_images, data.train_labels, strict=True)
+
+
+def run(settings, data, report=lambda step, loss: None):
+    transfer_simclr.check(settings, data)
+    outcome = transfer_simclr.run(settings, data, 0, FLOAT32, report)
+    transfer_simclr.METHOD.confirm(outcome)
+    return outcome
+
+
+def test_another_painting_has_all_channels_at_another_place_and_inverted(data):
+    images = data.train_images[:2]
+    red, green, blue = images.unbind(1)
+    assert torch.equal(repainted(images), torch.stack([255 - green, 255 - blue, 255 - red], dim=1))
+    twice = repaint(repaint(repaint(data)))
+    assert torch.equal(255 - twice.test_images, data.test_images)
+    assert torch.equal(twice.train_labels, data.train_labels)
+
+
+def test_few_labels_are_as_many_of_each_class_and_drawn_by_the_seed(data):
+    few = few_labelled(data, 3, seed=0)
+    assert few.train_labels.bincount().tolist() == [3] * 10
+    rows = {image.numpy().tobytes(): int(y) for image, y in rows_of(data)}
+    for image, y in rows_of(few):
+        assert rows[image.numpy().tobytes()] == int(y)
+    assert not torch.equal(few.train_images, few_labelled(data, 3, seed=1).train_images)
+    assert len(few_labelled(data, 10_000, seed=0).train_labels) == len(data.train_labels)
+
+
+def test_one_encoder_of_the_base_classes_is_probed_on_every_target(some):
+    outcome = run(settings := config(), some)
+    base, novel = split_classes(settings, some, 0)
+    model = outcome.models["model"]
+    for name, target in {
+        "other_classes": novel,
+        "another_painting": repaint(base),
+        "both_few": few_labelled(repaint(novel), 3, 0),
+    }.items():
+        train, test = (extract([model], x)[0] for x in (target.train_images, target.test_images))
+        expected = linear_probe(train, target.train_labels, test, target.test_labels)
+        assert outcome.metrics[name] == expected
+    assert outcome.metrics["other_classes"] != outcome.metrics["both"]
+
+
+def test_from_scratch_every_target_has_steps_of_its_own(some):
+    steps = []
+    run(config(pretrain="scratch"), some, lambda step, loss: steps.append(step))
+    assert steps == list(range(1, 2 * len(METRICS) + 1))
+
+
+@pytest.mark.parametrize("how", ["simclr", "scratch"])
+def test_a_single_base_class_cannot_be_told_from_itself(how):
+    metrics = run(config(pretrain=how, batch_size=8), tiny_images()).metrics
+    nan = {name for name, value in metrics.items() if math.isnan(value)}
+    assert nan == {"another_painting", "another_painting_few"}
