@@ -11,8 +11,8 @@ from lelkern.data.draw import stream
 from lelkern.methods.contrastive._config import check
 from lelkern.methods.contrastive.simclr import SimCLRConfig
 from lelkern.methods.contrastive.simclr import train as train_simclr
-from lelkern.methods.semi_supervised.supervised import SupervisedConfig
-from lelkern.methods.semi_supervised.supervised import train as train_supervised
+from lelkern.methods.contrastive.supervised_encoder import SupervisedEncoderConfig
+from lelkern.methods.contrastive.supervised_encoder import train as train_supervised
 from lelkern.runtime import Progress, RuntimeConfig
 
 
@@ -89,9 +89,9 @@ def pretrain(
     """
     if how == "simclr":
         return train_simclr(config, data.train_images, seed, runtime, progress).encoder
-    shared = ("encoder", "augment", "batch_size", "steps", "optimizer")
-    recipe = SupervisedConfig(**{key: getattr(config, key) for key in shared})
-    return train_supervised(recipe, data, seed, runtime, progress).model.encoder
+    shared = {key: getattr(config, key) for key in SupervisedEncoderConfig.model_fields}
+    recipe = SupervisedEncoderConfig(**shared)
+    return train_supervised(recipe, data, seed, runtime, progress).encoder
 
 
 def check_classes(
