@@ -23,7 +23,7 @@ def load(tmp_path):
 
 
 def test_the_key_ablations_are_shipped_and_valid():
-    simclr = {"temperature", "projection-head", "augmentation", "model-size"}
+    simclr = {"temperature", "projection-head", "augmentation", "model-size", "simclr-v2"}
     moco = {"momentum", "queue-size"}
     few_labels = {
         *("label-efficiency-ssl", "mixmatch-ablation", "mixup-strength", "confidence"),

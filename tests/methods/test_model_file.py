@@ -21,7 +21,7 @@ from lelkern.runtime import RuntimeConfig
 RUNTIME = RuntimeConfig(device="cpu", precision="float32")
 TRAINING = [name for name in available() if get(name).build is not None]
 SOME = [
-    *("simclr", "moco", "supervised", "mean-teacher", "noisy-student"),
+    *("simclr", "simclr-v2", "moco", "supervised", "mean-teacher", "noisy-student"),
     *("ridge", "joint-sparse", "pooled-ridge", "support-recovery"),
     *("hard-sharing", "soft-sharing", "separate-networks", "group-pruning"),
 ]
