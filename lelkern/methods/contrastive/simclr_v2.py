@@ -52,8 +52,8 @@ class FineTuneConfig(Config):
     """
 
     batch_size: int = Field(default=32, ge=2)
-    steps: int = Field(default=100, ge=0)
-    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: int = Field(default=300, ge=0)
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.01)
 
 
 class DistilConfig(Config):
@@ -69,8 +69,8 @@ class DistilConfig(Config):
 
     temperature: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=64, ge=2)
-    steps: int = Field(default=480, ge=0)
-    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: int = Field(default=240, ge=0)
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.01)
 
 
 class SimCLRv2Config(simclr.SimCLRConfig):
