@@ -25,7 +25,7 @@ def load(tmp_path):
 def test_the_key_ablations_are_shipped_and_valid():
     simclr = {
         *("temperature", "projection-head", "augmentation", "color-strength", "model-size"),
-        *("batch-size", "global-bn"),
+        *("batch-size", "global-bn", "simclr-v2"),
         *("head-forgets", "few-shot-simclr", "transfer-simclr"),
     }
     moco = {"momentum", "queue-size"}

@@ -25,7 +25,7 @@ def test_studies():
 def test_methods_with_what_they_are():
     found = offered(complete_method, "")
     assert set(found) == set(available())
-    assert set(offered(complete_method, "simc")) == {"simclr"}
+    assert set(offered(complete_method, "simc")) == {"simclr", "simclr-v2"}
     assert all(item.help for item in found.values())
 
 

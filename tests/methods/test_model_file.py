@@ -23,6 +23,8 @@ TRAINING = [name for name in available() if get(name).build is not None]
 SOME = [
     *(
         "simclr",
+        "simclr-v2",
+        "supervised-encoder",
         "moco",
         "head-forgets",
         "few-shot-simclr",
