@@ -61,7 +61,7 @@ class SimCLRConfig(ContrastiveConfig):
         augment_other: what makes the second view, where it is not ``augment``; an empty list leaves
             the image as it is (Section 3.1: "the augmentation(s) only to one branch").
         normalize: compare views by their cosine; without, by their dot product (Table 5).
-        epochs: passes through the images, in place of ``steps``.
+        epochs: passes through the images, in place of ``steps`` unless these are 0.
         lr_scaling: how ``optimizer.lr``, which is that of batches of 64 images, grows with the
             batch: by ``linear`` N / 64 or by the ``root`` of it (Appendix B.1), or not at all.
         batch_norm: which views share the statistics of BatchNorm.
@@ -87,7 +87,9 @@ class SimCLRConfig(ContrastiveConfig):
 
     def steps_on(self, images: int) -> int:
         """Return the number of optimiser steps on so many training images."""
-        return self.steps if self.epochs is None else round(self.epochs * images / self.batch_size)
+        if self.epochs is None or self.steps == 0:
+            return self.steps
+        return round(self.epochs * images / self.batch_size)
 
     def scaled_optimizer(self) -> OptimizerConfig:
         """Return the optimiser with the learning rate of this batch size."""

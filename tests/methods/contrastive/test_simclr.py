@@ -223,6 +223,7 @@ def test_epochs_are_passes_through_the_images(data):
     train(config, data.train_images[:96], 0, FLOAT32, lambda step, loss: losses.append(loss))
     assert len(losses) == round(1.5 * 96 / 32)
     assert small(epochs=0, steps=3).steps_on(1000) == 0
+    assert small(epochs=2, steps=0).steps_on(1000) == 0  # a random encoder stays one
 
 
 @pytest.mark.parametrize(
