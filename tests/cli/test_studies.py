@@ -20,7 +20,7 @@ def test_json_says_what_each_varies_claims_and_costs(call):
     assert temperature["methods"] == ["simclr"]
     assert list(temperature["axes"]) == ["temperature"]
     arms = len(temperature["axes"]["temperature"])
-    # Of raw pixels one, of the random encoder one a seed.
-    assert temperature["trials"] == (arms + 1) * temperature["seeds"] + 1
+    # Of raw pixels one, of the three other baselines one a seed.
+    assert temperature["trials"] == (arms + 3) * temperature["seeds"] + 1
     assert temperature["quick"]["trials"] < temperature["trials"]
     assert temperature["claims"]
