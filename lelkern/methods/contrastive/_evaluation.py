@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 from torch import nn
 
@@ -50,7 +51,7 @@ def evaluate(
     data: ImageData,
     seed: int,
     *,
-    augment_other: AugmentConfig | None = None,
+    augmented: Literal["both", "one"] = "both",
     normalize: bool = True,
 ) -> dict[str, float]:
     """Judge h = f(x) and z = g(h); both networks stay as they are.
@@ -67,7 +68,7 @@ def evaluate(
         temperature: of the contrastive distribution.
         data: images, with at least two classes among the visible labels.
         seed: decides the views.
-        augment_other: those of the second view; by default ``augment``.
+        augmented: whether both views are, or the second is the image itself.
         normalize: whether the contrastive distribution is one of cosines, or of dot products.
 
     Returns:
@@ -79,7 +80,7 @@ def evaluate(
     test_y = data.test_labels
     size = data.test_images.shape[-1]
     one = Augment(augment, size)
-    other = one if augment_other is None else Augment(augment_other, size)
+    other = one if augmented == "both" else Augment((), size)
     with seeded(seed):
         _, z1 = extract([encoder, head], data.test_images, preprocess=lambda x: one(to_unit(x)))
         _, z2 = extract([encoder, head], data.test_images, preprocess=lambda x: other(to_unit(x)))

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lelkern.augment import Augment, AugmentConfig
+from lelkern.augment import Augment
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate.features import to_unit
@@ -58,8 +58,8 @@ class SimCLRConfig(ContrastiveConfig):
     The loss sees two views of each of the ``batch_size`` images.
 
     Attributes:
-        augment_other: what makes the second view, where it is not ``augment``; an empty list leaves
-            the image as it is (Section 3.1: "the augmentation(s) only to one branch").
+        augmented: which of the two views go through ``augment``: ``both``, or ``one``, and the
+            other is the image itself, as where single augmentations are studied (Section 3.1).
         normalize: compare views by their cosine; without, by their dot product (Table 5).
         epochs: passes through the images, in place of ``steps`` unless these are 0.
         lr_scaling: how ``optimizer.lr``, which is that of batches of 64 images, grows with the
@@ -67,7 +67,7 @@ class SimCLRConfig(ContrastiveConfig):
         batch_norm: which views share the statistics of BatchNorm.
     """
 
-    augment_other: AugmentConfig | None = None
+    augmented: Literal["both", "one"] = "both"
     normalize: bool = True
     epochs: float | None = Field(default=None, ge=0)
     lr_scaling: Literal["none", "root", "linear"] = "none"
@@ -143,19 +143,18 @@ def train(
 
 
 class TwoViews(nn.Module):
-    """Two views of every image, each drawn anew: t(x) for all, then t'(x) for all."""
+    """Two views of every image: t(x) for all, then t'(x) for all, or the images themselves."""
 
     def __init__(self, config: SimCLRConfig, size: int) -> None:
         super().__init__()
-        self.one = Augment(config.augment, size)
-        other = config.augment_other
-        self.other = None if other is None else Augment(other, size)
+        self.augment = Augment(config.augment, size)  # t, drawn anew for every view
+        self.both = config.augmented == "both"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W), float in [0, 1], to views (2N, 3, H, W)."""
-        if self.other is None:
-            return self.one(torch.cat([x, x]))
-        return torch.cat([self.one(x), self.other(x)])
+        if self.both:
+            return self.augment(torch.cat([x, x]))
+        return torch.cat([self.augment(x), x])
 
 
 def project(model: nn.Module, views: Tensor, batch_norm: BatchNormConfig) -> Tensor:
@@ -187,7 +186,7 @@ def run(
         config.temperature,
         data,
         seed,
-        augment_other=config.augment_other,
+        augmented=config.augmented,
         normalize=config.normalize,
     )
     models = {"model": model}

@@ -129,11 +129,13 @@ def test_contrastive_metrics_follow_the_settings_of_the_loss(some, monkeypatch):
         return contrastive_statistics(z1, z2, temperature, normalize=normalize)
 
     monkeypatch.setattr(_evaluation, "contrastive_statistics", statistics)
-    settings = {"augment": [], "augment_other": ["flip"], "normalize": False, "temperature": 7.0}
+    settings = {
+        "augment": ["rotation"], "augmented": "one", "normalize": False, "temperature": 7.0
+    }  # fmt: skip
     outcome = get("simclr").run(small(**settings, steps=0), some, 0, FLOAT32, lambda *_: None)
     (z1, z2, temperature, normalize) = seen[0]
     model = outcome.models["model"]
     (h,) = extract([model], some.test_images)
-    torch.testing.assert_close(z1, h)  # the first branch leaves images as they are
+    torch.testing.assert_close(z2, h)  # the second view is the image itself
     assert not torch.equal(z1, z2)
     assert (temperature, normalize) == (7.0, False)

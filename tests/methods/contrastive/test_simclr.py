@@ -43,10 +43,10 @@ def by_hand(config, images, seed):
     losses = []
     for step in range(config.steps):
         x = images[epoch[len(images) // config.batch_size - 1 - step]].float() / 255
-        if config.augment_other is None:
+        if config.augmented == "both":
             views = augment(torch.cat([x, x]))
         else:
-            views = torch.cat([augment(x), Augment(config.augment_other, x.shape[-1])(x)])
+            views = torch.cat([augment(x), x])
         loss = equation_1(model(views), config.temperature, config.normalize)
         losses.append(loss.item())
         sgd.param_groups[0]["lr"] = config.optimizer.lr * (
@@ -65,8 +65,7 @@ def by_hand(config, images, seed):
         {"head": {"kind": "linear", "out": 8}},
         {"head": {"kind": "nonlinear", "width": 16, "out": 8}},
         {"normalize": False, "temperature": 10.0},
-        {"augment_other": []},
-        {"augment_other": ["rotation", "flip"]},
+        {"augmented": "one"},
     ],
     ids=lambda changes: str(next(iter(changes.values()))),
 )
