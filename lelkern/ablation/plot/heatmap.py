@@ -50,7 +50,8 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     _draw_matrix(panels[0], rows, columns, cells, means, texts, unit, picture)
     if published is not None:
         shown = dict(zip(map(str, published.x), published.y, strict=True))
-        digits = max(len(f"{value:g}".partition(".")[2]) for value in published.y)
+        decimals = (len(f"{value:g}".partition(".")[2]) for value in published.y)
+        digits = max(decimals, default=0)
         plain = {arm: f"{value:.{digits}f}" for arm, value in shown.items()}
         unit = words.find(published.label)
         _draw_matrix(panels[1], rows, columns, cells, shown, plain, unit, picture, of_study=False)

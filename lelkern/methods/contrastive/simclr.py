@@ -76,12 +76,12 @@ class SimCLRConfig(ContrastiveConfig):
     @model_validator(mode="after")
     def _batches_have_equal_parts(self) -> Self:
         parts = self.batch_norm.parts
-        pieces = self.batch_size if self.batch_norm.views == "together" else 2 * self.batch_size
-        if pieces % parts or 2 * self.batch_size < 2 * parts:
+        together = self.batch_norm.views == "together"
+        number, what = (self.batch_size, "images") if together else (2 * self.batch_size, "views")
+        if number % parts or parts > self.batch_size:
             raise ValueError(
-                f"batch_norm.parts must divide the {pieces} "
-                f"{'images' if self.batch_norm.views == 'together' else 'views'} of a batch into "
-                f"equal parts of at least 2 views, got {parts}"
+                f"batch_norm.parts must divide the {number} {what} of a batch into equal parts of "
+                f"at least 2 views, got {parts}"
             )
         return self
 

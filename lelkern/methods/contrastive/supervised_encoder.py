@@ -7,21 +7,18 @@ cross-entropy. With all labels visible it is the supervised side of SimCLR's Fig
 
 from collections.abc import Mapping
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from lelkern.augment import Augment
 from lelkern.data import ImageData
 from lelkern.evaluate import extract, knn, linear_probe
-from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive._config import EncoderTraining
 from lelkern.methods.contrastive._evaluation import CLASSIFIERS
-from lelkern.methods.images import check_labels, check_square, labelled_images
+from lelkern.methods.images import labelled_images
 from lelkern.methods.method import Blueprint, Method, Outcome
 from lelkern.methods.metric import Metric, percentage
-from lelkern.methods.training import Losses, seeded, unbroken_batches
-from lelkern.optim import Optimisation
+from lelkern.methods.semi_supervised import supervised
+from lelkern.methods.semi_supervised._classifier import Classifier
+from lelkern.methods.semi_supervised._config import check_labelled
+from lelkern.methods.semi_supervised._learner import build as build_classifier
+from lelkern.methods.training import Losses
 from lelkern.runtime import Progress, RuntimeConfig, silent
 
 METRICS: Mapping[str, Metric] = {
@@ -39,60 +36,24 @@ class SupervisedEncoderConfig(EncoderTraining):
     """
 
 
-class SupervisedEncoder(nn.Module):
-    """An encoder f followed by a linear classifier.
-
-    Weights are drawn from PyTorch's global generator, those of f first, so that with one seed it
-    starts from the same f as a contrastive recipe.
-    """
-
-    def __init__(
-        self, config: SupervisedEncoderConfig, classes: int, runtime: RuntimeConfig
-    ) -> None:
-        super().__init__()
-        self.encoder = config.encoder.build()
-        self.classifier = nn.Linear(self.encoder.features, classes)
-        self.runtime = runtime
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, 3, H, W), float in [0, 1], to logits (N, C), float32."""
-        with self.runtime.autocast(images.device.type):
-            h = self.encoder(images)
-        return self.classifier(h.float())
-
-
 def train(
     config: SupervisedEncoderConfig,
     data: ImageData,
     seed: int,
     runtime: RuntimeConfig | None = None,
     progress: Progress = silent,
-) -> SupervisedEncoder:
-    """Learn an encoder and a classifier from the images whose labels are visible.
+) -> Classifier:
+    """Learn an encoder and a linear classifier from the images whose labels are visible.
 
-    Args:
-        config: the recipe.
-        data: with visible labels of at least two classes, and square images.
-        seed: decides initial weights, batches and augmentations; torch's global generator is left
-            as it was found.
-        runtime: device and precision; by default what suits the machine.
-        progress: called after each step with the number of steps done and the loss in nats.
-
-    Raises:
-        ValueError: the images are not square, or fewer than two classes have visible labels.
+    As :func:`lelkern.methods.semi_supervised.supervised.train`, which says what it takes. With one
+    seed it starts from the same encoder as a contrastive recipe.
     """
-    check(config, data)
-    runtime = (runtime or RuntimeConfig()).resolve()
-    images, labels = (part.to(runtime.device) for part in labelled_images(data))
-    with seeded(seed):
-        model = SupervisedEncoder(config, len(data.classes), runtime)
-        model = model.to(runtime.device).to(memory_format=torch.channels_last)
-        augment = Augment(config.augment, images.shape[-1])
-        optimisation = Optimisation(config.optimizer, [model], config.steps, progress)
-        for batch in unbroken_batches(len(images), config.batch_size, config.steps):
-            x = augment(to_unit(images[batch]))  # (N, 3, H, W)
-            optimisation.step(F.cross_entropy(model(x), labels[batch]))
-    return model
+    return supervised.train(_recipe(config), data, seed, runtime, progress).model
+
+
+def _recipe(config: SupervisedEncoderConfig) -> supervised.SupervisedConfig:
+    shared = {key: getattr(config, key) for key in SupervisedEncoderConfig.model_fields}
+    return supervised.SupervisedConfig(**shared)
 
 
 def run(
@@ -107,7 +68,7 @@ def run(
     model = train(config, data, seed, runtime, losses)
     train_x, train_y = labelled_images(data)
     (train_h,) = extract([model.encoder], train_x)
-    test_h, logits = extract([model.encoder, model.classifier], data.test_images)
+    test_h, logits = extract([model.encoder, model.linear], data.test_images)
     arguments = (train_h, train_y, test_h, data.test_labels)
     metrics = {
         "linear_probe": linear_probe(*arguments),
@@ -121,13 +82,12 @@ def run(
 
 def check(config: SupervisedEncoderConfig, data: ImageData) -> None:
     """Raise ValueError if no network could be trained on the labelled images."""
-    check_square(*data.train_images.shape[2:])
-    check_labels(data)
+    check_labelled(_recipe(config), data)
 
 
-def build(config: SupervisedEncoderConfig, blueprint: Blueprint) -> SupervisedEncoder:
+def build(config: SupervisedEncoderConfig, blueprint: Blueprint) -> Classifier:
     """Make a network of the form of one that a run trained."""
-    return SupervisedEncoder(config, len(blueprint.form.classes[0]), blueprint.runtime)
+    return build_classifier(_recipe(config), blueprint)
 
 
 METHOD = Method(
