@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -17,7 +18,11 @@ import lelkern
 
 def main(rank):
     dist.init_process_group(
-        "gloo", init_method=f"file://{Path.cwd()}/rendezvous", rank=rank, world_size=2
+        "gloo",
+        init_method=f"file://{Path.cwd()}/rendezvous",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(minutes=1),  # where the other process has died
     )
     recipe = {}
     (code,) = code_blocks("docs/recipes.md", "Several GPUs without the global matrix")

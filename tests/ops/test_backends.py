@@ -36,8 +36,6 @@ ARITHMETIC = {
     *("test_prox_group.py", "test_prox_gradients.py", "test_prox_l1.py", "test_prox_lists.py"),
     *("test_project_simplex.py", "test_project_l1inf.py"),
 }
-# The same for all: who works when, and what is compiled around an op.
-SHARED = "any_number_of_threads or compile or tracer"
 # Numbers under torch.compile hardly reach an implementation: one of their tests is enough, with a
 # loss and with an update in place.
 NUMBERS = "test_numbers.py"
@@ -55,15 +53,6 @@ NOT_OF_A_BACKEND = {
     # Without kernels these are skipped, or compare the reference with itself.
     "test_prox_direct_calls.py",
 }
-# Of the others these: transforms, schemas and what is refused before an op is called; of SigLIP the
-# gradients that loops check, too, and second derivatives, which all take from the reference; what
-# is compared with the reference; and whether numbers are of their distribution, as those of the
-# kernels are, which are the same numbers.
-AROUND_AN_OP = (
-    "vmap or functional or opcheck or schemas or autocast or refused or named"
-    " or (test_siglip and gradcheck) or kernels_and_reference"
-    " or of_the_beta_distribution or independent_of_one_another or folded_draws"
-)
 
 
 @pytest.mark.slow
@@ -86,7 +75,7 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
         probe = python(USE_AN_OP, LELKERN_CPU_ISA=value)
         if "and run here" in probe.stderr:
             pytest.skip(f"this machine has no {value}")
-    names, left_out = ARITHMETIC, SHARED
+    names = ARITHMETIC
     if variable == "LELKERN_BACKEND":
         every = {path.name for path in HERE.glob("test_*")} - {
             Path(__file__).name,
@@ -94,9 +83,8 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
             *NOT_OF_A_BACKEND,
         }
         names = every | FEW_NUMBERS
-        left_out += f" or {AROUND_AN_OP}"
     tests = [str(HERE / name) for name in sorted(names)]
-    options = ("-q", "-m", "not slow", "-k", f"not ({left_out})", "-p", "no:cacheprovider")
+    options = ("-q", "-m", "not slow and not once", "-p", "no:cacheprovider")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         env={**os.environ, variable: value},

@@ -208,6 +208,7 @@ def large(op: str, N: int) -> Sample:
     return Sample("large", "info_nce", embeddings, options={"symmetric": True})
 
 
+@pytest.mark.once
 @pytest.mark.skipif(library_path() is None, reason="plain PyTorch's products may split their sums")
 @pytest.mark.parametrize(
     ("op", "dtype", "temperature"),

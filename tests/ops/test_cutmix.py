@@ -67,6 +67,7 @@ def test_every_image_as_a_loop_has_it(layout, types, size, how, device):
         assert got.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", FLOATING, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS[:2], ids=str)
 def test_kernels_and_reference_have_the_same_gradients(dtype, layout, device):
@@ -123,6 +124,7 @@ def test_gradients(layout, how, device):
 
 
 # Tracing sees schemas and fake functions, the same for every implementation behind.
+@pytest.mark.once
 @pytest.mark.parametrize(
     "asked",
     [
@@ -147,6 +149,7 @@ def test_opcheck(asked, device):
     torch.library.opcheck(backward, (grad, x, *rest), test_utils=asked)
 
 
+@pytest.mark.once
 def test_compile_vmap_and_autocast(device):
     x, y = normals(8, 2, 5, 4).to(device), torch.arange(8, device=device)
     boxes, perm = boxes_of(5, 4).to(device), permuted(8).to(device)
@@ -166,6 +169,7 @@ def test_compile_vmap_and_autocast(device):
         assert cut(x.float())[0].dtype == torch.float32
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not compiled("cut_rows"), reason="the reference indexes, and can't overrun")
 def test_sizes_whose_product_overflows_are_refused(device):
     x = torch.zeros(2, 60, device=device)
@@ -176,6 +180,7 @@ def test_sizes_whose_product_overflows_are_refused(device):
         torch.ops.lelkern.cut_rows(x, box, perm, None, None, height, 4, 1, torch.float32)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("box", [(2**62, 0, 2**62, 1), (2**63 - 1, 0, 1, 1), (0, 1, 1, 2**63 - 1)])
 def test_boxes_whose_ends_overflow_are_refused(box):
     with pytest.raises(ValueError, match=rf"within 4 x 5, got \[{box[0]}, {box[1]}"):
@@ -253,6 +258,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("error", "changes", "message"), WRONG)
 def test_wrong_arguments_are_named(error, changes, message):
     with pytest.raises(error, match=message):

@@ -210,6 +210,7 @@ def test_statistics_are_those_of_the_plain_loss(options, device) -> None:
     assert stats == want
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("options", ["DCLW", "hard with a margin"])
 def test_a_batch_of_them_by_vmap(options) -> None:
     z = torch.randn(3, 2, 7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -220,6 +221,7 @@ def test_a_batch_of_them_by_vmap(options) -> None:
     torch.testing.assert_close(torch.func.vmap(loss)(z), torch.stack([loss(both) for both in z]))
 
 
+@pytest.mark.once
 def test_no_number_goes_stale_under_compile() -> None:
     z = pairs(7, 5)
     torch._dynamo.reset()
@@ -247,6 +249,7 @@ def test_as_modules() -> None:
     assert "margin" not in repr(NTXentLoss())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "message"),
     [

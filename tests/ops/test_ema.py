@@ -88,6 +88,7 @@ def test_any_lists(pair, decay):
     update_and_check(*pair, decay)
 
 
+@pytest.mark.once
 @settings(max_examples=50, deadline=None)
 @given(lists(), st.floats(0, 1), st.booleans(), st.integers(-(2**63), 2**63 - 1))
 def test_kernels_and_reference_agree_to_the_bit(pair, decay, stochastic, seed):
@@ -174,6 +175,7 @@ def test_interleaved_views_of_one_storage(device):
     assert torch.equal(storage[2::3], before[2::3])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("layout", [contiguous, misaligned, reversed_dimensions, rows_with_gaps])
 def test_any_number_of_threads_gives_the_same_bits(layout):
     shapes = [(300, 301), (64,), (100_000,), (3,), (257, 129)]
@@ -347,6 +349,7 @@ WRONG_TYPES = [
 WRONG = [(ValueError, *w) for w in WRONG_VALUES] + [(TypeError, *w) for w in WRONG_TYPES]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("error", "name", "ema", "params", "message"), WRONG)
 def test_wrong_lists_are_refused_before_any_work(error, name, ema, params, message):
     before = [x.clone() for x in ema if isinstance(x, torch.Tensor)]
@@ -357,6 +360,7 @@ def test_wrong_lists_are_refused_before_any_work(error, name, ema, params, messa
             assert torch.equal(x, old)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("decay", "error", "message"),
     [

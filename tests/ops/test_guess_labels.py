@@ -153,6 +153,7 @@ def test_any_strides(device):
     torch.testing.assert_close(lelkern.guess_labels(one), lelkern.guess_labels(z[:1]))
 
 
+@pytest.mark.once
 def test_same_bits_for_any_number_of_threads():
     z = logits(2, 700, 33).float().requires_grad_()
     T = torch.tensor(0.6, requires_grad=True)
@@ -274,6 +275,7 @@ QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
 SLOW = ("test_aot_dispatch_dynamic",)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("dtype", "shape", "tests"),
     [
@@ -294,6 +296,7 @@ def test_opcheck(dtype, shape, tests, device):
         torch.library.opcheck(ops.guess_labels_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("gradient", [False, True])
 def test_compile(gradient, device):
@@ -311,6 +314,7 @@ def test_compile(gradient, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_wrong_temperature_inside_compile_gives_nan():
     compiled = torch.compile(lelkern.guess_labels, fullgraph=True, backend="aot_eager")
@@ -318,6 +322,7 @@ def test_a_wrong_temperature_inside_compile_gives_nan():
         assert compiled(logits(2, 3, 20), torch.tensor(wrong)).isnan().all()
 
 
+@pytest.mark.once
 def test_vmap(device):
     z = logits(2, 12, 4).reshape(2, 4, 3, 4).to(device)
     T = torch.tensor([0.2, 0.5, 1.0, 2.0], device=device)
@@ -326,6 +331,7 @@ def test_vmap(device):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.once
 def test_functional_transforms(device):
     z = logits(2, 3, 4).to(device).requires_grad_()
     T = parameter(0.6, device)
@@ -340,6 +346,7 @@ def test_functional_transforms(device):
     torch.testing.assert_close(torch.func.jacfwd(function, (0, 1))(*leaves), want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast(dtype, device):
     z = logits(2, 3, 40).to(device, dtype)
@@ -352,6 +359,7 @@ def test_autocast(dtype, device):
 # ----- errors -----
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused():
     z = logits(2, 3, 4)
     few = "logits must have at least one augmentation and one class, (K, B, C), got "

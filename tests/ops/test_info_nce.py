@@ -106,6 +106,7 @@ def test_a_collapsed_representation_scores_0(D, dtype):
         assert lelkern.info_nce(z50, z50, negatives, return_stats=True)[1].accuracy == 0
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused():
     q, k = pairs(3, 5)
     queue = normals(4, 5)

@@ -254,6 +254,7 @@ def test_bytes_and_wider_labels(device):
     assert [z.dtype for z in got] == [torch.float16, torch.float64, torch.bool, torch.float64]
 
 
+@pytest.mark.once
 def test_compile_without_graph_breaks(device):
     x, y, u, logits = (z.to(device) for z in batch(3, 2, 2))
     lam, perm = lambdas(7).to(device), permuted(7).to(device)
@@ -271,6 +272,7 @@ def test_compile_without_graph_breaks(device):
     assert drawn.images.shape == (7, 3, 5, 4)
 
 
+@pytest.mark.once
 def test_autocast_changes_nothing(device):
     x, y, u, logits = (z.to(device) for z in batch(3, 2, 2))
     options = {"lam": lambdas(7).to(device), "perm": permuted(7).to(device)}
@@ -280,6 +282,7 @@ def test_autocast_changes_nothing(device):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
 
 
+@pytest.mark.once
 def test_vmap(device):
     x, y, u, logits = (z.to(device) for z in batch(3, 2, 2))
     lam, perm = lambdas(7).to(device), permuted(7).to(device)
@@ -315,6 +318,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("error", "changes", "message"), WRONG)
 def test_wrong_arguments_are_named(error, changes, message):
     with pytest.raises(error, match=message):

@@ -182,6 +182,7 @@ def test_a_generator_gives_the_permutation(device):
     assert not torch.equal(first, second)
 
 
+@pytest.mark.once
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_kernels_and_reference_agree_to_the_bit(data):
@@ -305,6 +306,7 @@ TRACED = ("test_aot_dispatch_dynamic",)
 
 
 # Tracing sees schemas and fake functions, the same for every implementation behind.
+@pytest.mark.once
 @pytest.mark.parametrize("asked", [SAID, pytest.param(TRACED, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("source", [torch.float64, torch.bfloat16, torch.uint8], ids=str)
 @pytest.mark.parametrize("with_second", [False, True])
@@ -329,6 +331,7 @@ def test_opcheck(source, with_second, asked, device):
         torch.library.opcheck(op, given, test_utils=asked)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("layout", "dynamic"),
     [(LAYOUTS[0], False), pytest.param(LAYOUTS[1], True, marks=pytest.mark.slow)],
@@ -351,6 +354,7 @@ def test_compile_without_graph_breaks(layout, dynamic, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 def test_numbers_that_change_under_compile(device):
     x, perm = normals(3, 2).to(device), permuted(3).to(device)
 
@@ -363,6 +367,7 @@ def test_numbers_that_change_under_compile(device):
         assert torch.equal(compiled(lam), mix(lam))
 
 
+@pytest.mark.once
 def test_the_permutation_is_drawn_under_compile(device):
     x = torch.eye(9, device=device)
     compiled = torch.compile(lambda x: lelkern.mixup(x, None, 0.0)[0], fullgraph=True,
@@ -372,6 +377,7 @@ def test_the_permutation_is_drawn_under_compile(device):
     assert torch.equal(got.sum(1), torch.ones(9, device=device))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", ["fake", "symbolic"])
 def test_values_that_a_tracer_does_not_know_are_not_asked_for(mode):
     def mix(x, y, lam, perm, boxes):
@@ -394,6 +400,7 @@ def test_a_check_keeps_nothing_for_gradients():
             lelkern.mixup(x, None, 3 * lam, permuted(4))
 
 
+@pytest.mark.once
 def test_vmap(device):
     x, lam = normals(3, 5, 2, 4).to(device), lambdas(15).reshape(3, 5).to(device)
     perms = torch.stack([permuted(5, seed) for seed in range(3)]).to(device)
@@ -407,6 +414,7 @@ def test_vmap(device):
     assert torch.equal(shared, torch.stack([mix(z, lam[0], perms[0]) for z in x]))
 
 
+@pytest.mark.once
 def test_functional_and_forward_mode(device):
     x, _, lam = (z.detach() for z in leaves(device))
     perm = torch.tensor([2, 1, 3, 0], device=device)
@@ -420,6 +428,7 @@ def test_functional_and_forward_mode(device):
     torch.testing.assert_close(torch.func.jacfwd(total, argnums=(0, 1))(x, lam), want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", FLOATING, ids=str)
 def test_autocast_changes_nothing(dtype, device):
     x, lam, perm = (z.to(device) for z in (images(dtype, 5, 3), lambdas(5), permuted(5)))
@@ -429,6 +438,7 @@ def test_autocast_changes_nothing(dtype, device):
     assert same_bits(got, want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("layout", LAYOUTS[:2], ids=str)
 def test_any_number_of_threads_gives_the_same_bits(layout):
     x = layout.of(images(torch.float32, 40, 3, 40, 40)).requires_grad_()
@@ -481,6 +491,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("error", "changes", "message"), WRONG)
 def test_wrong_arguments_are_named(error, changes, message):
     given = {"x": X, "y": None, "lam": 0.5, "perm": P, "num_classes": 3, **changes}

@@ -22,6 +22,7 @@ def draws(alpha, n=DRAWS, seed=0, **options):
     return lelkern.sample_mixup_lambda(n, alpha, generator=seeded(seed), **options)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_draws_are_of_the_beta_distribution(alpha, device):
     lam = draws(alpha, device=device).cpu().numpy()
@@ -53,12 +54,14 @@ def test_the_fold_is_the_larger_of_lambda_and_its_rest(alpha, device):
     assert sample.pvalue > 1e-6
 
 
+@pytest.mark.once
 def test_the_mean_of_folded_draws(device):
     lam = draws(0.75, 200_000, fold=True, device=device)
     integral = stats.beta(0.75, 0.75).expect(lambda x: max(x, 1 - x))
     assert abs(lam.mean().item() - integral) < 5 * lam.std().item() / math.sqrt(len(lam))
 
 
+@pytest.mark.once
 def test_draws_are_independent_of_one_another():
     lam = draws(1.0)  # uniform
     for lag in (1, 2, 24):
@@ -175,6 +178,7 @@ def test_threads_change_nothing():
     assert torch.equal(*results)
 
 
+@pytest.mark.once
 def test_opcheck_and_compile(device):
     seed, alpha = torch.tensor(1, device=device), torch.tensor(0.5, device=device).double()
     op = torch.ops.lelkern.mixup_lambda.default
@@ -196,6 +200,7 @@ def test_opcheck_and_compile(device):
         assert torch.equal(compiled(value), want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("error", "changes", "message"),
     [

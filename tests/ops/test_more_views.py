@@ -51,6 +51,7 @@ def test_modules_take_them():
     assert NTXentLoss(0.2)(z) == lelkern.nt_xent(z, temperature=0.2) == SupConLoss(0.2)(z)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("shape", [(5, 4), (5, 1, 4), (5, 3, 4, 2)])
 def test_what_has_no_other_view_is_refused(shape):
     with pytest.raises(ValueError, match=r"z1 must be \(N, V, D\) with at least 2 views, got"):

@@ -211,6 +211,7 @@ def test_gradients_inside_and_of_what_vanishes(device):
     assert of_radius.tolist() == [-1, 0]  # both of the row follow the radius, with their signs
 
 
+@pytest.mark.once
 def test_opcheck(device):
     x = normals(2, 3, 5).float().to(device).requires_grad_()
     radius = leaf([0.5, 2.0], device, torch.float32)
@@ -222,6 +223,7 @@ def test_opcheck(device):
     torch.library.opcheck(ops.project_l1inf_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.once
 def test_vmap(device):
     x, radius = normals(3, 2, 4).to(device), torch.tensor([0.1, 1.0, 3.0], device=device).double()
     got = torch.func.vmap(project_l1inf_ball)(x, radius)
@@ -229,6 +231,7 @@ def test_vmap(device):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -202,6 +202,7 @@ def test_conventions_of_the_gradient(device):
         assert of_radius[1] == 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("l1", [False, True])
 def test_opcheck(l1, device):
     x = normals(3, 5).float().to(device).requires_grad_()
@@ -214,6 +215,7 @@ def test_opcheck(l1, device):
     torch.library.opcheck(ops.project_simplex_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", PROJECTIONS)
 def test_vmap(kind, device):
     x, radius = normals(3, 2, 4).to(device), torch.tensor([0.1, 1.0, 3.0], device=device).double()
@@ -222,6 +224,7 @@ def test_vmap(kind, device):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PROJECTIONS)
 def test_compile(kind, device):
@@ -240,6 +243,7 @@ def test_compile(kind, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

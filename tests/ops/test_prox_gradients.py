@@ -210,6 +210,7 @@ QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
 SLOW = ("test_aot_dispatch_dynamic",)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("dtype", "q", "csr", "sparse", "tests"),
     [
@@ -246,6 +247,7 @@ def step(w, lam):
     )
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_compile(device):
     torch._dynamo.reset()
@@ -260,6 +262,7 @@ def test_compile(device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "how", ["dim", *(pytest.param(how, marks=pytest.mark.slow) for how in ("block", "csr"))]
 )
@@ -279,6 +282,7 @@ def test_another_threshold_is_not_compiled_again(how, device):
     assert counter.frame_count <= 2
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_wrong_threshold_inside_compile_gives_nan(device):
     compiled = torch.compile(prox_group_lasso, fullgraph=True, backend="aot_eager")
@@ -287,6 +291,7 @@ def test_a_wrong_threshold_inside_compile_gives_nan(device):
         assert compiled(w, torch.tensor(wrong, device=device), dim=1).isnan().all()
 
 
+@pytest.mark.once
 def test_vmap(device):
     w = normals(5, 3, 4).to(device)
     lam = torch.tensor([0.0, 0.1, 0.5, 1.0, 9.0], dtype=torch.float64, device=device)
@@ -298,6 +303,7 @@ def test_vmap(device):
     assert torch.func.vmap(lambda w: prox_group_lasso(w, 0.5, dim=1))(w[:0]).shape == (0, 3, 4)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("q", [2.0, INF, 1.5, 3.0])
 def test_functional_transforms(q, device):
     w, lam, lam1 = normals(3, 4).to(device), leaf([0.3, 0.5, 9.0], device), leaf(0.1, device)
@@ -324,6 +330,7 @@ def test_gradients_of_each_sample(device):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast_changes_nothing(dtype, device):
     for own in (torch.float32, dtype):

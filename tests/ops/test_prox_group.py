@@ -367,6 +367,7 @@ def test_a_negative_threshold_that_nobody_looks_at_gives_nan(device):
         assert x[1].isfinite().all()
 
 
+@pytest.mark.once
 def test_same_bits_for_any_number_of_threads():
     w = rows("heavy", 300, 33).float().requires_grad_()
     lam = torch.rand(300, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -389,6 +390,7 @@ def test_same_bits_for_any_number_of_threads():
 W = normals(4, 6)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

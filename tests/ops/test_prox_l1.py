@@ -97,6 +97,7 @@ def test_conventions_of_the_gradient(dtype, device):
     assert of_lam.nan_to_num(7).tolist() == [-1, 1, 0, 0, 0, 7, 0, 0, -1]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("each", [False, True])
 def test_opcheck(each, device):
     w = normals(20).float().to(device).requires_grad_()
@@ -108,12 +109,14 @@ def test_opcheck(each, device):
     torch.library.opcheck(ops.prox_l1_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.once
 def test_vmap(device):
     w, lam = normals(3, 4).to(device), torch.tensor([0.1, 0.5, 2.0], device=device).double()
     got = torch.func.vmap(prox_l1)(w, lam)
     torch.testing.assert_close(got, torch.stack([prox_l1(w[i], lam[i]) for i in range(3)]))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

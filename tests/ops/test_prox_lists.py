@@ -136,6 +136,7 @@ def test_parameters_and_inference_tensors(device):
         assert (w == 1.5).all()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compiled", [False, True])
 def test_autocast_sees_that_tensors_change(compiled, device):
     layer = nn.Linear(4, 4, bias=False).to(device)
@@ -153,6 +154,7 @@ def test_autocast_sees_that_tensors_change(compiled, device):
         assert (layer(x) == 0).all()
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", [contiguous, rows_with_gaps])
 def test_compiled(layout, device):
@@ -171,6 +173,7 @@ def test_compiled(layout, device):
     assert all(same_bits(*pair) for pair in zip(*results, strict=True))
 
 
+@pytest.mark.once
 def test_opcheck(device):
     w = [normals(3, 4).to(device), normals(7).float().to(device)]
     lam = [torch.tensor(0.5, dtype=torch.float64, device=device), torch.tensor(0.5, device=device)]
@@ -296,6 +299,7 @@ def test_autograd_sees_what_sgd_changes(device):
 # ----- errors -----
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused_and_changes_nothing(device):
     w = torch.ones(2, 4, device=device)
     for call, error, message in (

@@ -206,6 +206,7 @@ def test_any_strides(device):
     )
 
 
+@pytest.mark.once
 def test_same_bits_for_any_number_of_threads():
     p = probabilities(700, 33, spread=1.0).float().requires_grad_()
     T = torch.tensor(0.6, requires_grad=True)
@@ -327,6 +328,7 @@ QUICK = ("test_schema", "test_autograd_registration", "test_faketensor")
 SLOW = ("test_aot_dispatch_dynamic",)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("dtype", "shape", "dim", "logits", "tests"),
     [
@@ -349,6 +351,7 @@ def test_opcheck(dtype, shape, dim, logits, tests, device):
         torch.library.opcheck(ops.sharpen_backward.default, given, test_utils=tests)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_compile(kind, device):
@@ -367,6 +370,7 @@ def test_compile(kind, device):
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_wrong_temperature_inside_compile_gives_nan():
     compiled = torch.compile(lelkern.sharpen, fullgraph=True, backend="aot_eager")
@@ -375,6 +379,7 @@ def test_a_wrong_temperature_inside_compile_gives_nan():
         assert compiled(p, torch.tensor(wrong)).isnan().all()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_vmap(kind, device):
     x = probabilities(5, 3, 4).to(device)
@@ -385,6 +390,7 @@ def test_vmap(kind, device):
     assert torch.func.vmap(lambda x: FUNCTIONS[kind](x, 0.5))(x[:0]).shape == (0, 3, 4)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_functional_transforms(kind, device):
     x = probabilities(3, 4).to(device).requires_grad_()
@@ -400,6 +406,7 @@ def test_functional_transforms(kind, device):
     torch.testing.assert_close(torch.func.jacfwd(function, (0, 1))(*leaves), want)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast(dtype, device):
     p = probabilities(3, 40).to(device, dtype).requires_grad_()
@@ -414,6 +421,7 @@ def test_autocast(dtype, device):
 # ----- errors -----
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused():
     p = probabilities(2, 3)
     for function, name in ((lelkern.sharpen, "p"), (lelkern.sharpen_logits, "logits")):

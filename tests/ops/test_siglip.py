@@ -185,6 +185,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.once
 @pytest.mark.skipif(library_path() is None, reason="plain PyTorch's products may split their sums")
 @pytest.mark.parametrize(
     ("shape", "dtype"),
@@ -263,6 +264,7 @@ def test_at_most_twice_the_error_of_plain_pytorch(kind, N, bias, dtype) -> None:
     assert (by_us <= 2 * by_plain + floor).all(), errors
 
 
+@pytest.mark.once
 @each_way
 def test_gradcheck(sample: Sample, device: str) -> None:
     inputs = tuple(x.requires_grad_() for x in sample.inputs(torch.float64, device))
@@ -283,6 +285,7 @@ def test_only_some_inputs_need_gradients(sample: Sample, device: str) -> None:
 
 
 # Dtypes take turns, and so does what is kept for backward: a tile is 96 x 96 here.
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("sample", "dtype", "kept"),
     list(zip(WAYS, [torch.float64, torch.bfloat16] * 2, [0, 40000, 40000, 0], strict=True)),
@@ -303,6 +306,7 @@ def test_what_schemas_and_fake_functions_say(sample: Sample, dtype, kept, device
     torch.library.opcheck(torch.ops.lelkern.siglip_backward.default, arguments, test_utils=said)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "dynamic", "numbers"),
@@ -328,6 +332,7 @@ def test_compile_without_graph_breaks(kind, dynamic, numbers, device: str) -> No
         torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @each_way
 def test_vmap(sample: Sample, device: str) -> None:
     inputs = [
@@ -348,6 +353,7 @@ def test_vmap(sample: Sample, device: str) -> None:
     assert empty.shape == (0,)
 
 
+@pytest.mark.once
 @each_way
 def test_functional_and_forward_mode_derivatives(sample: Sample, device: str) -> None:
     inputs = sample.inputs(torch.float64, device)
@@ -364,6 +370,7 @@ def test_functional_and_forward_mode_derivatives(sample: Sample, device: str) ->
     torch.testing.assert_close(torch.func.jvp(loss, inputs, tangents)[1], along)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_autocast_computes_in_float32(dtype: torch.dtype, device: str) -> None:
     sample = WAYS[0]
@@ -390,6 +397,7 @@ def test_scale_and_bias_of_any_dtype(dtype: torch.dtype, device: str) -> None:
         torch.testing.assert_close(x.cpu().squeeze(0), y.to(dtype))
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused() -> None:
     query, key = pairs(3, 5)
     codes = torch.arange(3)

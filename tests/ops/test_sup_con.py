@@ -82,6 +82,7 @@ def test_what_labels_are_called_does_not_matter(device):
         torch.testing.assert_close(lelkern.sup_con(z, other), want)
 
 
+@pytest.mark.once
 def test_what_does_not_fit_is_refused():
     z, labels = normals(3, 5), torch.arange(3)
     with pytest.raises(ValueError, match=r"labels must be \(3,\), one a row, got \(1, 3\)"):
