@@ -114,7 +114,10 @@ def _told(record: Record) -> list[str]:
     shared = record.shared()
     axes = [axis.key for axis in record.study.axes() if axis.key != ARM]
     every = dict.fromkeys(
-        key for arm in record.study.arms() for key in record.recipes[arm.label].settings()
+        key
+        for arm in record.study.arms()
+        for key, value in record.recipes[arm.label].settings().items()
+        if value is not None
     )
     told = []
     for part in TOLD:

@@ -78,6 +78,11 @@ def test_what_lies_along_an_axis_is_left_out_and_what_differs_by_arm_is_said(tmp
     assert text.startswith("Data: flowers.csv: 10 classes")
 
 
+def test_a_setting_of_one_method_that_is_not_set_is_left_out():
+    text = measured("model-size")
+    assert "Methods: simclr, supervised-encoder. " in text and "epochs" not in text
+
+
 def test_a_label_budget_is_said():
     assert " (labels_per_class 4)." in measured("mixmatch-ablation")
     assert "labels_per_class" not in measured("label-efficiency-ssl")  # an axis
