@@ -1,5 +1,8 @@
 """The settings that contrastive recipes share, and the data that fit them."""
 
+import math
+from typing import Literal
+
 from pydantic import Field
 from torch import Tensor
 
@@ -23,7 +26,11 @@ class EncoderTraining(Config):
             than SimCLR's, for small images without much background.
         batch_size: images a step.
         steps: optimiser steps; 0 leaves the encoder as it was drawn.
+        epochs: passes through the images, in place of ``steps`` unless these are 0.
         optimizer: the optimiser and its learning rate.
+        lr_scaling: how ``optimizer.lr``, which is that of batches of 64 images, grows with the
+            batch: by ``linear`` N / 64 or by the ``root`` of it (SimCLR, Appendix B.1), or not at
+            all.
     """
 
     encoder: EncoderConfig = ConvEncoderConfig()
@@ -33,7 +40,21 @@ class EncoderTraining(Config):
     )
     batch_size: int = Field(default=64, ge=2)
     steps: int = Field(default=480, ge=0)
+    epochs: float | None = Field(default=None, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
+    lr_scaling: Literal["none", "root", "linear"] = "none"
+
+    def steps_on(self, images: int) -> int:
+        """Return the number of optimiser steps on so many training images."""
+        if self.epochs is None or self.steps == 0:
+            return self.steps
+        return max(round(self.epochs * images / self.batch_size), 1 if self.epochs else 0)
+
+    def scaled_optimizer(self) -> OptimizerConfig:
+        """Return the optimiser with the learning rate of this batch size."""
+        growth = self.batch_size / 64
+        factor = {"none": 1.0, "root": math.sqrt(growth), "linear": growth}[self.lr_scaling]
+        return self.optimizer.model_copy(update={"lr": factor * self.optimizer.lr})
 
 
 class ContrastiveConfig(EncoderTraining):

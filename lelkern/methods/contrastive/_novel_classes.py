@@ -68,8 +68,13 @@ def of_classes(data: ImageData, classes: Tensor) -> ImageData:
     return ImageData(data.name, **parts, classes=tuple(data.classes[int(c)] for c in classes))
 
 
+def new_encoder(how: str, config: NovelClassesConfig) -> nn.Module:
+    """Return an encoder as it is drawn, or of ``pixels`` what takes them as they are."""
+    return nn.Flatten() if how == "pixels" else config.encoder.build()
+
+
 def pretrain(
-    how: Literal["simclr", "supervised"],
+    how: Literal["simclr", "supervised", "pixels"],
     config: SimCLRConfig,
     data: ImageData,
     seed: int,
@@ -79,14 +84,17 @@ def pretrain(
     """Return an encoder, images (N, 3, H, W) from 0 to 1 to h (N, features).
 
     Args:
-        how: ``simclr``, by the images alone, or ``supervised``, by their labels too: with the same
-            encoder, augmentations, images a step, steps and optimiser.
+        how: ``simclr``, by the images alone; ``supervised``, by their labels too: with the same
+            encoder, augmentations, images a step, steps or epochs, and optimiser; or ``pixels``:
+            h = x, and nothing is learned.
         config: the settings.
         data: what is learned from; all labels are visible.
         seed: decides everything.
         runtime: device and precision.
         progress: called after each step.
     """
+    if how == "pixels":
+        return nn.Flatten()
     if how == "simclr":
         return train_simclr(config, data.train_images, seed, runtime, progress).encoder
     shared = {key: getattr(config, key) for key in SupervisedEncoderConfig.model_fields}
@@ -95,17 +103,18 @@ def pretrain(
 
 
 def check_classes(
-    config: NovelClassesConfig, data: ImageData, *, least_base: int, least_test: int
+    how: str, config: NovelClassesConfig, data: ImageData, *, least_test: int
 ) -> None:
     """Raise ValueError unless the data do, whichever classes are drawn to be novel.
 
     Args:
+        how: is learned; with labels it takes two base classes.
         config: the settings.
         data: images.
-        least_base: base classes that are needed.
         least_test: test images of every class that are needed.
     """
     check(config, data)
+    least_base = 2 if how == "supervised" else 1
     classes = len(data.classes)
     base = classes - config.number(classes)
     if base < least_base:
@@ -120,7 +129,8 @@ def check_classes(
                 f"{name} of every class must be at least {least}, "
                 f"got {number} of '{data.classes[int(counts.argmin())]}'"
             )
-    if (images := int(train.sort().values[:base].sum())) < config.batch_size:
+    images = int(train.sort().values[:base].sum())
+    if how == "simclr" and images < config.batch_size:
         raise ValueError(
             f"batch_size must be at most the number of labelled images of {base} classes, which "
             f"may be {images}, got {config.batch_size}"

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lelkern.augment.color import grey
 from lelkern.augment.sobel import edges
-from lelkern.config import Config
 
 NOISE = 0.2
 """Standard deviation of the noise that corrupts images, whose values are from 0 to 1."""
@@ -38,32 +36,3 @@ TRANSFORMATIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], ...]] = {
     "sobel": (original, edges),
 }
 """The versions of an image by each transformation, the original first; a label is a place here."""
-
-Transformation = Literal["rotation", "grey", "noise", "sobel"]
-
-
-class Vary(Config):
-    """An augmentation: one version by a transformation for every image, each as likely.
-
-    Attributes:
-        name: of the transformation.
-    """
-
-    name: Transformation
-
-    def build(self, size: int) -> nn.Module:
-        """Make the module."""
-        return _Vary(TRANSFORMATIONS[self.name])
-
-
-class _Vary(nn.Module):
-    def __init__(self, versions: tuple[Callable[[Tensor], Tensor], ...]) -> None:
-        super().__init__()
-        self.versions = versions
-
-    def forward(self, images: Tensor) -> Tensor:
-        chosen = torch.randint(len(self.versions), (len(images), 1, 1, 1)).to(images.device)
-        varied = images
-        for version, transform in enumerate(self.versions):
-            varied = torch.where(chosen == version, transform(images), varied)
-        return varied

@@ -4,7 +4,7 @@ An encoder is pre-trained on images of the base classes. Episodes of the novel c
 good its representation is: of each class K images are shown, the support, and others, the queries,
 are to be classified. The classifier is the nearest centroid of Prototypical Networks (Snell,
 Swersky & Zemel, "Prototypical Networks for Few-shot Learning", NeurIPS 2017, equations 1 and 2),
-over a representation that is frozen and was not trained for it.
+over a representation that is frozen and was not trained for it, scaled to unit length.
 
 Pre-training is SimCLR (Chen et al. 2020), without labels; or supervised, by the labels of the base
 classes; or there is none, and images are told by their pixels. ``steps = 0`` leaves a random
@@ -26,6 +26,7 @@ from lelkern.evaluate.unit_rows import unit_rows
 from lelkern.methods.contrastive._novel_classes import (
     NovelClassesConfig,
     check_classes,
+    new_encoder,
     pretrain,
     split_classes,
 )
@@ -124,21 +125,18 @@ def run(
 ) -> Outcome:
     """Learn from the base classes, then classify images of the novel ones."""
     base, novel = split_classes(config, data, seed)
-    encoder: nn.Module = nn.Flatten()
-    if config.pretrain != "pixels":
-        encoder = pretrain(config.pretrain, config, base, seed, runtime, progress)
+    encoder = pretrain(config.pretrain, config, base, seed, runtime, progress)
     return Outcome(evaluate(config, encoder, novel, seed), models={"model": encoder})
 
 
 def build(config: FewShotConfig, blueprint: Blueprint) -> nn.Module:
     """Make an encoder of the form of one that was trained."""
-    return nn.Flatten() if config.pretrain == "pixels" else config.encoder.build()
+    return new_encoder(config.pretrain, config)
 
 
 def check(config: FewShotConfig, data: ImageData) -> None:
     """Raise ValueError if there are too few images or classes to learn from or to be judged by."""
-    least_base = 2 if config.pretrain == "supervised" else 1
-    check_classes(config, data, least_base=least_base, least_test=max(SHOTS) + config.queries)
+    check_classes(config.pretrain, config, data, least_test=max(SHOTS) + config.queries)
 
 
 METHOD = Method(

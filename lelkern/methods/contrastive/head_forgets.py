@@ -18,7 +18,7 @@ rotation, and 50 % for the others, where the paper has 80 % for colour or grey.
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from lelkern.evaluate import extract, linear_probe
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive._config import check
 from lelkern.methods.contrastive._projector import Projector
-from lelkern.methods.contrastive._transformations import TRANSFORMATIONS, Vary
+from lelkern.methods.contrastive._transformations import TRANSFORMATIONS
 from lelkern.methods.contrastive.simclr import SimCLRConfig, train
 from lelkern.methods.images import labelled_images, training_images
 from lelkern.methods.method import Blueprint, Method, Outcome
@@ -60,23 +60,13 @@ class HeadForgetsConfig(SimCLRConfig):
 
     ``head.out`` says nothing here: g(h) is as wide as h, so that a probe has as much to go by.
 
-    Attributes:
-        also_vary: transformations that make views differ besides ``augment``, and after it, each
-            version as likely; the paper adds all three for what it says of them.
     """
 
-    also_vary: tuple[Literal["rotation", "noise", "sobel"], ...] = ()
-
     def of_training(self) -> SimCLRConfig:
-        """Return the settings by which SimCLR learns: z as wide as h, and all that is varied."""
+        """Return the settings by which SimCLR learns: z as wide as h."""
         with torch.device("meta"):
             features = self.encoder.build().features
-        return self.model_copy(
-            update={
-                "head": self.head.model_copy(update={"out": features}),
-                "augment": (*self.augment, *(Vary(name=name) for name in self.also_vary)),
-            }
-        )
+        return self.model_copy(update={"head": self.head.model_copy(update={"out": features})})
 
 
 class Probed(NamedTuple):

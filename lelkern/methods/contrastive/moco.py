@@ -70,11 +70,11 @@ class MoCoConfig(ContrastiveConfig):
             )
         return self
 
-    def decay(self) -> float | Callable[[int], float]:
-        """Return m, or the function that gives m for the number of a step, from 0."""
+    def decay(self, steps: int) -> float | Callable[[int], float]:
+        """Return m, or the function that gives m for the number of a step, from 0, of so many."""
         if self.momentum_schedule == "constant":
             return self.momentum
-        return partial(cosine_momentum, total_steps=self.steps, start=self.momentum)
+        return partial(cosine_momentum, total_steps=steps, start=self.momentum)
 
 
 class MoCo(nn.Module):
@@ -87,11 +87,11 @@ class MoCo(nn.Module):
         queue: the last K keys.
     """
 
-    def __init__(self, config: MoCoConfig, runtime: RuntimeConfig) -> None:
+    def __init__(self, config: MoCoConfig, steps: int, runtime: RuntimeConfig) -> None:
         super().__init__()
         self.query = Projector(config, runtime)
         split_batch_norms(self.query, config.bn_splits)
-        self.key = ModelEMA(self.query, config.decay(), buffers="skip")
+        self.key = ModelEMA(self.query, config.decay(steps), buffers="skip")
         self.queue = KeyQueue(config.queue_size, self.query.head.out)
 
     @property
@@ -153,12 +153,13 @@ def train(
     check_training_images(config, images)
     runtime = (runtime or RuntimeConfig()).resolve()
     images = images.to(runtime.device)
+    steps = config.steps_on(len(images))
     with seeded(seed):
-        model = MoCo(config, runtime)
+        model = MoCo(config, steps, runtime)
         model = model.to(runtime.device).to(memory_format=torch.channels_last)
         augment = Augment(config.augment, images.shape[-1])  # drawn anew for every view
-        optimisation = Optimisation(config.optimizer, [model.query], config.steps, progress)
-        for batch in batches(len(images), config.batch_size, config.steps):
+        optimisation = Optimisation(config.scaled_optimizer(), [model.query], steps, progress)
+        for batch in batches(len(images), config.batch_size, steps):
             x = to_unit(images[batch])  # (N, 3, H, W)
             x1, x2 = augment(torch.cat([x, x])).chunk(2)  # two views of each image
             pairs = [(x1, x2), (x2, x1)] if config.symmetric else [(x1, x2)]

@@ -6,7 +6,6 @@ of N images, h = f(t(x)), z = g(h), and the loss is NT-Xent over the 2N rows of 
 representation that is kept is h.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -26,7 +25,7 @@ from lelkern.methods.method import Method, Outcome
 from lelkern.methods.training import Losses, batches, seeded
 from lelkern.models import split_batch_norms
 from lelkern.ops import nt_xent
-from lelkern.optim import Optimisation, OptimizerConfig
+from lelkern.optim import Optimisation
 from lelkern.runtime import Progress, RuntimeConfig, silent
 
 
@@ -61,16 +60,11 @@ class SimCLRConfig(ContrastiveConfig):
         augmented: which of the two views go through ``augment``: ``both``, or ``one``, and the
             other is the image itself, as where single augmentations are studied (Section 3.1).
         normalize: compare views by their cosine; without, by their dot product (Table 5).
-        epochs: passes through the images, in place of ``steps`` unless these are 0.
-        lr_scaling: how ``optimizer.lr``, which is that of batches of 64 images, grows with the
-            batch: by ``linear`` N / 64 or by the ``root`` of it (Appendix B.1), or not at all.
         batch_norm: which views share the statistics of BatchNorm.
     """
 
     augmented: Literal["both", "one"] = "both"
     normalize: bool = True
-    epochs: float | None = Field(default=None, ge=0)
-    lr_scaling: Literal["none", "root", "linear"] = "none"
     batch_norm: BatchNormConfig = BatchNormConfig()
 
     @model_validator(mode="after")
@@ -84,18 +78,6 @@ class SimCLRConfig(ContrastiveConfig):
                 f"at least 2 views, got {parts}"
             )
         return self
-
-    def steps_on(self, images: int) -> int:
-        """Return the number of optimiser steps on so many training images."""
-        if self.epochs is None or self.steps == 0:
-            return self.steps
-        return round(self.epochs * images / self.batch_size)
-
-    def scaled_optimizer(self) -> OptimizerConfig:
-        """Return the optimiser with the learning rate of this batch size."""
-        growth = self.batch_size / 64
-        factor = {"none": 1.0, "root": math.sqrt(growth), "linear": growth}[self.lr_scaling]
-        return self.optimizer.model_copy(update={"lr": factor * self.optimizer.lr})
 
 
 def train(

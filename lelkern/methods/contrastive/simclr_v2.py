@@ -26,7 +26,6 @@ from lelkern.augment import Augment
 from lelkern.config import Config
 from lelkern.data import ImageData
 from lelkern.evaluate import extract, knn, linear_probe
-from lelkern.evaluate.checks import check_features
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive import simclr
 from lelkern.methods.contrastive._config import check as check_pretraining
@@ -35,6 +34,7 @@ from lelkern.methods.contrastive._projector import Projector
 from lelkern.methods.images import check_batch, labelled_images, training_images
 from lelkern.methods.method import Blueprint, Method, Outcome
 from lelkern.methods.metric import Metric, percentage
+from lelkern.methods.semi_supervised._evaluation import accuracy, predict
 from lelkern.methods.training import Losses, after, batches, seeded, unbroken_batches
 from lelkern.models import Encoder, EncoderConfig, HeadConfig, ProjectionHead
 from lelkern.optim import Optimisation, OptimizerConfig
@@ -360,22 +360,14 @@ def evaluate(trained: SimCLRv2, data: ImageData) -> dict[str, float]:
     train_x, train_y = labelled_images(data)
     encoder = [trained.pretrained.encoder]
     (train_h,), (test_h,) = extract(encoder, train_x), extract(encoder, data.test_images)
-    fine_tuned = accuracy(trained.fine_tuned, data)
-    student = None if trained.student is None else accuracy(trained.student, data)
+    images, labels = data.test_images, data.test_labels
     return {
-        "accuracy": fine_tuned if student is None else student,
-        "teacher_accuracy": fine_tuned,
+        "accuracy": accuracy(predict(trained.last, images), labels),
+        "teacher_accuracy": accuracy(predict(trained.fine_tuned, images), labels),
         "linear_probe": linear_probe(train_h, train_y, test_h, data.test_labels),
         "knn": knn(train_h, train_y, test_h, data.test_labels),
         "parameters": float(sum(p.numel() for p in trained.last.encoder.parameters())),
     }
-
-
-def accuracy(model: TaskNetwork, data: ImageData) -> float:
-    """Return the share of test images whose largest logit is that of their class."""
-    (logits,) = extract([model], data.test_images)
-    check_features("logits", logits)
-    return float((logits.argmax(dim=1) == data.test_labels).double().mean())
 
 
 def run(

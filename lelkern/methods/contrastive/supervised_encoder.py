@@ -1,7 +1,7 @@
 """Supervised learning of an encoder: what contrastive learning is compared with.
 
-Encoder, augmentations and batches are those of the contrastive recipes, and what is kept is the
-representation h = f(x) again; but a linear classifier on h learns the labels along with f, by
+Encoder, augmentations and images a step are those of the contrastive recipes, and what is kept is
+the representation h = f(x) again; but a linear classifier on h learns the labels along with f, by
 cross-entropy. With all labels visible it is the supervised side of SimCLR's Figure 7 and Table 1.
 """
 
@@ -17,6 +17,7 @@ from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.semi_supervised import supervised
 from lelkern.methods.semi_supervised._classifier import Classifier
 from lelkern.methods.semi_supervised._config import check_labelled
+from lelkern.methods.semi_supervised._evaluation import accuracy, predict
 from lelkern.methods.semi_supervised._learner import build as build_classifier
 from lelkern.methods.training import Losses
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -32,7 +33,9 @@ METRICS: Mapping[str, Metric] = {
 class SupervisedEncoderConfig(EncoderTraining):
     """Everything that decides a supervised run besides the images and the seed.
 
-    A batch has one view of each of its images, half of what a contrastive one has.
+    A batch has one view of each of its images, half of what a contrastive one has, and an epoch is
+    of the labelled images. One goes on in the middle of a batch, which may have more images than
+    there are, and some of them several times.
     """
 
 
@@ -48,12 +51,19 @@ def train(
     As :func:`lelkern.methods.semi_supervised.supervised.train`, which says what it takes. With one
     seed it starts from the same encoder as a contrastive recipe.
     """
-    return supervised.train(_recipe(config), data, seed, runtime, progress).model
+    labelled = int((data.train_labels >= 0).sum())
+    return supervised.train(_recipe(config, labelled), data, seed, runtime, progress).model
 
 
-def _recipe(config: SupervisedEncoderConfig) -> supervised.SupervisedConfig:
-    shared = {key: getattr(config, key) for key in SupervisedEncoderConfig.model_fields}
-    return supervised.SupervisedConfig(**shared)
+def _recipe(config: SupervisedEncoderConfig, images: int = 0) -> supervised.SupervisedConfig:
+    """Return the same as the supervised recipe has it, for so many labelled images."""
+    return supervised.SupervisedConfig(
+        encoder=config.encoder,
+        augment=config.augment,
+        batch_size=config.batch_size,
+        steps=config.steps_on(images),
+        optimizer=config.scaled_optimizer(),
+    )
 
 
 def run(
@@ -68,12 +78,12 @@ def run(
     model = train(config, data, seed, runtime, losses)
     train_x, train_y = labelled_images(data)
     (train_h,) = extract([model.encoder], train_x)
-    test_h, logits = extract([model.encoder, model.linear], data.test_images)
+    (test_h,) = extract([model.encoder], data.test_images)
     arguments = (train_h, train_y, test_h, data.test_labels)
     metrics = {
         "linear_probe": linear_probe(*arguments),
         "knn": knn(*arguments),
-        "accuracy": float((logits.argmax(dim=1) == data.test_labels).float().mean()),
+        "accuracy": accuracy(predict(model, data.test_images), data.test_labels),
         "parameters": float(sum(p.numel() for p in model.encoder.parameters())),
         "final_loss": losses.final(),
     }

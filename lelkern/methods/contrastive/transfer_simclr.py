@@ -10,8 +10,8 @@ set is divided: the representation is learned from the images of the base classe
 
 The representation is frozen; linear probes see labels of the target's training images, a few or
 all. Pre-training is SimCLR, without labels; or supervised, by the labels of the base classes; or
-there is none, and an encoder is trained from scratch, by the labels that the probe sees.
-``steps = 0`` leaves a random encoder.
+there is none, and the probe sees pixels, or an encoder is trained from scratch, by the labels that
+the probe sees. ``steps = 0`` leaves a random encoder.
 """
 
 import math
@@ -29,6 +29,7 @@ from lelkern.evaluate import extract, linear_probe
 from lelkern.methods.contrastive._novel_classes import (
     NovelClassesConfig,
     check_classes,
+    new_encoder,
     pretrain,
     split_classes,
 )
@@ -53,14 +54,15 @@ class TransferConfig(NovelClassesConfig):
 
     Attributes:
         pretrain: ``simclr``; ``supervised``, with a linear classifier of the base classes above the
-            encoder, and ``batch_size`` images a step as well, of which it sees one view; or
-            ``scratch``: an encoder for each target, and for few and for all labels, of which that
-            of other classes with all labels is kept.
+            encoder, and ``batch_size`` images a step as well, of which it sees one view;
+            ``pixels``, which trains nothing; or ``scratch``: an encoder for each target, and for
+            few and for all labels, each of as many steps as pre-training takes, of which that of
+            other classes with all labels is kept.
         few: labels of each class of the target, where they are few; as many as there are if there
             are not so many.
     """
 
-    pretrain: Literal["simclr", "supervised", "scratch"] = "simclr"
+    pretrain: Literal["simclr", "supervised", "pixels", "scratch"] = "simclr"
     few: int = Field(default=5, ge=1)
 
 
@@ -102,10 +104,12 @@ def run(
     targets |= {f"{name}_few": few_labelled(x, config.few, seed) for name, x in targets.items()}
     if config.pretrain == "scratch":
         encoders = {}
+        steps = config.steps_on(len(base.train_labels))
+        as_many = config.model_copy(update={"steps": steps, "epochs": None})
         several = {name: target for name, target in targets.items() if len(target.classes) > 1}
         for i, (name, target) in enumerate(several.items()):
-            onward = after(i * config.steps, progress)
-            encoders[name] = pretrain("supervised", config, target, seed, runtime, onward)
+            onward = after(i * steps, progress)
+            encoders[name] = pretrain("supervised", as_many, target, seed, runtime, onward)
     else:
         encoder = pretrain(config.pretrain, config, base, seed, runtime, progress)
         encoders = dict.fromkeys(targets, encoder)
@@ -116,13 +120,12 @@ def run(
 
 def build(config: TransferConfig, blueprint: Blueprint) -> nn.Module:
     """Make an encoder of the form of one that was trained."""
-    return config.encoder.build()
+    return new_encoder(config.pretrain, config)
 
 
 def check(config: TransferConfig, data: ImageData) -> None:
     """Raise ValueError if there are too few images or classes to learn from or to be judged by."""
-    least_base = 2 if config.pretrain == "supervised" else 1
-    check_classes(config, data, least_base=least_base, least_test=1)
+    check_classes(config.pretrain, config, data, least_test=1)
 
 
 METHOD = Method(

@@ -70,6 +70,23 @@ def test_a_perfect_representation_is_always_right_and_a_constant_one_by_chance(p
     assert metrics == pytest.approx({"accuracy_1": accuracy, "accuracy_5": accuracy})
 
 
+class Bright(nn.Module):
+    """An encoder whose representations point into directions of their class, with any length."""
+
+    def forward(self, x):
+        length = x.amax(dim=(1, 2, 3))[:, None] ** 8
+        return length * torch.eye(3)[x.mean(dim=(2, 3)).argmax(dim=1)]
+
+
+def test_the_length_of_a_representation_does_not_matter():
+    data = tiny_images()
+    coloured = torch.zeros_like(data.test_images)
+    brightness = torch.arange(len(coloured), dtype=torch.uint8)[:, None, None] % 200 + 50
+    coloured[torch.arange(len(coloured)), data.test_labels] = brightness
+    data = replace(data, test_images=coloured)
+    assert evaluate(config(), Bright(), data, seed=0) == {"accuracy_1": 1, "accuracy_5": 1}
+
+
 def test_classes_are_divided_by_the_seed(data):
     drawn = set()
     for seed in range(5):

@@ -17,7 +17,6 @@ from lelkern.methods.contrastive import head_forgets
 from lelkern.methods.contrastive._transformations import (
     NOISE,
     TRANSFORMATIONS,
-    Vary,
     corrupted,
     in_grey,
 )
@@ -93,22 +92,9 @@ def test_transformations_are_what_they_say():
     assert float(noise.mean()) == pytest.approx(0, abs=0.01)
 
 
-def test_an_image_is_varied_by_a_draw_of_its_own():
-    torch.manual_seed(0)
-    images = torch.rand(1, 3, 8, 8).expand(400, -1, -1, -1)
-    varied = Vary(name="rotation").build(8)(images)
-    counts = [
-        sum(torch.equal(image, torch.rot90(images[0], k, (1, 2))) for image in varied)
-        for k in range(4)
-    ]
-    assert sum(counts) == 400
-    assert min(counts) > 65  # of 100; five standard deviations are 43
-
-
-def test_views_differ_in_what_is_varied_and_z_is_as_wide_as_h():
-    config = HeadForgetsConfig.parse(SMALL | {"also_vary": ["noise", "rotation"]}, "test")
+def test_z_is_as_wide_as_h():
+    config = HeadForgetsConfig.parse(SMALL, "test")
     learnt = config.of_training()
-    assert learnt.augment == (*config.augment, Vary(name="noise"), Vary(name="rotation"))
     assert learnt.head.out == 16  # 4 times the encoder's width
     assert learnt.head.width == config.head.width == 16
     assert config.head.out == 8
@@ -152,7 +138,7 @@ def test_hue_and_place_are_asked_where_the_data_know_them(tasks):
 
 
 def test_a_run_keeps_a_model_of_equal_width(tasks):
-    config = HeadForgetsConfig.parse(SMALL | {"also_vary": ["sobel"]}, "test")
+    config = HeadForgetsConfig.parse(SMALL, "test")
     outcome = head_forgets.run(config, tasks, 0, FLOAT32, lambda step, loss: None)
     model = outcome.models["model"]
     assert model.head.out == model.encoder.features == 16

@@ -28,7 +28,7 @@ def views(data):
 
 def model_of(config, seed=0):
     torch.manual_seed(seed)
-    return moco.MoCo(config, FLOAT32)
+    return moco.MoCo(config, config.steps, FLOAT32)
 
 
 # --- the algorithm --------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def momentum_of(config, step):
 def by_hand(config, images, seed):
     """Algorithm 1 in plain PyTorch, with a list for a queue, from the same random numbers."""
     torch.manual_seed(seed)
-    query = moco.MoCo(config, FLOAT32).query.to(memory_format=torch.channels_last)
+    query = moco.MoCo(config, config.steps, FLOAT32).query.to(memory_format=torch.channels_last)
     key = deepcopy(query)
     augment = Augment(config.augment, images.shape[-1])
     sgd = torch.optim.SGD(query.parameters(), config.optimizer.lr, momentum=0.9, nesterov=True)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from small_runs import FLOAT32, SMALL, same
 
 from lelkern.augment import Augment
 from lelkern.config import ConfigError
+from lelkern.methods import get
 from lelkern.methods.contrastive._projector import Projector
 from lelkern.methods.contrastive.simclr import (
     BatchNormConfig,
@@ -216,13 +218,42 @@ def test_parts_have_to_be_equal(changes, message):
 # --- epochs and learning rates ----------------------------------------------------------------
 
 
-def test_epochs_are_passes_through_the_images(data):
-    losses = []
-    config = small(epochs=1.5, steps=3)
-    train(config, data.train_images[:96], 0, FLOAT32, lambda step, loss: losses.append(loss))
+@pytest.mark.parametrize("method", ["simclr", "moco", "supervised-encoder"])
+def test_epochs_are_passes_through_the_images(data, method):
+    fields = {f"train_{name}": getattr(data, f"train_{name}")[:96] for name in ("images", "labels")}
+    some = replace(data, **fields)
+    recipe, losses = get(method), []
+    keys = SMALL.keys() & recipe.config.model_fields.keys()
+    settings = {key: SMALL[key] for key in keys} | {"epochs": 1.5}
+    config = recipe.config.parse(settings, "test")
+    recipe.run(config, some, 0, FLOAT32, lambda step, loss: losses.append(loss))
     assert len(losses) == round(1.5 * 96 / 32)
+
+
+def test_how_many_steps_epochs_are():
+    assert small(epochs=1.4, steps=3).steps_on(96) == 4
+    assert small(epochs=0.001, steps=3).steps_on(96) == 1
     assert small(epochs=0, steps=3).steps_on(1000) == 0
     assert small(epochs=2, steps=0).steps_on(1000) == 0  # a random encoder stays one
+
+
+@pytest.mark.parametrize("method", ["simclr", "moco", "supervised-encoder"])
+def test_the_optimiser_has_the_scaled_learning_rate(data, method, monkeypatch):
+    rates = []
+
+    class Seen(torch.optim.SGD):
+        def __init__(self, parameters, lr, **options):
+            rates.append(lr)
+            super().__init__(parameters, lr, **options)
+
+    monkeypatch.setattr(torch.optim, "SGD", Seen)
+    recipe = get(method)
+    keys = SMALL.keys() & recipe.config.model_fields.keys()
+    settings = {key: SMALL[key] for key in keys}
+    settings |= {"lr_scaling": "root", "steps": 1, "optimizer": {"name": "sgd", "lr": 0.5}}
+    config = recipe.config.parse(settings | {"batch_size": 16}, "test")
+    recipe.run(config, data, 0, FLOAT32, lambda step, loss: None)
+    assert rates == [0.25]
 
 
 @pytest.mark.parametrize(

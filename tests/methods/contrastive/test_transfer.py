@@ -79,10 +79,62 @@ def test_one_encoder_of_the_base_classes_is_probed_on_every_target(some):
     assert outcome.metrics["other_classes"] != outcome.metrics["both"]
 
 
-def test_from_scratch_every_target_has_steps_of_its_own(some):
-    steps = []
-    run(config(pretrain="scratch"), some, lambda step, loss: steps.append(step))
-    assert steps == list(range(1, 2 * len(METRICS) + 1))
+@pytest.fixture
+def learned_from(monkeypatch):
+    """What each pre-training of a run learned from, in turn: (how, data)."""
+    seen, pretrain = [], transfer_simclr.pretrain
+
+    def see(how, config, data, *rest):
+        seen.append((how, data))
+        return pretrain(how, config, data, *rest)
+
+    monkeypatch.setattr(transfer_simclr, "pretrain", see)
+    return seen
+
+
+def same_training(a, b):
+    return torch.equal(a.train_images, b.train_images) and torch.equal(
+        a.train_labels, b.train_labels
+    )
+
+
+@pytest.mark.parametrize("how", ["simclr", "supervised"])
+def test_pre_training_sees_the_base_classes_alone(some, learned_from, how):
+    run(settings := config(pretrain=how), some)
+    ((learned, data),) = learned_from
+    assert learned == how
+    assert same_training(data, split_classes(settings, some, 0).base)
+
+
+def test_from_scratch_every_target_is_learned_from_the_labels_that_its_probe_sees(
+    some, learned_from
+):
+    run(settings := config(pretrain="scratch"), some)
+    base, novel = split_classes(settings, some, 0)
+    targets = [novel, repaint(base), repaint(novel)]
+    targets += [few_labelled(target, 3, 0) for target in targets]
+    assert {how for how, _ in learned_from} == {"supervised"}
+    for (_, data), target in zip(learned_from, targets, strict=True):
+        assert same_training(data, target)
+
+
+@pytest.mark.parametrize("length", [{"steps": 2}, {"epochs": 0.4}])
+def test_from_scratch_every_target_has_as_many_steps_as_pre_training(some, length):
+    pretrained, scratch = [], []
+    run(config(**length), some, lambda step, loss: pretrained.append(step))
+    run(config(pretrain="scratch", **length), some, lambda step, loss: scratch.append(step))
+    assert len(pretrained) == 2  # of 32 images; there are about 150 of base classes
+    assert scratch == list(range(1, 2 * len(METRICS) + 1))
+
+
+def test_pixels_are_probed_as_they_are(some):
+    report = lambda step, loss: pytest.fail("a step was taken")  # noqa: E731
+    outcome = run(settings := config(pretrain="pixels"), some, report)
+    target = repaint(split_classes(settings, some, 0).novel)
+    train, test = (x.flatten(1) / 255 for x in (target.train_images, target.test_images))
+    expected = linear_probe(train, target.train_labels, test, target.test_labels)
+    assert outcome.metrics["both"] == expected
+    assert not outcome.models["model"].state_dict()
 
 
 @pytest.mark.parametrize("how", ["simclr", "scratch"])
