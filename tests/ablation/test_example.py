@@ -4,10 +4,12 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from matplotlib.container import ErrorbarContainer
 
+from lelkern.ablation.judge.verdict import Outcome
 from lelkern.ablation.plot import Drawing
 from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.record import Record
@@ -50,7 +52,7 @@ def test_every_claim_has_a_verdict(folder):
     found = summary(folder)
     assert len(found["verdicts"]) == 2
     for verdict in found["verdicts"]:
-        assert verdict["outcome"] in ("supported", "contradicted", "inconclusive")
+        assert verdict["outcome"] in get_args(Outcome)
         assert verdict["reason"]
 
 

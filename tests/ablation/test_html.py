@@ -75,6 +75,7 @@ def test_a_page_has_what_the_report_has(finished):
     assert any(verdict.reason in text for text in page.text("p"))
     for comparison in verdict.comparisons:
         assert comparison.statement in cells
+        assert comparison.effect in cells
     assert sum(tag == "polyline" for tag, _ in page.tags) == sum(
         len(chart.lines)
         for name, curve in report.record.curves.items()

@@ -70,8 +70,7 @@ def _study(report: Report, key: str) -> dict[str, Any]:
         "exploratory": EXPLORATORY,
         "facts": _facts(report),
         "verdicts": [
-            {"verdict": verdict, "numbers": comparisons_of(report, claim, verdict)}
-            for claim, verdict in zip(record.study.claim, report.verdicts, strict=True)
+            {"verdict": verdict, "numbers": comparisons_of(verdict)} for verdict in report.verdicts
         ],
         "plots": _plots(report, key),
         "results": results_of(report),

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lelkern.ablation.judge.claims.claim import Claim
 from lelkern.ablation.judge.statistics import Estimate, p_in_words
 from lelkern.ablation.judge.verdict import Comparison, Verdict
 from lelkern.ablation.report import Report
@@ -44,15 +43,14 @@ def results_of(report: Report) -> Table:
     return Table(headings, rows)
 
 
-def comparisons_of(report: Report, claim: Claim, verdict: Verdict) -> Table:
+def comparisons_of(verdict: Verdict) -> Table:
     """Return the numbers behind a verdict: what the claim needs, and what contradicts it."""
-    metric = report.record.metrics[claim.metrics(report.record.study.metric)[0]]
 
     def row(kind: str, one: Comparison) -> list[str]:
         return [
             one.statement,
             kind,
-            metric.difference(one.difference),
+            one.effect,
             p_in_words(one.p_value),
             p_in_words(one.p_adjusted),
         ]

@@ -18,10 +18,9 @@ class PageTrend:
 
     .. math:: L = \sum_j j R_j
 
-    where R_j sums the ranks of level j within blocks; a block is one seed at one value of the
-    other factor. Ranks need neither a line nor equal variances between blocks. Source: Page
-    (1963), "Ordered Hypotheses for Multiple Treatments", Journal of the American Statistical
-    Association 58.
+    where R_j sums the ranks of level j within blocks, the seeds. Ranks need neither a line nor
+    equal variances between blocks. Source: Page (1963), "Ordered Hypotheses for Multiple
+    Treatments", Journal of the American Statistical Association 58.
 
     Its power is approximated by a normal distribution of the seeds' shares of L: their mean and
     their standard deviation as observed, the critical value from the variance without a trend.
@@ -53,20 +52,20 @@ def page_trend(values: Values) -> PageTrend:
     """Test "the values rise along the levels" by ranks within blocks.
 
     Args:
-        values: (seeds, rows, levels), at least 2 seeds and 3 levels; seeds x rows are the blocks.
+        values: (seeds, levels), at least 2 seeds and 3 levels.
     """
-    seeds, rows, levels = values.shape
+    seeds, levels = values.shape
     scale = np.abs(values).max() or 1.0
-    ranks = _ranks(np.asarray(values / scale).round(12).reshape(-1, levels))
+    ranks = _ranks(np.asarray(values / scale).round(12))
     statistic = ranks @ np.arange(1.0, levels + 1)
-    share = statistic.reshape(seeds, rows).sum(-1) - rows * levels * (levels + 1) ** 2 / 4
+    share = statistic - levels * (levels + 1) ** 2 / 4
     block_variance = levels**2 * (levels + 1) ** 2 * (levels - 1) / 144
     ties = bool((np.diff(np.sort(ranks, axis=-1)) == 0).any())
     return PageTrend(
-        p_value=page_p(float(statistic.sum()), seeds * rows, levels, exact=not ties),
+        p_value=page_p(float(statistic.sum()), seeds, levels, exact=not ties),
         beyond=float(share.mean()),
         std=float(share.std(ddof=1)),
-        null_std=math.sqrt(rows * block_variance),
+        null_std=math.sqrt(block_variance),
     )
 
 

@@ -51,12 +51,12 @@ class Path:
 
     @property
     def blocks(self) -> str:
-        """What is ranked within, or paired."""
-        if len(self.rows) == 1:
-            return "seeds"
-        if len(self.levels) > 2:
-            return "seeds x values of the other axis"
-        return "seeds, on the mean of the other axis"
+        """What is ranked within, or paired.
+
+        Rows of one seed are no blocks of their own: they have initial weights and batches in
+        common, and a chance that moves one moves the others.
+        """
+        return "seeds" + ", on the mean of the other axis" * (len(self.rows) > 1)
 
     def whole(self, rises: bool = True) -> Statement:
         """Return the statement that the values rise, or fall, from the first level to the last.
@@ -73,7 +73,7 @@ class Path:
         (ends_differ,) = self._differences([text], ends[1:], ends[:1], rises)
         if len(self.levels) == 2:
             return ends_differ
-        evidence = page_trend(self.values if rises else -self.values)
+        evidence = page_trend(self.mean if rises else -self.mean)
         return replace(ends_differ, evidence=evidence)
 
     def steps(

@@ -27,12 +27,14 @@ class Comparison:
     Attributes:
         statement: what would be so, such as ``nonlinear beats linear``.
         difference: mean over the seeds; positive when it points the way of the statement.
+        effect: the same as a person reads it, with its unit and the sign of the metric.
         p_value: one-sided; how often noise alone would look at least this convincing.
         p_adjusted: the same after Holm's correction for the number of statements beside it.
     """
 
     statement: str
     difference: float
+    effect: str
     p_value: float
     p_adjusted: float
 
@@ -244,7 +246,7 @@ Compared = tuple[Statement, Comparison]
 def _compared(statements: Sequence[Statement]) -> list[Compared]:
     adjusted = holm([s.p_value for s in statements])
     return [
-        (s, Comparison(s.text, s.difference, s.p_value, p))
+        (s, Comparison(s.text, s.difference, s.effect, s.p_value, p))
         for s, p in zip(statements, adjusted, strict=True)
     ]
 

@@ -60,11 +60,11 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     place = _along_axis(axes, picture) if picture.x_axis else _along_metric(axes, picture)
     _draw_lines(axes, picture, place)
     draw_baselines(axes, picture)
-    bound_fraction(axes, picture.metric)
     if picture.x_metric is not None and picture.plot.scale == "log":
         _log_axis(axes, list(place.values()))
     if published is not None and picture.x_axis is not None:
         _draw_published(axes, published, picture.x_axis, picture)
+    bound_fraction(axes, picture.metric)  # of all that is drawn
     _draw_legend(figure, picture)
 
 

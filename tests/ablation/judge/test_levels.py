@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from covering import covering
-from simulated_results import factor, make, rates
+from simulated_results import factor, make, rates, verdict
 
 from lelkern.ablation.judge.evidence import ALPHA
 
@@ -28,6 +28,8 @@ EDGES = {
     "beats, one level open": (SIDES, GRID, [0.9, 0.9, 0.7, 0.5, 0.5, 0.7]),
     "gap-shrinks": (SIDES, GRID, [0.6, 0.7, 0.8, 0.5, 0.6, 0.7]),
     "gap-grows": (SIDES, GRID, [0.6, 0.7, 0.8, 0.5, 0.6, 0.7]),
+    "gap-shrinks, no lead": (SIDES, GRID, [0.5, 0.4, 0.3] + [0.5] * 3),
+    "gap-grows, no lead": (SIDES, GRID, [0.3, 0.4, 0.5] + [0.5] * 3),
     "crossing": (
         {**SIDES, "wins_at": 4, "loses_at": 100}, GRID, [0.9, 0.5, 0.7, 0.5, 0.5, 0.7],
     ),
@@ -86,6 +88,18 @@ def test_what_is_not_so_is_rarely_supported(name):
     claim, grid, means = EDGES[name]
     found = rates(study(name, claim, grid, 4), means, 0.01, QUICK, seeds=4)
     assert max(found.values()) <= limit(QUICK)
+
+
+def test_rows_that_are_alike_within_a_seed_are_no_blocks_of_their_own():
+    """What arms of one seed have in common at a level is chance, and seen once however many rows."""
+    generator, repetitions = np.random.default_rng(0), 600
+    s = make({"shape": "increasing", "along": "alpha"}, **TABLE, seeds=4)
+    supported = 0
+    for _ in range(repetitions):
+        common = generator.standard_normal((4, 3, 1))  # (seeds, alpha, beta)
+        values = 0.5 + 0.01 * (common + 0.3 * generator.standard_normal((4, 3, 3)))
+        supported += verdict(s, values.reshape(4, 9)).outcome == "supported"
+    assert supported / repetitions <= limit(repetitions)
 
 
 SETTINGS = [(2, False), (3, True), (5, True)]

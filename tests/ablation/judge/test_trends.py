@@ -38,16 +38,16 @@ def test_growth_along_both_factors_is_supported():
     found = verdict(GROWTH, noisy(means, 0.005))
     assert found.outcome == "supported"
     assert [c.difference for c in found.comparisons] == pytest.approx([0.08, 0.06], abs=0.01)
-    assert "Page's trend test over alpha and beta, blocks: seeds x values" in found.test
+    assert "Page's trend test over alpha and beta, blocks: seeds, on the mean" in found.test
     assert "accuracy improves with alpha (4 to 16) (+8." in found.reason
 
 
-def test_growth_uses_pages_test_within_a_seed_and_a_value_of_the_other_factor():
+def test_growth_uses_pages_test_within_a_seed_on_the_mean_of_the_other_factor():
     values = noisy([0.7 + 0.01 * i for i in range(9)], 0.02)
     found = verdict(GROWTH, values)
     grid = values.reshape(3, 3, 3)  # (seeds, alpha, beta)
-    along_alpha = stats.page_trend_test(grid.transpose(0, 2, 1).reshape(9, 3)).pvalue
-    along_beta = stats.page_trend_test(grid.reshape(9, 3)).pvalue
+    along_alpha = stats.page_trend_test(grid.mean(axis=2)).pvalue
+    along_beta = stats.page_trend_test(grid.mean(axis=1)).pvalue
     assert [c.p_value for c in found.comparisons] == pytest.approx([along_alpha, along_beta])
 
 
@@ -82,7 +82,8 @@ def test_decline_along_one_factor_contradicts_growth():
     means = [0.7 + 0.04 * w - 0.03 * d for w, d in itertools.product(range(3), repeat=2)]
     found = verdict(GROWTH, noisy(means, 0.005))
     assert found.outcome == "not supported"
-    assert "accuracy worsens with beta (1 to 3) (-6." in found.reason
+    assert "accuracy worsens from beta 1 to 3 at alpha=8 (-6." in found.reason
+    assert {(c.difference > 0, c.effect[0]) for c in found.contradictions} == {(True, "-")}
     assert "although accuracy improves from alpha 4 to 16 on average (+8." in found.reason
 
 

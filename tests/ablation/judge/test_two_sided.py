@@ -158,9 +158,26 @@ def test_a_gap_that_shrinks():
     )
     assert (shrinks.outcome, grows.outcome) == ("supported", "not supported")
     gap = values[:, :3] - values[:, 3:]
-    assert shrinks.p_value == pytest.approx(stats.page_trend_test(-gap).pvalue)
+    trend, lead = (comparison.p_value for comparison in shrinks.comparisons)
+    assert trend == pytest.approx(stats.page_trend_test(-gap).pvalue)
+    assert lead == pytest.approx(stats.ttest_1samp(gap[:, 0], 0, alternative="greater").pvalue)
+    assert shrinks.p_value == max(trend, lead)
     assert "the gap of new over old shrinks with labels_per_class (4 to 100) (-1" in shrinks.reason
     assert "goes from +" in shrinks.reason
+
+
+def test_a_gap_that_was_never_a_lead_does_not_shrink():
+    shrinks, grows = verdicts(
+        study(
+            {"shape": "gap-shrinks", **SIDES},
+            {"shape": "gap-grows", "arm": "old", "over": "new"},
+            seeds=4,
+        ),
+        table([0.49, 0.4, 0.3], [0.5, 0.5, 0.5], std=0.003),
+    )
+    assert (shrinks.outcome, grows.outcome) == ("not supported", "supported")
+    assert "old beats new at labels_per_class=4 (+" in shrinks.reason
+    assert "old beats new at labels_per_class=100 (+" in grows.reason
 
 
 def test_a_gap_in_a_loss_is_written_as_an_advantage():
@@ -209,7 +226,8 @@ def test_a_gap_over_a_baseline_or_another_metric():
         seeds=4,
     )
     values = noisy([0.5, 0.6, 0.7], 0.005, seeds=4)
-    over, metric = verdicts(s, values, {"raw": [0.4]}, teacher=values + np.array([0.0, 0.02, 0.1]))
+    teacher = values + noisy([0.0, 0.02, 0.1], 0.005, seeds=4, rng=1)
+    over, metric = verdicts(s, values, {"raw": [0.4]}, teacher=teacher)
     assert (over.outcome, metric.outcome) == ("supported", "supported")
     assert "the gap of accuracy over raw grows with alpha" in over.reason
     assert "the gap of teacher over accuracy grows with alpha" in metric.reason

@@ -216,7 +216,7 @@ def test_a_verdict_is_plain_data():
         assert plain["says"] == "So it is."
         assert plain["shape"] == found.shape
         assert set(plain["comparisons"][0]) == {
-            "statement", "difference", "p_value", "p_adjusted",
+            "statement", "difference", "effect", "p_value", "p_adjusted",
         }  # fmt: skip
 
 

@@ -150,9 +150,12 @@ def test_published_figures_have_their_own_axis_positions_and_colour():
 
 
 def test_published_figures_in_the_same_unit_are_on_the_same_axis():
-    published = LINE.plot[0].published.model_copy(update={"same_unit": True})
+    far = tuple(y / 4 for y in LINE.plot[0].published.y)
+    published = LINE.plot[0].published.model_copy(update={"same_unit": True, "y": far})
     figure = draw(changed(LINE, plot={"published": published}))
     (axes,) = panels(figure)
+    low, high = axes.get_ylim()
+    assert all(low < y < high for y in (*published.y, *means(axes)[:, 1]))
     (curve,) = [line for line in axes.lines if line.get_label() == published.source]
     assert tuple(curve.get_ydata()) == published.y
     assert axes.get_ylabel() == "linear probe (%)"

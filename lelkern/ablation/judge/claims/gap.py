@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from lelkern.ablation.judge.claims.trend import trends
-from lelkern.ablation.judge.claims.two_sided import Sides, names, sides
+from lelkern.ablation.judge.claims.two_sided import Sides, beats, names, sides
 from lelkern.ablation.judge.evidence import Values
 from lelkern.ablation.judge.names import Grid, Series
 from lelkern.ablation.judge.path import Path
@@ -16,7 +16,8 @@ class Gap(Sides):
     """The advantage of ``arm`` over ``over`` falls, or grows, along a factor: an interaction.
 
     The difference is formed within each seed, and tested for a trend as by ``decreasing`` or
-    ``increasing``. It is negative where ``over`` is better; let ``arm`` be the better one.
+    ``increasing``. It is an advantage where it is largest: ``arm`` has to beat ``over`` at the
+    first level where the gap shrinks, and at the last where it grows.
 
     Attributes:
         along: the factor; it need not be named if it is all that varies, or the other axis is
@@ -45,7 +46,8 @@ class Gap(Sides):
         """Return a trend of the gap for every series, and every step back against them."""
         grows = self.shape == "gap-grows"
         paths, remarks = [], []
-        for series in self.resolve(sample.grid):
+        every = self.resolve(sample.grid)
+        for series in every:
             left, right = sides(sample, series.pairs)
             gap = left - right
             subject = self._subject(sample, series)
@@ -64,8 +66,15 @@ class Gap(Sides):
             )
             ends = [sample.metric.difference(float(gap[i].mean())) for i in (0, -1)]
             remarks.append(f"{subject} goes from {ends[0]} to {ends[1]}")
-        remark = remarks[0] if len(remarks) == 1 else ""
-        return replace(trends(paths), remark=remark)
+        trend = trends(paths)
+        largest = [series.pairs[-1 if grows else 0] for series in every]
+        return replace(
+            trend,
+            test=f"{trend.test}; and of the advantage where it is largest",
+            needed=(*trend.needed, *beats(sample, largest, left=True)),
+            against=(*trend.against, *beats(sample, largest, left=False)),
+            remark=remarks[0] if len(remarks) == 1 else "",
+        )
 
     def _subject(self, sample: Sample, series: Series) -> str:
         """Name the gap: ``the gap of mixmatch over supervised``."""
