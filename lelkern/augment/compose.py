@@ -32,21 +32,31 @@ AugmentConfig = tuple[Augmentation, ...]
 
 
 class Augment(nn.Module):
-    """t(x): the augmentations one after the other, drawn anew for every image of every batch."""
+    """t(x): the augmentations one after the other, drawn anew for every image of every batch.
+
+    Args:
+        config: the augmentations.
+        size: S, height and width of the images.
+    """
 
     def __init__(self, config: AugmentConfig, size: int) -> None:
         super().__init__()
+        self.size = size
         self.steps = nn.Sequential(*(augmentation.build(size) for augmentation in config))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Augment images (B, 3, H, W), float in [0, 1], keeping shape and range.
+        """Augment images (B, 3, S, S), float in [0, 1], keeping shape and range.
 
         Raises:
-            ValueError: the images are not floating point.
+            ValueError: the images are not floating point, or not of this shape.
         """
         if not images.is_floating_point():
             raise ValueError(
                 "images must be floating point, from 0 to 1, "
                 f"got {images.dtype} {tuple(images.shape)}"
+            )
+        if images.ndim != 4 or images.shape[1:] != (3, self.size, self.size):
+            raise ValueError(
+                f"images must be (B, 3, {self.size}, {self.size}), got {tuple(images.shape)}"
             )
         return self.steps(images).clamp(0, 1)

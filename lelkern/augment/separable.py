@@ -22,5 +22,5 @@ def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     # One product an image, with the channels below each other, is faster than one a channel.
     tall = images.reshape(batch, channels * height, width)
-    narrow = (tall @ columns.mT).view(batch, channels, height, -1)
+    narrow = (tall @ columns.mT).view(batch, channels, height, columns.shape[1])
     return rows[:, None] @ narrow

@@ -59,7 +59,7 @@ def test_blur_is_torchvisions(size):
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_blur_of_images_smaller_than_its_kernel_keeps_their_brightness(size):
     grey_ = torch.full((2, 3, size, size), 0.3)
-    blurred = Augment((Blur(p=1.0),), 40)(grey_)  # five pixels
+    blurred = Blur(p=1.0).build(40)(grey_)  # five pixels
     torch.testing.assert_close(blurred, grey_)
 
 

@@ -14,13 +14,13 @@ def apply(*augmentations, images, seed=0):
 
 
 @pytest.mark.parametrize("augmentation", ALL, ids=lambda a: a.name)
-@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
 def test_keeps_shape_and_range_and_is_repeatable(augmentation, n):
     images = torch.rand(n, 3, 24, 24)
     one = apply(augmentation, images=images)
     assert one.shape == images.shape
     assert one.dtype == torch.float32
-    assert 0 <= one.min() <= one.max() <= 1
+    assert ((one >= 0) & (one <= 1)).all()
     assert torch.equal(one, apply(augmentation, images=images))
 
 
@@ -79,11 +79,6 @@ def test_hue_turns_red_into_other_hues():
     assert set(strongest.tolist()) == {0, 1, 2}
 
 
-def test_the_strongest_hue_turns_by_half_the_circle():
-    images = torch.rand(2, 3, 8, 8)
-    assert apply(Color(strength=1.25, hue=0.5), images=images).shape == images.shape
-
-
 @pytest.mark.parametrize(
     ("kind", "ranges"),
     [(Crop, {"min_scale": 0.5, "max_scale": 0.4}), (Blur, {"min_sigma": 2.0, "max_sigma": 1.0})],
@@ -112,7 +107,15 @@ def test_the_order_is_that_of_the_list():
     ]
 
 
-def test_images_that_are_not_from_0_to_1_are_refused():
+def test_images_that_are_not_floating_point_are_refused():
     images = torch.full((2, 3, 24, 24), 255, dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"images must be floating point, .* got torch\.uint8"):
         Augment((), 24)(images)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 24, 24), (2, 1, 24, 24), (2, 3, 24, 12), (2, 3, 12, 12), (2, 4, 24, 24)]
+)
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, 24, 24\), got \("):
+        Augment((Noise(), Rotation()), 24)(torch.rand(shape))

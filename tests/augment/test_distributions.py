@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from lelkern.augment import Augment, Blur, Color, Crop, CutOut, Flip, Noise, Rotation, Sobel
+from lelkern.augment import Blur, Color, Crop, CutOut, Flip, Noise, Rotation, Sobel
 
 SIGNIFICANCE = 1e-6
 N = 4000
@@ -23,7 +23,7 @@ def augment(augmentation, image, n=N, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         batch = image.expand(n, *image.shape).contiguous()
-        return Augment((augmentation,), image.shape[-1])(batch)
+        return augmentation.build(image.shape[-1])(batch)
 
 
 def assert_counts(counts, probabilities):

@@ -91,7 +91,7 @@ def test_what_is_not_so_is_rarely_supported(name):
 
 
 def test_rows_that_are_alike_within_a_seed_are_no_blocks_of_their_own():
-    """What arms of one seed have in common at a level is chance, and seen once however many rows."""
+    """What arms of one seed have in common at a level is one chance, however many rows have it."""
     generator, repetitions = np.random.default_rng(0), 600
     s = make({"shape": "increasing", "along": "alpha"}, **TABLE, seeds=4)
     supported = 0
