@@ -119,6 +119,8 @@ def _told(record: Record) -> list[str]:
         for key, value in record.recipes[arm.label].settings().items()
         if value is not None
     )
+    if "epochs" in every:  # which are in place of steps
+        every.pop("steps", None)
     told = []
     for part in TOLD:
         below = [key for key in every if _is_below(key, (part,))]

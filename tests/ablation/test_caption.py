@@ -84,6 +84,13 @@ def test_a_setting_of_one_method_that_is_not_set_is_left_out():
     assert "epochs" not in text
 
 
+def test_epochs_are_in_place_of_steps():
+    assert "steps" not in measured("batch-size")
+    assert "Encoder conv (depth 2, width 16), epochs 3, " in measured(
+        STUDIES / "temperature.toml", settings={"epochs": 3}
+    )
+
+
 def test_a_label_budget_is_said():
     assert " (labels_per_class 4)." in measured("mixmatch-ablation")
     assert "labels_per_class" not in measured("label-efficiency-ssl")  # an axis

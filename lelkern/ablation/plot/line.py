@@ -83,7 +83,7 @@ def _along_axis(axes: Axes, picture: Picture) -> dict[str, float]:
         axes.update_datalim([(x, 0.0) for x in positions], updatey=False)
     else:
         axes.set_xlim(-0.5, len(positions) - 0.5)
-    _label_levels(axes, axis, positions, picture.words)
+    _label_levels(axes, axis, positions, picture)
     along = axis.label + _SCALE_NAMES.get(axis.scale, "")
     axes.set_xlabel(picture.words.find(along, axis.key))
     at = picture.axes.index(axis)
@@ -134,11 +134,17 @@ def _from_log_complement(y: NDArray[np.float64], least: float) -> NDArray[np.flo
     return 1 - np.maximum(10.0 ** -(y - beyond), least) + least * beyond
 
 
-def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float], words: Words) -> None:
-    names = [words.find(axis.names[i]) for i in axis.order]
-    crowded = len(names) * max(map(len, names)) > 80  # characters; labels would touch
+def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float], picture: Picture) -> None:
+    """Label levels, and published places that lie beyond them."""
+    ticks = {positions[i]: picture.words.find(axis.names[i]) for i in axis.order}
+    published = picture.plot.published
+    if axis.is_numeric and published is not None:
+        low, high = min(positions), max(positions)
+        beyond = [place for place in published.x if not low <= float(place) <= high]
+        ticks |= {float(place): format_value(place) for place in beyond}
+    crowded = len(ticks) * max(map(len, ticks.values())) > 80  # characters; labels would touch
     rotation, side = (25, "right") if crowded else (0, "center")
-    axes.set_xticks([positions[i] for i in axis.order], names, rotation=rotation, ha=side)
+    axes.set_xticks([*ticks], [*ticks.values()], rotation=rotation, ha=side)
     axes.minorticks_off()
 
 

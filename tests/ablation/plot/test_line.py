@@ -163,12 +163,23 @@ def test_published_figures_in_the_same_unit_are_on_the_same_axis():
     assert published.note in foot(figure)
 
 
+def test_published_places_beyond_the_levels_have_ticks():
+    published = LINE.plot[0].published
+    x = (0.1, *(0.001 * place for place in published.x[1:-1]), 100.0)
+    further = published.model_copy(update={"x": x})
+    axes, _ = panels(draw(changed(LINE, plot={"published": further})))
+    levels = {arm.values["temperature"]: arm.label for arm in LINE.arms()}
+    beyond = {place: f"{place:g}" for place in x[1:]}
+    assert ticks(axes) == levels | beyond
+
+
 def test_no_second_axis_without_published_figures():
     assert len(panels(draw(changed(LINE, plot={"published": None})))) == 1
 
 
 def test_zero_has_a_place_on_a_logarithmic_axis():
-    axes, _ = panels(draw(with_factor(LINE, values=(0, 1e-4, 1e-3, 1e-2))))
+    study = changed(LINE, plot={"published": None})
+    (axes,) = panels(draw(with_factor(study, values=(0, 1e-4, 1e-3, 1e-2))))
     assert axes.get_xlabel() == "temperature τ (log scale)"
     assert ticks(axes) == {0: "0", 1e-4: "0.0001", 1e-3: "0.001", 1e-2: "0.01"}
     places = axes.transData.transform([(x, 0) for x in ticks(axes)])[:, 0]
