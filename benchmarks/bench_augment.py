@@ -1,45 +1,35 @@
 """Augmentations against kornia's, and what they are of a step of SimCLR, on one thread.
 
-``pytest benchmarks/bench_augment.py --benchmark-group-by=group``; one thread is what a worker of a
-study has. Both go through the same 128 images of color-digits, two views of a batch of 64.
+    pytest benchmarks/bench_augment.py --benchmark-group-by=group
+
+One thread is what a worker of a study has. The providers of a group are measured in turn, on the
+same 128 images of color-digits, two views of a batch of 64.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from unittest import mock
 
 import pytest
 import torch
-from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
+import timing
+from cases import Provider
 from lelkern.augment import Augment, Augmentation, Blur, Color, Crop, Flip
-from lelkern.data import ImageData
 from lelkern.data.color_digits import color_digits
 from lelkern.evaluate.features import to_unit
 from lelkern.methods.contrastive import simclr
 from lelkern.runtime import RuntimeConfig
+from stopwatch import Stopwatch
 
-OF_SIMCLR = simclr.SimCLRConfig().augment
-CASES: dict[str, tuple[Augmentation, ...]] = {
-    "crop": (OF_SIMCLR[0],),
-    "color": (OF_SIMCLR[1],),
-    "blur": (Blur(p=1.0),),
-    "flip": (Flip(),),
-    "SimCLR's": OF_SIMCLR,
-}
+pytestmark = pytest.mark.benchmark(timer=timing.CLOCK)
+
+CPU = torch.device("cpu")
 STEPS = 40
-
-
-@pytest.fixture(scope="module")
-def data() -> ImageData:
-    return color_digits()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+BY_DEFAULT = simclr.SimCLRConfig().augment
 
 
 class KorniaAugment(nn.Module):
@@ -56,7 +46,7 @@ class KorniaAugment(nn.Module):
 
 def kornias(one: Augmentation, size: int) -> nn.Module:
     """Return kornia's module for an augmentation."""
-    K = pytest.importorskip("kornia.augmentation", reason="kornia is not installed")
+    K = importlib.import_module("kornia.augmentation")
     made: nn.Module
     if isinstance(one, Crop):
         scale, ratio = (one.min_scale, one.max_scale), (one.min_aspect, one.max_aspect)
@@ -72,31 +62,89 @@ def kornias(one: Augmentation, size: int) -> nn.Module:
     return made
 
 
-PROVIDERS: dict[str, Callable[[tuple[Augmentation, ...], int], nn.Module]] = {
-    "lelkern": Augment,
-    "kornia": KorniaAugment,
+LELKERN = Provider("lelkern", lambda *_: torch.empty(0), threads=1, devices=("cpu",))
+KORNIA = Provider(
+    "kornia", lambda *_: torch.empty(0), threads=1, devices=("cpu",), peer=("kornia", "kornia")
+)
+MODULES: dict[Provider, Callable[[tuple[Augmentation, ...], int], nn.Module]] = {
+    LELKERN: Augment,
+    KORNIA: KorniaAugment,
 }
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("case", CASES)
-def test_augment(benchmark: BenchmarkFixture, data: ImageData, case: str, provider: str) -> None:
-    benchmark.group = f"augment {case}, 128 images"
-    augment = PROVIDERS[provider](CASES[case], data.train_images.shape[-1])
-    images = to_unit(data.train_images[:128])
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        augment, args=(images,), rounds=50, warmup_rounds=5
-    )
+@dataclass(frozen=True)
+class Case:
+    """Augmentations that are timed by themselves.
+
+    Attributes:
+        op: as in the CSV file.
+        augment: in their order.
+        size: images.
+        features: numbers an image.
+    """
+
+    op: str
+    augment: tuple[Augmentation, ...]
+    size: int = 128
+    features: int = 3 * 24 * 24
+
+    def call_of(self, provider: Provider) -> Callable[[], object]:
+        """Return what is timed, once it has been seen to give images of about the same grey."""
+        images = to_unit(color_digits().train_images[: self.size])
+        module = MODULES[provider](self.augment, images.shape[-1])
+        want = torch.stack([Augment(self.augment, images.shape[-1])(images) for _ in range(20)])
+        found = torch.stack([module(images) for _ in range(20)])
+        assert found.shape == want.shape
+        torch.testing.assert_close(found.mean(), want.mean(), atol=0.03, rtol=0)
+        return functools.partial(module, images)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_training(
-    benchmark: BenchmarkFixture, data: ImageData, provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    benchmark.group = f"train SimCLR, {STEPS} steps"
-    monkeypatch.setattr(simclr, "Augment", PROVIDERS[provider])
-    config = simclr.SimCLRConfig(steps=STEPS)
-    runtime = RuntimeConfig(device="cpu", threads=1)
-    benchmark.pedantic(  # type: ignore[no-untyped-call]
-        simclr.train, args=(config, data.train_images, 0, runtime), rounds=5, warmup_rounds=1
-    )
+@dataclass(frozen=True)
+class Training:
+    """A training of SimCLR with augmentations of either; ``size`` and ``features`` of a batch."""
+
+    op: str = "SimCLR"
+    size: int = 64
+    features: int = 3 * 24 * 24
+
+    def call_of(self, provider: Provider) -> Callable[[], object]:
+        """Return what is timed."""
+        config = simclr.SimCLRConfig(steps=STEPS)
+        runtime, images = RuntimeConfig(device="cpu", threads=1), color_digits().train_images
+
+        def train() -> None:
+            with mock.patch.object(simclr, "Augment", MODULES[provider]):
+                simclr.train(config, images, 0, runtime)
+
+        train()
+        return train
+
+
+CASES = (
+    Case("crop", BY_DEFAULT[:1]),
+    Case("color", BY_DEFAULT[1:]),
+    Case("blur", (Blur(p=1.0),)),
+    Case("flip", (Flip(),)),
+    Case("crop and color", BY_DEFAULT),
+    Training(),
+)
+
+
+@functools.lru_cache(maxsize=1)
+def group(case: Case | Training) -> timing.Outcomes:
+    samplers: dict[str, timing.Sampler] = {}
+    for provider in MODULES:
+        if not provider.why_not(case.size, CPU):
+            with provider.settings():
+                call = case.call_of(provider)
+            samplers[str(provider)] = Stopwatch(call, CPU, provider.settings)
+    return {**timing.in_turn(samplers, min_rounds=5)}
+
+
+@pytest.mark.parametrize("provider", MODULES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.op)
+def test_time(report_time: Callable[..., None], case: Case | Training, provider: Provider) -> None:
+    if reason := provider.why_not(case.size, CPU):
+        pytest.skip(reason)
+    title = f"train SimCLR, {STEPS} steps" if isinstance(case, Training) else f"augment {case.op}"
+    report_time(case, provider, "forward", group(case), title)
