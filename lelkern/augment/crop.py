@@ -21,7 +21,8 @@ class Crop(Config):
     As torchvision does it: the area is uniform, the aspect ratio uniform in its logarithm, both
     sides are rounded to pixels, and the first of ten draws that fits into the image is taken (the
     whole image, or the largest part of it that the ratios allow, if none does), at a uniform
-    position. Enlarging is bilinear, with the outermost pixels of both on top of each other.
+    position; torchvision puts that largest part into the middle. Enlarging is bilinear, with the
+    outermost pixels of both on top of each other.
 
     Attributes:
         name: ``crop``.
@@ -60,9 +61,10 @@ class _Crop(nn.Module):
             (torch.rand(number) * (all_ - part + 1)).floor()
             for all_, part in ((height, heights), (width, widths))
         )
-        rows = _bilinear(tops, heights, height).to(images)
-        columns = _bilinear(lefts, widths, width).to(images)
-        return separable(images, rows, columns)
+        # Drawn on the CPU, so that a seed gives the same parts on every device.
+        tops, heights, lefts, widths = (x.to(images.device) for x in (tops, heights, lefts, widths))
+        rows, columns = _bilinear(tops, heights, height), _bilinear(lefts, widths, width)
+        return separable(images, rows.to(images.dtype), columns.to(images.dtype))
 
     def _sides(self, number: int, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Draw the height and the width of the part of every image, (B,) each, whole numbers."""
@@ -103,6 +105,7 @@ def _bilinear(start: Tensor, length: Tensor, size: int) -> Tensor:
     Returns:
         (B, size, size): weights of the pixels, the last dimension, in every result.
     """
-    place = torch.linspace(0, 1, size)  # 0 for a line of one pixel
+    place = torch.linspace(0, 1, size, device=start.device)  # 0 for a line of one pixel
     there = start[:, None] + place * (length[:, None] - 1)  # (B, size)
-    return (1 - (there[:, :, None] - torch.arange(size)).abs()).clamp_(min=0)
+    pixels = torch.arange(size, device=start.device)
+    return (1 - (there[:, :, None] - pixels).abs()).clamp_(min=0)
