@@ -274,6 +274,21 @@ def test_quick_changes_seeds_values_and_base(load):
     assert "data" in study.base
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("constant", None), ("constnat", "did you mean 'constant'")]
+)
+def test_published_figures_are_of_arms_that_there_are(load, name, message):
+    published = "[plot.published]\nsource = 's'\nlabel = 'l'\nx = ['good', 'NAME']\ny = [1, 2]"
+    change = ('kind = "points"', f'kind = "points"\n{published.replace("NAME", name)}')
+    if message is None:
+        assert load(change, text=ARMS).plot[0].published.x == ("good", "constant")
+    else:
+        with pytest.raises(
+            ConfigError, match=f"plot.0: published.x: unknown 'constnat'; {message}"
+        ):
+            load(change, text=ARMS)
+
+
 # --- what is wrong --------------------------------------------------------------------------
 
 VALUES = "[0.0, 1.0, 2.0, 4.0]"

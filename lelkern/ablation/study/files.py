@@ -75,6 +75,7 @@ def load_study(name_or_file: str) -> Study:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     study = Study.parse(data, str(path))
     try:
+        study.check_published()
         study.quickened()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lelkern.ablation.grid import ARM, Arm, Axis, cell_labels
 from lelkern.ablation.judge.claims import AnyClaim
+from lelkern.ablation.labels import format_value
 from lelkern.ablation.layers import with_whole_lists
 from lelkern.ablation.study.factor import Factor
 from lelkern.ablation.study.plot import Plot
@@ -171,6 +172,26 @@ class Study(Config):
             except ValueError as error:
                 raise ValueError(f"plot.{i}: {error}") from None
         return self
+
+    def check_published(self) -> None:
+        """Raise ConfigError if a published figure is of no arm or level, which would not be drawn.
+
+        For a study as its author wrote it: a shorter form may lack arms that have such figures.
+        """
+        axes = self.axes()
+        for i, plot in enumerate(self.plot):
+            places = plot.published.x if plot.published else ()
+            x = next((axis for axis in axes if axis.key == plot.x_key([a.key for a in axes])), None)
+            if plot.kind == "heatmap":
+                known = [arm.label for arm in self.arms()]
+            elif plot.kind != "metrics" and x is not None and not x.is_numeric:
+                known = [*x.names]
+            else:
+                continue
+            for place in map(format_value, places):
+                if place not in known:
+                    hint = nearest(place, known)
+                    raise ConfigError(f"plot.{i}: published.x: unknown {place!r}; {hint}")
 
     @property
     def exploratory(self) -> bool:
