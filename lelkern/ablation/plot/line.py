@@ -135,13 +135,17 @@ def _from_log_complement(y: NDArray[np.float64], least: float) -> NDArray[np.flo
 
 
 def _label_levels(axes: Axes, axis: Axis, positions: Sequence[float], picture: Picture) -> None:
-    """Label levels, and published places that lie beyond them."""
+    """Label levels, and published places beyond them that are not too close to a label."""
     ticks = {positions[i]: picture.words.find(axis.names[i]) for i in axis.order}
     published = picture.plot.published
     if axis.is_numeric and published is not None:
-        low, high = min(positions), max(positions)
-        beyond = [place for place in published.x if not low <= float(place) <= high]
-        ticks |= {float(place): format_value(place) for place in beyond}
+        along = axes.xaxis.get_transform().transform
+        apart = np.diff(np.sort(along(positions))).min() / 2
+        for place in sorted(published.x):
+            x = float(place)
+            beyond = not min(positions) <= x <= max(positions)
+            if beyond and abs(along([*ticks]) - along([x])).min() >= apart:
+                ticks[x] = format_value(place)
     crowded = len(ticks) * max(map(len, ticks.values())) > 80  # characters; labels would touch
     rotation, side = (25, "right") if crowded else (0, "center")
     axes.set_xticks([*ticks], [*ticks.values()], rotation=rotation, ha=side)

@@ -165,12 +165,12 @@ def test_published_figures_in_the_same_unit_are_on_the_same_axis():
 
 def test_published_places_beyond_the_levels_have_ticks():
     published = LINE.plot[0].published
-    x = (0.1, *(0.001 * place for place in published.x[1:-1]), 100.0)
-    further = published.model_copy(update={"x": x})
-    axes, _ = panels(draw(changed(LINE, plot={"published": further})))
+    x = (0.1, 0.001, 1e-5, 100.0)
     levels = {arm.values["temperature"]: arm.label for arm in LINE.arms()}
-    beyond = {place: f"{place:g}" for place in x[1:]}
-    assert ticks(axes) == levels | beyond
+    close = 1.05 * max(levels)  # whose label would lie on another
+    further = published.model_copy(update={"x": (*x, close), "y": (60.0,) * 5})
+    axes, _ = panels(draw(changed(LINE, plot={"published": further})))
+    assert ticks(axes) == levels | {0.001: "0.001", 1e-5: "1e-05", 100.0: "100"}
 
 
 def test_no_second_axis_without_published_figures():
