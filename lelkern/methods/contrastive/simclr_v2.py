@@ -361,9 +361,12 @@ def evaluate(trained: SimCLRv2, data: ImageData) -> dict[str, float]:
     encoder = [trained.pretrained.encoder]
     (train_h,), (test_h,) = extract(encoder, train_x), extract(encoder, data.test_images)
     images, labels = data.test_images, data.test_labels
+    last = teacher = accuracy(predict(trained.fine_tuned, images), labels)
+    if trained.student is not None:
+        last = accuracy(predict(trained.student, images), labels)
     return {
-        "accuracy": accuracy(predict(trained.last, images), labels),
-        "teacher_accuracy": accuracy(predict(trained.fine_tuned, images), labels),
+        "accuracy": last,
+        "teacher_accuracy": teacher,
         "linear_probe": linear_probe(train_h, train_y, test_h, data.test_labels),
         "knn": knn(train_h, train_y, test_h, data.test_labels),
         "parameters": float(sum(p.numel() for p in trained.last.encoder.parameters())),

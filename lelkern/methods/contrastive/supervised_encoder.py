@@ -17,7 +17,7 @@ from lelkern.methods.metric import Metric, percentage
 from lelkern.methods.semi_supervised import supervised
 from lelkern.methods.semi_supervised._classifier import Classifier
 from lelkern.methods.semi_supervised._config import check_labelled
-from lelkern.methods.semi_supervised._evaluation import accuracy, predict
+from lelkern.methods.semi_supervised._evaluation import accuracy
 from lelkern.methods.semi_supervised._learner import build as build_classifier
 from lelkern.methods.training import Losses
 from lelkern.runtime import Progress, RuntimeConfig, silent
@@ -78,12 +78,12 @@ def run(
     model = train(config, data, seed, runtime, losses)
     train_x, train_y = labelled_images(data)
     (train_h,) = extract([model.encoder], train_x)
-    (test_h,) = extract([model.encoder], data.test_images)
+    test_h, logits = extract([model.encoder, model.linear], data.test_images)
     arguments = (train_h, train_y, test_h, data.test_labels)
     metrics = {
         "linear_probe": linear_probe(*arguments),
         "knn": knn(*arguments),
-        "accuracy": accuracy(predict(model, data.test_images), data.test_labels),
+        "accuracy": accuracy(logits, data.test_labels),
         "parameters": float(sum(p.numel() for p in model.encoder.parameters())),
         "final_loss": losses.final(),
     }
