@@ -359,6 +359,22 @@ def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path)
     assert "working directory" not in ran.stderr
 
 
+def test_a_second_interrupt_is_not_held_back():
+    done = []
+
+    def start():
+        with runner._one_interrupt_held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("what was begun")
+            signal.raise_signal(signal.SIGINT)
+            done.append("what hangs")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["what was begun"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_workers_have_the_path_and_the_environment_of_the_parent(
     study_file, store, tmp_path, monkeypatch
 ):

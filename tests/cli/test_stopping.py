@@ -46,6 +46,42 @@ def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     assert "Traceback" not in err
 
 
+INTERRUPTED_AS_A_WORKER_STARTS = """
+import os
+import signal
+from multiprocessing import forkserver
+
+from lelkern.cli import main
+
+start = forkserver.connect_to_new_process
+
+
+def interrupted(files):
+    ends = start(files)  # the process exists, and waits for what it shall do
+    os.kill(os.getpid(), signal.{stop})
+    return ends
+
+
+forkserver.connect_to_new_process = interrupted
+main(["ablate", "fake.toml", "--set", "steps=1000", "--set", "pause=0.1"])
+"""
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", pytest.param("SIGTERM", marks=thorough)])
+def test_interrupting_as_a_worker_starts_leaves_none(folder, light, stop):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED_AS_A_WORKER_STARTS.format(stop=stop)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=light,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    _, err = process.communicate(timeout=60)  # until no worker holds its standard error
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
 WAIT = "from pathlib import Path\nimport time\nPath('waiting').touch()\ntime.sleep(60)\n"
 
 

@@ -13,6 +13,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.store import Store
@@ -55,12 +56,12 @@ def run_trials(
                 trial = waiting.pop()
                 yield trial, Started()
                 try:
-                    messages, process = _start(context, trial, files, store)
+                    with _one_interrupt_held_back():
+                        messages, process = _start(context, trial, files, store)
+                        running[messages] = (trial, process)
                 except (EOFError, OSError) as error:
                     summary = f"no process could be started: {type(error).__name__}: {error}"
                     yield trial, Failed(summary, store.save_error(trial, summary + "\n"))
-                else:
-                    running[messages] = (trial, process)
             if not running:  # and nothing waits: for no connection one would wait for ever
                 break
             for messages in [c for c in wait(list(running)) if isinstance(c, Connection)]:
@@ -103,6 +104,33 @@ def _ensure_server() -> None:
             forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _one_interrupt_held_back() -> Iterator[None]:
+    """Act on Ctrl-C or SIGTERM only when the block is done; on a second one at once.
+
+    Between the request for a process and what it shall do, an exception here would leave one that
+    shows a traceback over the end of its input, and that nobody ends.
+    """
+    held: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            before[number](number, frame)
+        held.append((number, frame))
+
+    handlers = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, frame in held:
+        before[number](number, frame)
 
 
 _LONGEST = 70
