@@ -1,7 +1,7 @@
 """What semi-supervised methods are judged by."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -41,11 +41,11 @@ class Labeller(NamedTuple):
     """Who gives pseudo-labels, and which are accepted.
 
     Attributes:
-        model: the network, whose predictions for images as they are become labels.
-        threshold: confidence from which on they do.
+        predict: images (N, 3, H, W), uint8, to the logits (N, C) of their labels.
+        threshold: confidence from which on they are accepted.
     """
 
-    model: nn.Module
+    predict: Callable[[Tensor], Tensor]
     threshold: float
 
 
@@ -93,7 +93,7 @@ def evaluate(
     else:
         held_out, true = data.test_images, labels
     if labeller is not None:
-        confidence, guess = predict(labeller.model, held_out).softmax(dim=1).max(dim=1)
+        confidence, guess = labeller.predict(held_out).double().softmax(dim=1).max(dim=1)
         accepted = confidence >= labeller.threshold
         metrics["pseudo_label_share"] = float(accepted.double().mean())
         right = (guess == true)[accepted]

@@ -12,6 +12,7 @@ Noise is ``augment`` and ``dropout``. The paper also leaves out labels of little
 balances the classes; here every image counts once.
 """
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -77,7 +78,7 @@ class NoisyStudent(NamedTuple):
     teacher: Trained
 
 
-def teacher_labels(config: NoisyStudentConfig, teacher: Trained, images: Tensor) -> Tensor:
+def teacher_logits(config: NoisyStudentConfig, teacher: Trained, images: Tensor) -> Tensor:
     """Return what a teacher says of images (M, 3, H, W), uint8: (M, C), in float32 on the CPU.
 
     Without noise it sees them as they are, in evaluation mode.
@@ -95,6 +96,16 @@ def teacher_labels(config: NoisyStudentConfig, teacher: Trained, images: Tensor)
     else:
         (logits,) = extract([model], images)
     check_features("logits", logits)
+    return logits
+
+
+def teacher_labels(config: NoisyStudentConfig, teacher: Trained, images: Tensor) -> Tensor:
+    """Return the labels that a teacher gives to images (M, 3, H, W), uint8: (M, C), on the CPU.
+
+    Raises:
+        NotFiniteError: a logit is NaN or infinite.
+    """
+    logits = teacher_logits(config, teacher, images)
     if config.labels == "hard":
         return F.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
     return logits.softmax(dim=1)
@@ -175,7 +186,9 @@ def run(
 ) -> Outcome:
     """Train teacher and students, then evaluate the last student; pseudo-labels are all taken."""
     student, teacher = train(config, data, seed, runtime, progress)
-    return outcome(student, data, Labeller(teacher.model, threshold=0))
+    with seeded(seed):  # a teacher with noise draws some
+        labeller = Labeller(partial(teacher_logits, config, teacher), threshold=0)
+        return outcome(student, data, labeller)
 
 
 def check(config: NoisyStudentConfig, data: ImageData) -> None:

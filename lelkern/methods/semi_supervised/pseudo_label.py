@@ -9,6 +9,7 @@ rises from 0, so that the network has learned something before it becomes its ow
 In stages, with labels that stay once they are given: ``self_training.py``.
 """
 
+from functools import partial
 from typing import Self
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from lelkern.data import ImageData
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome
+from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome, predict
 from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import linear_ramp
 from lelkern.methods.training import seeded
@@ -116,7 +117,7 @@ def run(
 ) -> Outcome:
     """Train on all training images, then evaluate."""
     trained = train(config, data, seed, runtime, progress)
-    return outcome(trained, data, Labeller(trained.model, config.threshold))
+    return outcome(trained, data, Labeller(partial(predict, trained.model), config.threshold))
 
 
 METHOD = Method(

@@ -9,6 +9,7 @@ With labels that are given anew at every step: ``pseudo_label.py``.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -116,7 +117,7 @@ def run(
 ) -> Outcome:
     """Train on all training images, then evaluate."""
     trained, _, teacher = train(config, data, seed, runtime, progress)
-    return outcome(trained, data, Labeller(teacher.model, config.threshold))
+    return outcome(trained, data, Labeller(partial(predict, teacher.model), config.threshold))
 
 
 METHOD = Method(

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_validation_images_choose_the_temperature_and_judge_pseudo_labels():
         test_labels=data.test_labels[40:],
     )
     model = Colours(20.0)
-    metrics = judged(data, Labeller(model, 0.5))
+    metrics = judged(data, Labeller(partial(predict, model), 0.5))
     logits = predict(model, data.val_images)
     p, y = logits.softmax(dim=1), data.val_labels
     assert metrics["validation_accuracy"] == (p.argmax(dim=1) == y).double().mean()
@@ -86,10 +87,10 @@ def test_validation_images_choose_the_temperature_and_judge_pseudo_labels():
 
 def test_pseudo_labels_without_validation_images_and_without_any():
     data, model = few_labels(), Colours(20.0)
-    every = judged(data, Labeller(model, 0.0))
+    every = judged(data, Labeller(partial(predict, model), 0.0))
     assert every["pseudo_label_share"] == 1
     assert every["pseudo_label_precision"] == every["accuracy"]
-    none = judged(data, Labeller(Colours(0.0), 0.9))
+    none = judged(data, Labeller(partial(predict, Colours(0.0)), 0.9))
     assert none["pseudo_label_share"] == 0
     assert math.isnan(none["pseudo_label_precision"])
 
@@ -97,7 +98,7 @@ def test_pseudo_labels_without_validation_images_and_without_any():
 def test_networks_stay_as_they_are():
     model, average = Colours(2.0), Colours(1.0)
     before = [weights(model), weights(average)]
-    evaluate(Trained(model, average), few_labels(), Labeller(model, 0.5))
+    evaluate(Trained(model, average), few_labels(), Labeller(partial(predict, model), 0.5))
     assert all(same(weights(m), b) for m, b in zip((model, average), before, strict=True))
     assert model.training
 

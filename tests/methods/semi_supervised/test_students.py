@@ -18,6 +18,7 @@ from lelkern.methods.semi_supervised.supervised import SupervisedConfig
 from lelkern.methods.training import seeded
 from lelkern.models import ConvEncoderConfig
 from lelkern.nn import ModelEMA
+from lelkern.runtime import silent
 
 
 def teacher(seed=0, dropout=0.0):
@@ -90,6 +91,22 @@ def test_teachers_label_images_as_they_are():
         one, other = (teacher_labels(noisy, judge, images) for _ in range(2))
     assert not torch.equal(one, other)  # dropout and augmentations of their own
     assert same(weights(judge.model), before)
+
+
+def test_labels_are_judged_as_the_teacher_gives_them(monkeypatch):
+    data = few_labels()
+
+    def says(config, teacher, images):
+        assert config.noise_teacher
+        right = F.one_hot(data.test_labels, 3).float()
+        return right if len(images) == len(right) else torch.rand(len(images), 3)
+
+    monkeypatch.setattr(noisy_student, "teacher_logits", says)
+    config = small(NoisyStudentConfig, steps=1, iterations=1, noise_teacher=True)
+    state = torch.get_rng_state()
+    metrics = noisy_student.run(config, data, 0, FLOAT32, silent).metrics
+    assert metrics["pseudo_label_precision"] == 1
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def student_loss(run, x, y, u, ids, done):
