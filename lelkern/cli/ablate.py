@@ -15,6 +15,7 @@ from lelkern.ablation.earlier_report import refuse_another_study
 from lelkern.ablation.report import read_report, start_report
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import Experiment, prepare
+from lelkern.ablation.run.in_use import using
 from lelkern.ablation.run.recording import record_of
 from lelkern.ablation.run.runner import run_trials
 from lelkern.ablation.run.store import Store
@@ -121,6 +122,14 @@ def command(
         _show_plan(experiment, store, _described(experiment, found), as_json)
         return 0
     store.open()
+    with using(store.folder):
+        return _run_and_report(experiment, store, workers, as_json)
+
+
+def _run_and_report(
+    experiment: Experiment, store: Store, workers: int | None, as_json: bool
+) -> int:
+    """Run what is missing, judge and show it, and return the exit code."""
     files = DataFiles(store.folder / "data", experiment.source)
     found = _prepare(experiment, files)
     for line in _described(experiment, found):
@@ -141,7 +150,7 @@ def command(
             soft_wrap=True,
         )
         return 130
-    if keep_models and any(trial.recipe.build for trial in experiment.all_trials):
+    if store.keep_models and any(trial.recipe.build for trial in experiment.all_trials):
         err().print(
             f"Models: {store.folder}/trials/TRIAL/models.safetensors, "
             "with the column `trial` of results.csv.",

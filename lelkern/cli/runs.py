@@ -32,7 +32,8 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
     """List the results below FOLDER: finished trials, stale ones, failed ones, and their size.
 
     A stale trial was run by other code, packages or kernels than are there now, so that no study
-    can use it; the data of trials that are gone are stale, too.
+    can use it; the data of trials that are gone are stale, too. Where a study is running nothing is
+    removed.
     """
     if as_json and prune:
         raise click.UsageError("--json: must not be combined with --prune, which prints no list")
@@ -65,10 +66,13 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
 
 def _prune(stock: list[Folder], yes: bool) -> int:
     doomed = [path for found in stock for path in found.removable()]
+    for found in stock:
+        if found.in_use:
+            err().print(f"{found.path}: a study is running, so nothing is removed", soft_wrap=True)
     if not doomed:
         out().print("Nothing is stale.")
         return 0
-    trials = sum(len(found.stale) + len(found.failed) for found in stock)
+    trials = sum(len(found.stale) + len(found.failed) for found in stock if not found.in_use)
     size = sum(found.removable_size() for found in stock)
     question = f"Remove {trials} trials and stale data, {size / 1e6:.1f} MB?"
     if not yes and not click.confirm(question, err=True):

@@ -1,5 +1,6 @@
 import io
 import json
+import time
 
 import pytest
 
@@ -55,6 +56,28 @@ def test_prune_asks_and_removes_what_is_of_no_use(
     assert len(trials(results)) == left
     assert (results / "trials" / trials(results)[0]).is_dir()
     assert len(list(results.glob("trials/*/result.json"))) == 1
+
+
+def test_prune_removes_nothing_where_a_study_runs(folder, spawn, light, call):
+    process = spawn("ablate", "fake.toml", "--set", "pause=0.1", environment=light)
+    try:
+        while not (begun := list(folder.glob("runs/*/trials"))):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        unfinished = begun[0] / "unfinished"
+        unfinished.mkdir()
+        code, out, err = call("runs", "--prune", "--yes")
+        assert (code, out) == (0, "Nothing is stale.\n")
+        assert ": a study is running, so nothing is removed" in err
+        assert unfinished.is_dir()
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    code, out, err = call("runs", "--prune", "--yes")
+    assert "Removed 1 trials" in out
+    assert "running" not in err
+    assert not unfinished.exists()
 
 
 def test_prune_prints_no_list(results, call):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Of a folder of results. Results of another format are of no use and are not mixed with these."""
 
-_MARKER = "format.json"
+MARKER = "format.json"
+"""In every folder of results, and what is locked while a study runs into it."""
 
 
 class Identified(Protocol):
@@ -74,7 +75,7 @@ class Store:
         self.check()
         if folder_format(self.folder) is None:
             content = json.dumps({"format": FORMAT}) + "\n"
-            write_text_atomically(self.folder / _MARKER, content)
+            write_text_atomically(self.folder / MARKER, content)
 
     def result(self, trial: Identified) -> dict[str, Any] | None:
         """Return what :meth:`save` kept for this trial, or None if it is not done.
@@ -133,7 +134,7 @@ class Store:
         return self._path(trial, "models.safetensors")
 
     def lacks_models(self, trial: "Trial") -> bool:
-        """Say whether a trial is done but for its models, which are to be kept and are not there.
+        """Return whether a trial is done but for its models, which are to be kept and are missing.
 
         One that diverged has none.
         """
@@ -214,7 +215,7 @@ def folder_format(folder: Path) -> int | None:
 
     The first format had no mark; 0 stands for what can't be read.
     """
-    marker = folder / _MARKER
+    marker = folder / MARKER
     if not marker.exists():
         return 1 if (folder / "trials").is_dir() else None
     try:
@@ -242,7 +243,7 @@ _FORM: Mapping[str, type] = {
 
 
 def _is_whole(result: Any) -> bool:
-    """Tell whether something is what :meth:`Store.save` writes."""
+    """Return whether something is what :meth:`Store.save` writes."""
     return (
         isinstance(result, dict)
         and all(isinstance(result.get(key), kind) for key, kind in _FORM.items())
@@ -265,7 +266,7 @@ def _is_curve(points: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether something is a number that a float can be: what is none is null in a result."""
+    """Return whether something is a number that a float can be; null in a result is none."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     try:
