@@ -1,14 +1,20 @@
 """Whether what a study asks for is what its methods report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
+from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.study import Study
 from lelkern.config import ConfigError, nearest
 from lelkern.methods.metric import Curve, Metric
 
 
 def check_names(
-    study: Study, metrics: Mapping[str, Metric], curves: Mapping[str, Curve], where: str
+    study: Study,
+    metrics: Mapping[str, Metric],
+    curves: Mapping[str, Curve],
+    where: str,
+    of_baselines: Mapping[str, Collection[str]] | None = None,
 ) -> None:
     """Refuse a study that asks for a metric or a curve that is not reported.
 
@@ -17,6 +23,8 @@ def check_names(
         metrics: what the methods of all arms report, by name.
         curves: likewise.
         where: the file that errors name.
+        of_baselines: the metrics that the method of each baseline reports, by its label; None where
+            that is not known.
 
     Raises:
         ConfigError: there is no such metric or curve, or two that do not compare.
@@ -27,11 +35,19 @@ def check_names(
                 f"{where}: {what}: no metric {name!r} that every arm's method reports; "
                 f"{nearest(name, metrics)}"
             )
+    grid = Grid(study.axes(), [baseline.label for baseline in study.baseline])
     for i, claim in enumerate(study.claim):
         try:
             claim.check_metrics(metrics, study.metric)
         except ValueError as error:
             raise ConfigError(f"{where}: claim.{i}: {error}") from None
+        for label, name in chain.from_iterable(claim.comparisons(grid, study.metric)):
+            reported = (of_baselines or {}).get(label, metrics)
+            if name not in reported:
+                raise ConfigError(
+                    f"{where}: claim.{i}: the method of baseline {label!r} reports no metric "
+                    f"{name!r}; {nearest(name, reported)}"
+                )
     axes = [axis.key for axis in study.axes()]
     for i, plot in enumerate(study.plot):
         if plot.x is not None and plot.x not in (*axes, *metrics, *curves):

@@ -162,7 +162,8 @@ def prepare(
     methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
     metrics = _common(methods, path, "metric", lambda method: method.metrics)
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
-    check_names(study, metrics, curves, str(path))
+    of_baselines = {label: get(recipe.method).metrics for label, recipe in baselines.items()}
+    check_names(study, metrics, curves, str(path), of_baselines)
 
     fingerprints = _Fingerprints(source)
 
