@@ -375,6 +375,16 @@ def test_a_second_interrupt_is_not_held_back():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_is_not_forgotten_where_no_process_could_be_started():
+    def start():
+        with runner._one_interrupt_held_back():
+            signal.raise_signal(signal.SIGINT)
+            raise OSError("no more processes")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+
+
 def test_workers_have_the_path_and_the_environment_of_the_parent(
     study_file, store, tmp_path, monkeypatch
 ):

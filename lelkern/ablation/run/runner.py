@@ -129,8 +129,8 @@ def _one_interrupt_held_back() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number, frame in held:
-        before[number](number, frame)
+        for number, frame in held:
+            before[number](number, frame)
 
 
 _LONGEST = 70
