@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating, computed_in
@@ -32,7 +33,8 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
             or ``torch.func.vmap``: there a negative threshold gives nan.
 
     Returns:
-        A tensor of the shape and dtype of w. A matrix that is not finite becomes nan.
+        A tensor of the shape and dtype of w. A matrix that is not finite becomes nan, unless lam is
+        0, where all are left as they are.
 
     Raises:
         TypeError: w is no floating-point tensor, or lam is no number nor such a tensor.
@@ -48,4 +50,5 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     defined = defined & (t >= 0).unsqueeze(-1).unsqueeze(-1)
     values = w.to(computed_in(w)).where(defined, 0)
     x = reference.prox_nuclear(values, t.where(t >= 0, 0))
-    return x.masked_fill(~defined, math.nan).to(w.dtype)
+    undefined = ~defined & (t != 0).unsqueeze(-1).unsqueeze(-1)
+    return torch.where(defined, x, w).masked_fill(undefined, math.nan).to(w.dtype)

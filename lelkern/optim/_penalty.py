@@ -58,6 +58,14 @@ class Penalty:
         """Whether it is over groups of elements."""
         return "dim" in _USES[self.prox]
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What decides which parameters it fits: two with the same form fit the same ones."""
+        given = (self.lam, self.lam1, self.weights)
+        shapes = tuple(x.shape if isinstance(x, Tensor) else None for x in given)
+        weights = None if isinstance(self.weights, Tensor) else self.weights
+        return self.prox, self.dim, self.groups, weights, shapes
+
     def lists(self, parameters: Sequence[Tensor]) -> Lists:
         """Return parameters, on one device, as the ops over lists take them."""
         if not self.is_grouped:

@@ -28,8 +28,8 @@ from lelkern.reference.prox_sgd import effective_step
 class ProximalSGD(Optimizer):
     r"""SGD, with momentum or without, which minimises a loss f and a sparsity penalty.
 
-    With the gradient g of f (plus weight_decay x; minus both with ``maximize``) it takes the step
-    of :class:`torch.optim.SGD`, and the prox with the threshold of the *effective* step
+    With the gradient g of f (its negative with ``maximize``), plus weight_decay x, it takes the
+    step of :class:`torch.optim.SGD`, and the prox with the threshold of the *effective* step
 
     .. math::
 

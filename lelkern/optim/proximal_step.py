@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from lelkern.ops._groups import CSRGroups
 from lelkern.optim._penalty import (
     Number,
+    Penalty,
     check_penalty,
     check_settings,
     completed,
@@ -115,6 +116,7 @@ class ProximalStep:
             "metric": metric,
         }
         self._kept: list[dict[str, Any]] = []
+        self._fitting: dict[int, tuple[object, ...]] = {}
         self._check(optimizer, first=True)
         self._handles = (
             optimizer.register_step_pre_hook(self._before),
@@ -131,7 +133,7 @@ class ProximalStep:
     def _check(self, optimizer: Optimizer, *, first: bool = False) -> None:
         """Complete groups that lack keys, and raise unless all of them can be followed.
 
-        Parameters are looked at the first time, and where keys are new.
+        Parameters are looked at the first time, and where keys are new or ask for something else.
         """
         rule = rule_of(optimizer)
         for i, group in enumerate(optimizer.param_groups):
@@ -139,10 +141,13 @@ class ProximalStep:
             # Only our keys are looked at: in what torch.compile traces, groups have others.
             is_complete = all(key in group for key in self._settings)
             complete = group if is_complete else completed(group, self._settings)
-            if (is_complete and not first) or complete["prox"] is None:
+            form = penalty_of(complete).form
+            fits = is_complete and not first and self._fitting.get(i) == form
+            if fits or complete["prox"] is None:
                 check_settings(complete, name)
             else:
                 check_penalty(complete, name)
+                self._fitting[i] = form
             _check_metric(complete, rule, f"{name}: {type(optimizer).__name__}")
             if not is_complete:
                 group.update(complete)
@@ -162,11 +167,11 @@ class ProximalStep:
             if penalty.prox is None or not parameters:
                 continue
             if rule is None:
-                penalty.apply_(parameters, [group["lr"] * taken] * len(parameters))
+                _apply_(penalty, parameters, [group["lr"] * taken] * len(parameters))
                 continue
             steps = [rule.step(group, optimizer.state[p], p) for p in parameters]
             if group["metric"] == "euclidean" or steps[0].metric is None:
-                penalty.apply_(parameters, [step.size * taken for step in steps])
+                _apply_(penalty, parameters, [step.size * taken for step in steps])
                 continue
             for parameter, step in zip(parameters, steps, strict=True):
                 assert step.metric is not None
@@ -183,6 +188,15 @@ class ProximalStep:
         for group, kept in zip(optimizer.param_groups, self._kept, strict=True):
             group.update({key: value for key, value in kept.items() if key not in group})
         self._kept = []
+
+
+def _apply_(penalty: Penalty, parameters: list[Tensor], sizes: list[Number]) -> None:
+    """Apply the prox times each parameter's size, to those of a device at once."""
+    alike: dict[torch.device, list[tuple[Tensor, Number]]] = {}
+    for parameter, size in zip(parameters, sizes, strict=True):
+        alike.setdefault(parameter.device, []).append((parameter, size))
+    for those in alike.values():
+        penalty.apply_([parameter for parameter, _ in those], [size for _, size in those])
 
 
 def _check_metric(group: dict[str, Any], rule: Rule | None, name: str) -> None:

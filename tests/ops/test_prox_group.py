@@ -117,12 +117,14 @@ def test_sparse_groups_are_groups_of_thresholded_elements(values, lam1, lam2, q)
     torch.testing.assert_close(x, want, rtol=1e-14, atol=1e-14)
     # Optimality: what is left is lam1 times a sign, or less, and lam2 times a slope.
     rest = v - x
-    slope = rest - rest.clamp(-lam1, lam1) if (x == 0).all() else rest - lam1 * x.sign()
-    slope = slope.where(x != 0, 0)
+    left = rest - rest.clamp(-lam1, lam1)
+    slope = (rest - lam1 * x.sign()).where(x != 0, 0)
     for row in range(2):
         if (x[row] != 0).any():
             dual = norms(slope[row : row + 1], conjugate(q))
             torch.testing.assert_close(dual, dual.new_tensor([lam2]), rtol=0, atol=1e-12)
+        else:
+            assert norms(left[row : row + 1], conjugate(q)) <= lam2 + 1e-12
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)

@@ -271,6 +271,20 @@ def test_sgd(dtype, layout, momentum, decay, penalty, device):
                 assert ((buffers[i].double() - buffer).abs() <= bound).all()
 
 
+@pytest.mark.parametrize("m", [0.0, 0.9])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_sgd_moves_infinite_weights_as_sgd_does(dtype, m, device):
+    w = normals(3, 35).to(device, dtype)
+    w[0, 0], w[1, 34] = float("inf"), -float("inf")
+    grad = normals(3, 35, seed=1).to(device, dtype)
+    buffer, before = torch.zeros_like(w), w.clone()
+    lists = elementwise_lists([w], 0.0)
+    prox_sgd_(lists, [grad], [buffer] if m else [], 2.0, lr=0.1, momentum=m, first=True)
+    assert torch.equal(w.isinf(), before.isinf())
+    assert torch.equal(w[w.isinf()], before[before.isinf()])
+    assert torch.equal(buffer, grad if m else torch.zeros_like(w))
+
+
 def test_sgd_without_a_penalty_is_sgd(device):
     w = normals(6, 7).float().to(device)
     parameter = nn.Parameter(w.clone())

@@ -63,6 +63,7 @@ def test_limits(dtype, device):
     x = prox_nuclear(w, 0.5)
     assert x[[0, 2]].isnan().all()
     assert x[1].isfinite().all()
+    assert torch.equal(prox_nuclear(w[2], 0.0), w[2])
     assert prox_nuclear(w[1], NAN).isnan().all()
     for shape in ((0, 3), (3, 0), (0, 2, 3)):
         assert prox_nuclear(torch.zeros(shape, dtype=dtype, device=device), 0.5).shape == shape

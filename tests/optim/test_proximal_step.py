@@ -163,6 +163,45 @@ def test_groups_may_come_later_and_what_is_wrong_with_them_is_seen_before_a_step
     assert torch.equal(first, before)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"dim": 5}, {"lam": torch.ones(7)}, {"weights": torch.ones(7)}]
+)
+def test_keys_that_no_longer_fit_are_seen_before_a_step(changed):
+    first, second = parameter(0), parameter(1)
+    optimizer = SGD([{"params": [first]}, {"params": [second]}], lr=0.1)
+    ProximalStep(optimizer, **GROUPED)
+    first.grad, second.grad = torch.ones_like(first), torch.ones_like(second)
+    optimizer.step()
+    optimizer.param_groups[1].update(changed)
+    before = first.detach().clone()
+    with pytest.raises(ValueError, match=f"^group 1: {next(iter(changed))} must "):
+        optimizer.step()
+    assert torch.equal(first, before)
+
+
+def test_a_penalty_that_is_turned_on_later_is_checked_then():
+    vector = torch.nn.Parameter(torch.ones(3))
+    vector.grad = torch.ones(3)
+    optimizer = SGD([{"params": [vector], "prox": None}], lr=0.1)
+    ProximalStep(optimizer, prox="nuclear", lam=0.1)
+    optimizer.step()
+    optimizer.param_groups[0]["prox"] = "nuclear"
+    before = vector.detach().clone()
+    with pytest.raises(ValueError, match=r"group 0: params\[0\] must have two dimensions"):
+        optimizer.step()
+    assert torch.equal(vector, before)
+
+
+def test_a_group_may_lie_on_several_devices():
+    here, elsewhere = parameter(0), torch.nn.Parameter(parameter(1).to("meta"))
+    optimizer = SGD([here, elsewhere], lr=0.1)
+    ProximalStep(optimizer, **GROUPED | {"lam": 1e6})
+    for w in (here, elsewhere):
+        w.grad = torch.zeros_like(w)
+    optimizer.step()
+    assert (here == 0).all()
+
+
 def test_groups_without_a_penalty_are_left_to_the_optimiser():
     w, free = parameter(0), parameter(1)
     expected = parameter(1)

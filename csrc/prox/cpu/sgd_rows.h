@@ -8,13 +8,17 @@ __attribute__((noinline)) void sgd_as(const Element* w, const Element* grad, Ele
     constexpr int lanes = Lanes<T>::count;
     const T rate = static_cast<T>(step.rate), momentum = static_cast<T>(step.momentum),
             taken = static_cast<T>(1 - step.dampening), decay = static_cast<T>(step.weight_decay);
+    // Without decay an infinite parameter is none of the gradient's business.
+    const auto decayed = [&](const Vec<T>& g, const Vec<T>& x) {
+        return decay == 0 ? g : g + decay * x;
+    };
     const auto over = [&](const auto& moved) {
         int64_t i = 0;
         for (; i + lanes <= n; i += lanes) {
             const Vec<T> x = read<T, Element, lanes>(w + i), g = read<T, Element, lanes>(grad + i);
             const Vec<T> old = buffer == nullptr ? Vec<T>{} : read<T, Element, lanes>(buffer + i);
             Vec<T> now;
-            const Vec<T> by = moved(g + decay * x, old, now);
+            const Vec<T> by = moved(decayed(g, x), old, now);
             if (buffer != nullptr) write_rounded<T>(buffer + i, now);
             write_rounded<T>(to + i, x - rate * by);
         }
@@ -23,7 +27,7 @@ __attribute__((noinline)) void sgd_as(const Element* w, const Element* grad, Ele
         const Vec<T> x = read_some<T>(w + i, rest), g = read_some<T>(grad + i, rest);
         const Vec<T> old = buffer == nullptr ? Vec<T>{} : read_some<T>(buffer + i, rest);
         Vec<T> now;
-        const Vec<T> by = moved(g + decay * x, old, now);
+        const Vec<T> by = moved(decayed(g, x), old, now);
         if (buffer != nullptr) write_some_rounded<T>(buffer + i, now, rest);
         write_some_rounded<T>(to + i, x - rate * by, rest);
     };
