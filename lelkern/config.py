@@ -243,5 +243,5 @@ def dotted_keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Say whether one dotted key is the other or holds it: a value for it then decides both."""
+    """Return whether one dotted key is the other or holds it: a value for it then decides both."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")

@@ -59,7 +59,7 @@ def seal(path: Path) -> None:
 
 
 def state_of_seal(path: Path) -> Literal["whole", "damaged", "none"]:
-    """Say whether a file is what :func:`seal` left, is not, or has no seal.
+    """Return whether a file is what :func:`seal` left, is not, or has no seal.
 
     Raises:
         OSError: it cannot be read.

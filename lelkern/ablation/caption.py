@@ -144,7 +144,7 @@ def _in_words(part: str, settings: Mapping[str, Any]) -> str:
 
 
 def _is_below(key: str, parts: Iterable[str]) -> bool:
-    """Say whether a dotted key is one of some, or below one."""
+    """Return whether a dotted key is one of some, or below one."""
     return any(f"{key}.".startswith(f"{part}.") for part in parts)
 
 

@@ -92,7 +92,7 @@ def _changed_part(value: Any, part: Any, where: str, key: str) -> Any:
 
 
 def _is_another(value: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
-    """Say whether a table names something else than what is there, of which then nothing stays."""
+    """Return whether a table names another thing than the one there, of which nothing stays."""
     return "name" in value and value["name"] != part.get("name")
 
 

@@ -307,7 +307,7 @@ def _words(name: str) -> set[str]:
 
 
 def _is_ours(name: str) -> bool:
-    """Tell whether a file or a folder is one that people see and have made."""
+    """Return whether a file or a folder is one that people see and have made."""
     return not name.startswith(".") and name.lower() not in OF_THE_SYSTEM
 
 

@@ -12,7 +12,7 @@ from lelkern.torch_settings import usual_settings
 
 
 class ContrastiveStatistics(NamedTuple):
-    """How well 2N rows tell their one positive among 2N-1 candidates.
+    """Accuracy and entropy with which 2N rows tell their one positive among 2N-1 candidates.
 
     Attributes:
         accuracy: share of rows whose positive is more similar than every negative, in [0, 1].

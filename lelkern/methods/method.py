@@ -141,7 +141,7 @@ def check_model_names(models: Iterable[str]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether JSON takes the value for a number: NumPy's float64 it does, a tensor not."""
+    """Return whether JSON takes the value for a number: NumPy's float64 it does, a tensor not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

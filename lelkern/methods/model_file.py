@@ -156,7 +156,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def is_whole(path: Path, trial: str) -> bool:
-    """Say whether a file holds the models of a trial, undamaged, in the present format."""
+    """Return whether a file holds the models of a trial, undamaged, in the present format."""
     try:
         card, _ = _read(path)
     except ModelFileError:

@@ -164,9 +164,11 @@ def test_compile_vmap_and_autocast(device):
         assert torch.equal(got, want)
     each = torch.func.vmap(lambda x: cut(x)[0])(torch.stack((x, 2 * x)))
     assert torch.equal(each, torch.stack((cut(x)[0], cut(2 * x)[0])))
+    want = cut(x)[0], cut(x.float())[0]
     with torch.autocast(device, torch.bfloat16):
-        assert torch.equal(cut(x)[0], cut(x)[0])
-        assert cut(x.float())[0].dtype == torch.float32
+        for got, expected in zip((cut(x)[0], cut(x.float())[0]), want, strict=True):
+            assert got.dtype == expected.dtype
+            assert torch.equal(got, expected)
 
 
 @pytest.mark.once

@@ -37,7 +37,7 @@ def fit_labels(figure: Figure, body: SubFigure) -> None:
 
 
 def fits(figure: Figure) -> bool:
-    """Say whether nothing is drawn beyond the edges of a figure."""
+    """Return whether nothing is drawn beyond the edges of a figure."""
     figure.draw_without_rendering()
     drawn = figure.get_tightbbox()  # in inches
     width, height = figure.get_size_inches()

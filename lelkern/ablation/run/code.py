@@ -75,7 +75,7 @@ def package_versions(method: str) -> Mapping[str, str]:
 
 
 def is_current(method: str, device: str, code: str, packages: Mapping[str, str]) -> bool:
-    """Say whether the present code and packages would give a stored result again.
+    """Return whether the present code and packages would give a stored result again.
 
     Args:
         method: name, or path of a file.
@@ -222,7 +222,7 @@ def _meaning(path: Path) -> str:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """Say whether a statement is a string alone: a docstring, or what stands below a constant."""
+    """Return whether a statement is but a string: a docstring, or what stands below a constant."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -102,7 +102,7 @@ def _transformed(transform: Callable[[Tensor], Tensor], images: Tensor) -> Tenso
 
 
 def probes(train: Probed, test: Probed) -> tuple[float, float]:
-    """Return how well h and z tell labels, by linear probes of both; NaN where there is no telling.
+    """Return the accuracies of linear probes of h and z, or NaN where there is nothing to tell.
 
     That is where fewer than two classes have training samples, or no test sample has a label.
     """
