@@ -93,6 +93,8 @@ class Copy:
             "-p",
             "no:cacheprovider",
             "-rfE",
+            "-m",
+            "not thorough",  # what CI runs
         ]
         ran = self._run([*command, *arguments], **environment)
         # -ra says more than is asked for; of a test's line only its name counts.
