@@ -196,6 +196,17 @@ def test_empty_batches(device):
     assert (got.shape, targets.shape) == ((0, 3, 4, 4), (0, 2))
 
 
+def test_one_class_and_images_that_were_expanded(device):
+    boxes = boxes_of(4, 5).to(device)
+    n = len(boxes)
+    one, perm = normals(1, 2, 4, 5).to(device).expand(n, -1, -1, -1), permuted(n).to(device)
+    y = torch.zeros(n, dtype=torch.int64, device=device)
+    got, targets = lelkern.cutmix(one, y, boxes, perm, num_classes=1)
+    assert torch.equal(got, one)  # each is cut out of its like
+    torch.testing.assert_close(targets, torch.ones_like(targets), rtol=0, atol=2**-22)
+    assert targets.shape == (n, 1)
+
+
 # ----- boxes -----
 
 
@@ -239,6 +250,21 @@ def test_a_generator_gives_the_boxes(device):
         for where in (lam, 0.4)
     )
     assert torch.equal(first.cpu(), second)
+
+
+@pytest.mark.once
+def test_boxes_are_drawn_inside_compile(device):
+    def draw(lam):
+        return lelkern.sample_cutmix_boxes(9, 8, 7, lam)
+
+    lam = torch.tensor(0.4, device=device)
+    torch._dynamo.reset()
+    compiled = torch.compile(draw, fullgraph=True, backend="aot_eager")
+    results = []
+    for call in (compiled, draw):
+        torch.manual_seed(3)
+        results.append(call(lam))
+    assert torch.equal(*results)
 
 
 # ----- errors -----

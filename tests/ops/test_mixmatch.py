@@ -12,6 +12,7 @@ from mixing_samples import (
     permuted,
     same_bits,
 )
+from torch.autograd import gradcheck
 
 import lelkern
 from lelkern.reference import mixmatch as reference
@@ -242,6 +243,48 @@ def test_gradients_reach_images_labels_and_lambda_but_not_the_guesses(device):
         # Sums of up to 120 squares in another order.
         for g, w in zip(grads[:-1], want, strict=True):
             torch.testing.assert_close(g, w, rtol=2**-16, atol=2**-16 * w.abs().max().item())
+
+
+@pytest.mark.parametrize("interleave", [False, True])
+def test_gradcheck(interleave, device):
+    perm, logits = permuted(7).to(device), normals(2, 2, 4, seed=2).to(device)
+
+    def mix(x, y, u, lam):
+        got = lelkern.mixmatch(x, y, u, logits, lam=lam, perm=perm, interleave=interleave)
+        return got.images, got.targets
+
+    given = normals(3, 2, 3), normals(3, 4, seed=1).softmax(1), normals(2, 2, 2, 3, seed=3)
+    # Within [0, 1] also where a difference is taken.
+    lam = 0.25 + lambdas(7).double() / 2
+    assert gradcheck(mix, [z.to(device).requires_grad_() for z in (*given, lam)])
+
+
+def test_infinite_logits_are_certain_guesses(device):
+    x, y, u, logits = (z.to(device) for z in batch(2, 2, 3))
+    logits[:, 0, 1] = torch.inf  # both augmentations are certain
+    logits[1, 1, :] = -torch.inf  # and one of these has no class that could be
+    got = lelkern.mixmatch(x, y, u, logits, perm=torch.arange(8, device=device))
+    assert got.guesses[0].tolist() == [0, 1, 0, 0]
+    assert got.guesses[1].isnan().all()
+    assert got.guesses[2].isfinite().all()
+    torch.testing.assert_close(got.targets[2], got.guesses[0], rtol=0, atol=2**-22)
+    assert got.images.isfinite().all()
+
+
+def test_images_that_were_expanded_are_read_where_they_lie(device):
+    x, y, u, logits = (z.to(device) for z in batch(4, 2, 3))
+    options = {"lam": lambdas(10).to(device), "perm": permuted(10).to(device)}
+    one, other = x[:1].expand_as(x), u[:1].expand_as(u)
+    got = lelkern.mixmatch(one, y, other, logits, **options)
+    want = lelkern.mixmatch(one.clone(), y, other.clone(), logits, **options)
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+def test_nothing_at_all(device):
+    x, y, u, logits = (z.to(device) for z in batch(0, 2, 0))
+    got = lelkern.mixmatch(x, y, u, logits)
+    shapes = [tuple(z.shape) for z in got]
+    assert shapes == [(0, 3, 5, 4), (0, 4), (0,), (0, 4)]
 
 
 def test_bytes_and_wider_labels(device):

@@ -179,6 +179,16 @@ def test_threads_change_nothing():
 
 
 @pytest.mark.once
+def test_autocast_changes_nothing(device):
+    results = []
+    for enabled in (False, True):
+        torch.manual_seed(3)
+        with torch.autocast(device, torch.bfloat16, enabled=enabled):
+            results.append(lelkern.sample_mixup_lambda(50, 0.4, device=device))
+    assert torch.equal(*results)
+
+
+@pytest.mark.once
 def test_opcheck_and_compile(device):
     seed, alpha = torch.tensor(1, device=device), torch.tensor(0.5, device=device).double()
     op = torch.ops.lelkern.mixup_lambda.default
