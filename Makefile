@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all docs faults sanitize lint format bench gpu build cuda-table clean
+.PHONY: ablate test test-all docs faults sanitize lint format bench gpu build kernels cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
@@ -108,6 +108,10 @@ $(VENV)/installed: $(VENV)/packages $(SOURCES)
 $(VENV)/installed-dev: $(VENV)/packages-dev $(SOURCES)
 	$(KERNELS)
 	touch $(VENV)/installed $@
+
+# The same while packages arrive, of which it needs torch alone, unless the only nvcc is one of them.
+kernels: $(VENV)/torch
+	$(KERNELS)
 
 clean:
 	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/packages* $(VENV)/installed*

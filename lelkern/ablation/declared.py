@@ -55,6 +55,11 @@ def check_names(
                 f"{where}: plot.{i}: x = {plot.x!r} is no axis, metric or curve; "
                 f"{nearest(plot.x, [*axes, *metrics, *curves])}"
             )
+        if plot.panels is not None and plot.x in metrics:
+            raise ConfigError(
+                f"{where}: plot.{i}: panels = {plot.panels!r} is for a curve, got x = {plot.x!r}, "
+                "a metric"
+            )
         shown = [name for names in plot.series.values() for name in names]
         for name in shown[1:]:
             if metrics[name].unit != metrics[shown[0]].unit:

@@ -192,6 +192,10 @@ def test_wrong_settings(study_file, settings, message):
             "claim.0: unknown metric 'coost'; did you mean 'cost'",
         ),
         ([('"line"', '"line"\ny = "coost"')], "plot.0.y: no metric 'coost'"),
+        (
+            [('"line"', '"line"\nx = "cost"\npanels = "level"')],
+            "plot.0: panels = 'level' is for a curve, got x = 'cost', a metric",
+        ),
         ([('"line"', '"line"\nx = "paht"')], "plot.0: x = 'paht' is no axis, metric or curve; did"),
         ([(LEVEL, 'key = "levels"'), (QUICK, "")], "fake.toml: arm '0': unknown key 'levels'"),
         ([("level = 9.0", "levle = 9.0")], "arm 'level 9': unknown key 'levle'"),

@@ -18,28 +18,47 @@ from lelkern.ablation.plot.style import (
     bound_fraction,
     draw_legend,
     set_log_scale,
+    wrapped,
 )
 from lelkern.ablation.results import Points, Row
-from lelkern.methods.metric import Metric
+from lelkern.methods.metric import Curve, Metric
 
 _SIZE = (8.0, 4.9)  # inches
+_PANEL = 3.6  # inches
 
 
 def size(picture: Picture) -> tuple[float, float]:
     """Return width and height in inches."""
-    return _SIZE
+    width, height = _SIZE
+    return max(width, _PANEL * len(picture.panels())), height
 
 
 def draw(figure: SubFigure, picture: Picture) -> None:
-    """Draw one line a level of the plot's ``lines``, and one a baseline."""
+    """Draw one line a level of the plot's ``lines``, and one a baseline, in every panel."""
     curve, name = picture.curve, picture.plot.x
     assert curve is not None
     assert name is not None
-    words = picture.words
-    axes = figure.add_subplot()
+    panels = picture.panels()
+    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, lines) in zip(all_axes, panels, strict=True):
+        _draw_panel(axes, picture, curve, name, lines)
+        axes.set_title(wrapped(title, 34))
+    all_axes[0].set_ylabel(picture.words.find(curve.y.axis_label, name))
+    if any(axes.lines for axes in all_axes):
+        draw_legend(figure, most=4)
+
+
+def _draw_panel(
+    axes: Axes,
+    picture: Picture,
+    curve: Curve,
+    name: str,
+    lines: Sequence[tuple[str | None, list[str]]],
+) -> None:
+    plot, words = picture.plot, picture.words
     seen: set[str] = set()
     diverged = words.find(DIVERGED["label"])
-    for (label, arms), (color, _) in zip(picture.lines(), cycle(SERIES)):
+    for (label, arms), (color, _) in zip(lines, cycle(SERIES)):
         rows = [row for arm in arms for row in picture.rows(arm)]
         linestyle = "--" if color in seen else "-"
         seen.add(color)
@@ -53,30 +72,25 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         }
         rows = picture.rows(baseline.label)
         _draw_band(axes, curve.y, rows, name, diverged=diverged, **look)
-    if picture.plot.published is not None:
-        published = picture.plot.published
+    if plot.published is not None:
         axes.plot(
-            [float(x) for x in published.x],
-            published.y,
+            [float(x) for x in plot.published.x],
+            plot.published.y,
             color=VERMILION,
             marker="s",
             markerfacecolor="none",
             linestyle="--",
-            label=words.find(f"{published.source}: {published.label}"),
+            label=words.find(f"{plot.published.source}: {plot.published.label}"),
         )
-    if picture.plot.scale == "log":
+    if plot.scale == "log":
         set_log_scale(axes, [float(x) for line in axes.lines for x in np.asarray(line.get_xdata())])
-    for label, value in picture.plot.reference.items():
+    for label, value in plot.reference.items():
         axes.axhline(
             curve.y.shown(value), color="0.35", linewidth=1, label=words.find(label), zorder=1
         )
-    along = curve.x.axis_label + " (log scale)" * (picture.plot.scale == "log")
-    axes.set_xlabel(words.find(along))
-    axes.set_ylabel(words.find(curve.y.axis_label, name))
+    axes.set_xlabel(words.find(curve.x.axis_label + " (log scale)" * (plot.scale == "log")))
     bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
-    if axes.lines:
-        draw_legend(figure, most=4)
 
 
 def _draw_band(

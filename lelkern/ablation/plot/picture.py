@@ -80,6 +80,8 @@ class Picture:
         if self.plot.lines is not None:
             return next(axis for axis in self.axes if axis.key == self.plot.lines)
         if self.x_axis is None:
+            if self.plot.panels is not None:
+                return next((axis for axis in self.axes if axis.key != self.plot.panels), None)
             return self.axes[0] if len(self.axes) == 2 or self.curve is not None else None
         return next((axis for axis in self.axes if axis.key != self.x_axis.key), None)
 
@@ -101,6 +103,24 @@ class Picture:
             label = name if axis.key == "arm" else f"{axis.label} {name}"
             lines.append((self.words.find(label), [arm.label for arm in ordered]))
         return lines
+
+    def panels(self) -> list[tuple[str, list[tuple[str | None, list[str]]]]]:
+        """Return every panel: its title, empty where it is the only one, and its lines."""
+        axis = next((axis for axis in self.axes if axis.key == self.plot.panels), None)
+        if axis is None:
+            return [("", self.lines())]
+        at = self.axes.index(axis)
+        level_of = {arm.label: arm.place[at] for arm in self.study.arms()}
+        return [
+            (
+                self.words.find(f"{axis.label} {axis.names[i]}"),
+                [
+                    (label, [arm for arm in arms if level_of[arm] == i])
+                    for label, arms in self.lines()
+                ],
+            )
+            for i in axis.order
+        ]
 
     def values(self, arm: str) -> list[float]:
         """Return the values of the metric that is drawn, one a seed."""

@@ -40,8 +40,8 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     titles = _titles(picture)
     rows, columns = _grid(len(titles))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for i, (axes, (label, title)) in enumerate(zip(panels.flat, titles.items(), strict=False)):
-        _draw_panel(axes, picture, label, named=i == 0)  # a legend has each series once
+    for axes, (label, title) in zip(panels.flat, titles.items(), strict=False):
+        _draw_panel(axes, picture, label)
         axes.set_title(wrapped(title, 34))
     for axes in panels.flat[len(titles) :]:
         axes.remove()
@@ -71,7 +71,7 @@ def _metric(picture: Picture) -> Metric:
     return picture.metrics[first]
 
 
-def _draw_panel(axes: Axes, picture: Picture, label_of: str, *, named: bool) -> None:
+def _draw_panel(axes: Axes, picture: Picture, label_of: str) -> None:
     plot, words = picture.plot, picture.words
     rows = picture.rows(label_of)
     many = len(plot.series)
@@ -80,19 +80,17 @@ def _draw_panel(axes: Axes, picture: Picture, label_of: str, *, named: bool) -> 
     ):
         shift = _APART * (line / (many - 1) - 0.5) if many > 1 else 0.0
         values = [measured(rows, name).get(label_of, {}) for name in names]
-        shown = words.find(label)
         draw_series(
             axes,
             _metric(picture),
             [Point(i + shift, list(of.values())) for i, of in enumerate(values)],
             color=color,
             marker=marker,
-            label=shown if named else f"_{shown}",
+            label=words.find(label),
             line=False,
         )
     if plot.published is not None:
         x = [plot.names.index(str(name)) for name in plot.published.x]
-        source = words.find(plot.published.source)
         axes.plot(
             x,
             plot.published.y,
@@ -101,7 +99,7 @@ def _draw_panel(axes: Axes, picture: Picture, label_of: str, *, named: bool) -> 
             markersize=18,
             markeredgewidth=1.5,
             linestyle="none",
-            label=source if named else f"_{source}",
+            label=words.find(plot.published.source),
         )
     axes.set_xlim(-0.5, len(plot.names) - 0.5)
     places = [words.find(name) for name in plot.names]

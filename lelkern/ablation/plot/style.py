@@ -281,14 +281,21 @@ def count_text(value: float) -> str:
 def draw_legend(figure: SubFigure, most: int, title: str | None = None) -> None:
     """Name all that is labelled in a figure, below it, in as many columns as fit.
 
+    What several panels have is named once.
+
     Args:
         figure: what is drawn.
         most: columns.
         title: heading.
     """
-    found = [axes.get_legend_handles_labels() for axes in figure.axes]
-    handles = [handle for of_axes, _ in found for handle in of_axes]
-    labels = [wrapped(label) for _, of_axes in found for label in of_axes]
+    handles: list[Any] = []
+    labels: list[str] = []
+    for axes in figure.axes:
+        named = set(labels)
+        for mark, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            if (text := wrapped(label)) not in named:
+                handles.append(mark)
+                labels.append(text)
     width = figure.figure.get_figwidth()
     handle = 8  # characters that a line with its mark takes, and the space beside it
 

@@ -46,6 +46,8 @@ class Plot(Config):
             of its own values), or a curve; by default the last axis.
         y: the metric; by default the study's. A curve has its own.
         lines: the axis with one line a level; by default the other axis, if there are two.
+        panels: of a curve, the axis with one panel a level; by default there is one panel, with the
+            mean of what no line tells apart.
         series: of kind ``metrics``, by the label of each series, what it has at every one of
             ``names``: metrics of one unit.
         names: of kind ``metrics``, what lies along x; the places of ``published`` as well.
@@ -59,6 +61,7 @@ class Plot(Config):
     x: str | None = None
     y: str | None = None
     lines: str | None = None
+    panels: str | None = None
     series: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     names: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = "linear"
@@ -75,7 +78,7 @@ class Plot(Config):
             return self
         if not self.series or not self.names:
             raise ValueError("kind = 'metrics' needs series, and names of what lies along x")
-        for key in ("x", "y", "lines"):
+        for key in ("x", "y", "lines", "panels"):
             if (value := getattr(self, key)) is not None:
                 raise ValueError(f"{key} = {value!r} means nothing for kind = 'metrics'")
         for label, metrics in self.series.items():

@@ -285,6 +285,13 @@ def check_plot(plot: Plot, axes: tuple[Axis, ...], factors: tuple[Factor, ...]) 
         raise ValueError(f"lines = {plot.lines!r} is no axis; {nearest(plot.lines, keys)}")
     if plot.lines is not None and plot.lines == plot.x:
         raise ValueError(f"x and lines must differ, got {plot.x!r} twice")
+    if plot.panels is not None:
+        if plot.panels not in keys:
+            raise ValueError(f"panels = {plot.panels!r} is no axis; {nearest(plot.panels, keys)}")
+        if plot.panels == plot.lines:
+            raise ValueError(f"lines and panels must differ, got {plot.panels!r} twice")
+        if plot.kind == "heatmap" or plot.x is None or plot.x in keys:
+            raise ValueError(f"panels = {plot.panels!r} is for a curve, got x = {plot.x!r}")
     if plot.kind == "heatmap":
         pairs = len(axes) == 1 and any(factor.pairs_of for factor in factors)
         if not pairs and len(axes) != 2:

@@ -20,6 +20,7 @@ from lelkern.ablation.judge.statistics import estimate
 from lelkern.ablation.plot.curve import common_grid
 from lelkern.ablation.results import Row
 from lelkern.ablation.study import Published
+from lelkern.config import ConfigError
 
 
 def test_a_line_an_arm_with_its_mean_and_its_band():
@@ -99,6 +100,52 @@ def test_percentages_references_published_figures_and_a_log_scale():
     assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "labels bought (log scale)")
     assert axes.get_ylabel() == "accuracy (%)"
     assert axes.get_ylim()[1] <= 102
+
+
+def test_a_panel_a_level_has_a_line_a_level_of_the_other_axis():
+    both = study(
+        arms=ARMS,
+        factors=[BUDGETS],
+        baselines=[{"label": "random encoder"}],
+        plot={"x": "loss", "lines": "arm", "panels": "data.labels"},
+    )
+    level = {100: 0.0, 10: 1.0, 1000: 5.0}
+    rows = [
+        Row(f"{arm}, labels={n}", s, {"linear_probe": 0.5}, {"loss": [(1.0, y + own), (2.0, y)]})
+        for own, arm in enumerate(("slow", "fast"))
+        for n, y in level.items()
+        for s in range(3)
+    ]
+    baseline = [Row("random encoder", 0, {}, {"loss": [(1.0, 9.0), (2.0, 8.0)]})]
+    figure = draw(both, rows, baseline)
+    found = panels(figure)
+    assert [axes.get_title() for axes in found] == ["labels 10", "labels 100", "labels 1000"]
+    for axes, n in zip(found, (10, 100, 1000), strict=True):
+        slow, fast, random = axes.lines
+        assert list(slow.get_ydata()) == [level[n], level[n]]
+        assert list(fast.get_ydata()) == [level[n] + 1, level[n]]
+        assert list(random.get_ydata()) == [9, 8]
+        assert axes.get_ylim() == found[0].get_ylim()
+    assert [axes.get_ylabel() for axes in found] == ["training loss", "", ""]
+    assert sorted(legend(figure)) == ["fast", "random encoder", "slow"]  # each once
+
+
+@pytest.mark.parametrize(
+    ("plot", "message"),
+    [
+        ({"x": "loss", "panels": "lables"}, "panels = 'lables' is no axis"),
+        ({"x": "loss", "lines": "arm", "panels": "arm"}, "lines and panels must differ, got 'arm'"),
+        (
+            {"x": "arm", "panels": "data.labels"},
+            "'data.labels' is for a curve, got x = 'arm'",
+        ),
+        ({"panels": "data.labels"}, "panels = 'data.labels' is for a curve, got x = None"),
+        ({"kind": "heatmap", "panels": "arm"}, "panels = 'arm' is for a curve"),
+    ],
+)
+def test_panels_that_do_not_fit(plot, message):
+    with pytest.raises(ConfigError, match=message):
+        study(arms=ARMS, factors=[BUDGETS], plot=plot)
 
 
 def test_curves_are_brought_to_the_x_that_all_of_them_cover():
