@@ -9,6 +9,7 @@ import torch
 from prox_samples import INF, normals
 
 import lelkern
+from lelkern.ops.prox_metric import prox_group_lasso_metric, prox_l1_metric
 
 
 def solved(objective, x, constraints=(), tolerance=1e-10):
@@ -42,6 +43,20 @@ def test_groups(q, lam1):
     check(lelkern.prox_sparse_group_lasso(v, lam1, lam, dim=1, q=q), want)
     if not lam1:
         check(lelkern.prox_group_lasso(v, lam, dim=1, q=q), want)
+
+
+@pytest.mark.parametrize("metric", [torch.ones(3, 4), torch.linspace(0.2, 5, 12).reshape(3, 4)])
+def test_elements_and_groups_in_a_metric(metric):
+    v, d = normals(3, 4), metric.double()
+    x = cvxpy.Variable(v.shape)
+    distance = cvxpy.sum(cvxpy.multiply(d.numpy(), cvxpy.square(x - v.numpy()))) / 2
+    elements = solved(distance + 0.4 * cvxpy.sum(cvxpy.abs(x)), x, tolerance=1e-13)
+    check(prox_l1_metric(v, d, 0.4), elements)
+    groups = solved(distance + 0.9 * cvxpy.sum(cvxpy.norm(x, 2, axis=1)), x, tolerance=1e-13)
+    check(prox_group_lasso_metric(v, d, 0.9, dim=1), groups)
+    if (d == 1).all():
+        check(lelkern.prox_l1(v, 0.4), elements)
+        check(lelkern.prox_group_lasso(v, 0.9, dim=1), groups)
 
 
 @pytest.mark.parametrize("t", [0.3, 1.0, 5.0])
