@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lelkern.ops._define import define
 from lelkern.ops._memory import check_memory
+from lelkern.ops._number import tensor_of
 from lelkern.ops._prox import Lists, is_view, values_of, write_back
 from lelkern.ops._prox_lists import change_
 from lelkern.reference import prox_sgd as reference
@@ -19,7 +20,7 @@ def prox_sgd_(
     buffers: Sequence[Tensor],
     q: float,
     *,
-    lr: float,
+    lr: float | Tensor,
     momentum: float = 0.0,
     dampening: float = 0.0,
     weight_decay: float = 0.0,
@@ -42,7 +43,7 @@ def prox_sgd_(
         grads: the gradient of each tensor that was given to make the lists, empty ones too.
         buffers: the momentum buffer of each likewise; nothing without momentum.
         q: of the norms of all groups.
-        lr: the learning rate, at least 0.
+        lr: the learning rate, at least 0: a number or a tensor with one element, which is read.
         momentum: in [0, 1).
         dampening: of the momentum.
         weight_decay: of the squared norm.
@@ -64,9 +65,15 @@ def prox_sgd_(
     ]
 
     def update() -> None:
-        step = (lr, momentum, dampening, weight_decay, nesterov, first)
+        step = (lr, momentum, dampening, weight_decay)
+        tensor = None
+        if torch.compiler.is_compiling():  # of which a tensor makes one graph for all values
+            step, tensor = (0.0, 0.0, 0.0, 0.0), torch.stack([_number(x) for x in step])
+        elif isinstance(lr, Tensor):
+            step = (lr.item(), momentum, dampening, weight_decay)
         op = torch.ops.lelkern.prox_sgd_
-        op(lists.values, gradient_values, moment_values, *lists.groups, q, *step)
+        lists_given = (lists.values, gradient_values, moment_values, *lists.groups)
+        op(*lists_given, q, *step, nesterov, first, tensor)
 
     change_(lists, update, {"params": lists.tensors, "buffers": moments}, {"grads": gradients})
     for x, values, w, layout in zip(
@@ -76,6 +83,13 @@ def prox_sgd_(
             write_back(x, layout, values)
     if not torch.compiler.is_compiling():
         torch.autograd.graph.increment_version(moments)
+
+
+def _number(value: float | Tensor) -> Tensor:
+    """Return a number as a tensor without dimensions, float64 on the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().reshape(()).to("cpu", torch.float64)
+    return tensor_of(value, dtype=torch.float64, device=torch.device("cpu"))
 
 
 def _reference(
@@ -92,7 +106,8 @@ define(
     "prox_sgd_",
     "(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] buffers, Tensor[] lam1, Tensor[] lam, "
     "Tensor[] group_ptr, Tensor[] group_indices, int[] sizes, float q, float lr, "
-    "float momentum, float dampening, float weight_decay, bool nesterov, bool first) -> ()",
+    "float momentum, float dampening, float weight_decay, bool nesterov, bool first, "
+    "Tensor? numbers=None) -> ()",  # of the step, lr to weight_decay, in their place
     reference=_reference,
     fake=lambda *_: None,
 )

@@ -169,7 +169,9 @@ class ProximalSGD(Optimizer):
         penalty = penalty_of(group)
         parameters = [p for p in group["params"] if p.grad is not None]
         settings = {key: group[key] for key in ("momentum", "dampening", "nesterov")}
-        lr = float(group["lr"])
+        lr = group["lr"]
+        if not torch.compiler.is_compiling():  # where a tensor's value is an input of the graph
+            lr = float(lr)
         for alike, first in self._launches(group, parameters):
             if first:
                 for parameter in alike:

@@ -47,12 +47,16 @@ def prox_sgd_(
     weight_decay: float,
     nesterov: bool,
     first: bool,
+    numbers: Tensor | None = None,
 ) -> None:
     """Take a step of SGD as ``torch.optim.SGD`` does, and the proximal operator of where it leads.
 
     Thresholds are multiplied by the effective step, so that a fixed point minimises loss plus
     penalty. All is computed in float32, or float64 for float64 parameters, and rounded once.
+    ``numbers`` (4,), float64, take the place of ``lr`` to ``weight_decay``.
     """
+    if numbers is not None:
+        lr, momentum, dampening, weight_decay = numbers.tolist()
     effective = effective_step(lr, momentum, dampening, nesterov)
     scale = torch.tensor(effective, dtype=torch.float64, device="cpu")
     remaining = iter(zip(group_ptr, group_indices, strict=True))

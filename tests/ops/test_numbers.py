@@ -20,6 +20,9 @@ INTS = list(range(1, 13))
 Q, K = (z.float() for z in pairs(6, 5))
 Q.requires_grad_()
 LABELS = classes(6, 3)
+ORDER = torch.arange(6).flip(0)
+PICTURES = torch.arange(6 * 3 * 4 * 4.0).reshape(6, 3, 4, 4)
+BOXES = torch.tensor([[1, 1, 2, 2]] * 6)
 
 
 def check(
@@ -56,6 +59,12 @@ def updated(decay):
     return average
 
 
+def mixed(t):
+    return lelkern.mixmatch(
+        Q, LABELS, K[None], K[None, :, :3], temperature=t, lam=t, perm=torch.arange(12).flip(0)
+    )
+
+
 FUNCTIONS = [
     scaled_info_nce,
     lambda t: lelkern.nt_xent(Q, K, 1 / t) * t**2,
@@ -64,6 +73,19 @@ FUNCTIONS = [
     lambda decay: updated(1 - decay / 2) * decay,
     lambda t: (lelkern.sharpen_logits(Q, t) * K).sum() * t,
     lambda t: (lelkern.guess_labels(Q.expand(2, 6, 5), t, gradient=True) * K).sum(),
+    lambda t: lelkern.siglip(Q, K, 10 * t, -t),
+    lambda t: lelkern.mixup(Q, None, t, ORDER, scale=t, offset=1 - t)[0].sum(),
+    lambda t: (
+        lelkern.cutmix(PICTURES, None, BOXES, ORDER, scale=t, offset=1 - t)[0].sum() + Q.sum()
+    ),
+    lambda t: mixed(t).images.sum() + mixed(t).targets.square().sum(),
+    lambda t: (lelkern.project_simplex(Q, t) * K).sum(),
+    lambda t: (lelkern.project_l1_ball(Q, t) * K).sum(),
+    lambda t: (lelkern.project_l1inf_ball(Q, t) * K).sum(),
+    lambda t: (lelkern.prox_l1(Q, t) * K).sum(),
+    lambda t: (lelkern.prox_group_lasso(Q, t, dim=1) * K).sum(),
+    lambda t: (lelkern.prox_sparse_group_lasso(Q, t, t / 2, dim=1) * K).sum(),
+    lambda t: (lelkern.prox_nuclear(Q, t) * K).sum(),
 ]
 
 

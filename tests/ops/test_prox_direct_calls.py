@@ -104,6 +104,9 @@ def test_listed_groups_stay_in_their_tensor(op, ptr, indices, message) -> None:
         ({"buffers": []}, "buffers must be one for each of params, got 0"),
         ({"buffers": [matrix(3, 2).t()]}, "buffers[0] must be contiguous"),
         ({"params": [matrix(3, 2).t()]}, "params[0] must be contiguous"),
+        ({"numbers": torch.zeros(3).double()}, "numbers must be (4,) float64 on the CPU"),
+        ({"numbers": torch.zeros(4)}, "numbers must be (4,) float64 on the CPU"),
+        ({"numbers": torch.full((4,), 0.5).double(), "buffers": []}, "buffers must be one for"),
         ({"group_ptr": [torch.tensor([0])]}, "group_ptr and group_indices must have the same"),
     ],
 )

@@ -185,9 +185,26 @@ def test_opcheck(device):
     torch.library.opcheck(op, (w, lam, lam, *index, 3.0, 1.0, scale))
     step = (0.1, 0.9, 0.0, 0.0, False, True)
     others = ([x.clone() for x in w], [x.clone() for x in w])
-    torch.library.opcheck(
-        torch.ops.lelkern.prox_sgd_.default, (w, *others, [], lam, *index, 2.0, *step)
-    )
+    op = torch.ops.lelkern.prox_sgd_.default
+    torch.library.opcheck(op, (w, *others, [], lam, *index, 2.0, *step))
+    numbers = torch.tensor([0.1, 0.9, 0.0, 0.01], dtype=torch.float64)
+    nothing = (0.0, 0.0, 0.0, 0.0, False, True)
+    torch.library.opcheck(op, (w, *others, [], lam, *index, 2.0, *nothing, numbers))
+
+
+def test_numbers_of_a_step_may_come_as_a_tensor(device):
+    numbers = (0.1, 0.9, 0.25, 0.01)
+    results = []
+    for as_tensor in (False, True):
+        w, grad, buffer = (normals(3, 4, seed=i).to(device) for i in range(3))
+        lam = torch.tensor(0.5, dtype=torch.float64, device=device)
+        lists = ([w], [grad], [buffer], [], [lam], [], [], [4, 1], 2.0)
+        given = (0.0,) * 4 if as_tensor else numbers
+        more = torch.tensor(numbers, dtype=torch.float64) if as_tensor else None
+        torch.ops.lelkern.prox_sgd_(*lists, *given, False, False, more)
+        results.append((w, buffer))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert not torch.equal(results[0][0], normals(3, 4).to(device))
 
 
 # ----- a step and the operator -----

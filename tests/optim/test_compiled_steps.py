@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.optim import SGD, Optimizer
 
 from lelkern.optim import ProximalAdam, ProximalSGD, ProximalStep
@@ -59,6 +60,29 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [float, torch.tensor])
+def test_learning_rates_and_decays_neither_go_stale_nor_compile_again_for_every_value(kind):
+    torch._dynamo.reset()
+    eager, training = Training(proximal_sgd), Training(proximal_sgd)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(training.optimizer.step, backend=counter, fullgraph=True)
+    values = [0.1 / (1 + i) for i in range(8)]
+    for i, value in enumerate(values):
+        for one in (eager, training):
+            for group in one.optimizer.param_groups:
+                group.update(lr=kind(value), weight_decay=0.1 + value)
+            one.backward(i % STEPS)
+        eager.optimizer.step()
+        compiled()
+        for one in (eager, training):
+            one.optimizer.zero_grad()
+    for ours, theirs in zip(training.network.parameters(), eager.network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=16 * torch.finfo(torch.float32).eps)
+    # One makes the momentum, one takes the numbers for constants, and one takes any.
+    assert counter.frame_count <= 3
 
 
 @pytest.mark.slow

@@ -72,13 +72,22 @@ void prox_group_in_place(const TensorVector& w, const TensorVector& lam1, const 
 void prox_sgd(const TensorVector& params, const TensorVector& grads, const TensorVector& buffers,
               const TensorVector& lam1, const TensorVector& lam, const TensorVector& ptr,
               const TensorVector& indices, const std::vector<int64_t>& sizes, double q, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool first) {
-    STD_TORCH_CHECK(momentum == 0 || buffers.size() == params.size(),
+              double momentum, double dampening, double weight_decay, bool nesterov, bool first,
+              OptionalTensor numbers) {
+    SgdStep step{lr, momentum, dampening, weight_decay, nesterov, first};
+    if (numbers) {
+        STD_TORCH_CHECK(numbers->dim() == 1 && numbers->size(0) == 4 && numbers->is_cpu() &&
+                            numbers->scalar_type() == ScalarType::Double,
+                        "numbers must be (4,) float64 on the CPU");
+        const Tensor given = as_contiguous(*numbers);
+        const auto* const value = static_cast<const double*>(given.const_data_ptr());
+        step = {value[0], value[1], value[2], value[3], nesterov, first};
+    }
+    STD_TORCH_CHECK(step.momentum == 0 || buffers.size() == params.size(),
                     "buffers must be one for each of params, got ", buffers.size());
-    const SgdStep step{lr, momentum, dampening, weight_decay, nesterov, first};
     const GroupLists groups{lam1, lam, ptr, indices, sizes};
     const ProxLists lists =
-        unpack_prox("params", params, &grads, momentum == 0 ? nullptr : &buffers, groups, q,
+        unpack_prox("params", params, &grads, step.momentum == 0 ? nullptr : &buffers, groups, q,
                     step.effective_rate(), std::nullopt);
     if (!lists.entries.empty()) prox_lists(lists, &step);
 }
