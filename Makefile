@@ -109,9 +109,10 @@ $(VENV)/installed-dev: $(VENV)/packages-dev $(SOURCES)
 	$(KERNELS)
 	touch $(VENV)/installed $@
 
-# The same while packages arrive, of which it needs torch alone, unless the only nvcc is one of them.
+# Those for CPUs, while packages arrive: of these they need torch alone, where the only nvcc may be among
+# the others.
 kernels: $(VENV)/torch
-	$(KERNELS)
+	LELKERN_CUDA=0 $(KERNELS)
 
 clean:
 	rm -rf build dist *.egg-info lelkern/*.so lelkern/_build_info.json $(VENV)/packages* $(VENV)/installed*

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from lelkern.ablation.run.in_use import unless_in_use
 from lelkern.ablation.run.inventory import Folder, take_stock
 from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, out
@@ -65,22 +66,37 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
 
 
 def _prune(stock: list[Folder], yes: bool) -> int:
-    doomed = [path for found in stock for path in found.removable()]
-    for found in stock:
-        if found.in_use:
-            err().print(f"{found.path}: a study is running, so nothing is removed", soft_wrap=True)
-    if not doomed:
+    stale = [found for found in stock if found.removable()]
+    if not stale:
         out().print("Nothing is stale.")
         return 0
-    trials = sum(len(found.stale) + len(found.failed) for found in stock if not found.in_use)
-    size = sum(found.removable_size() for found in stock)
-    question = f"Remove {trials} trials and stale data, {size / 1e6:.1f} MB?"
-    if not yes and not click.confirm(question, err=True):
+    trials, size = _amount(stale)
+    if not yes and not click.confirm(f"Remove {_said(trials, size)}?", err=True):
         return 0
-    for path in doomed:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    out().print(f"Removed {trials} trials and stale data, {size / 1e6:.1f} MB.")
+    trials = size = 0
+    for found in stale:
+        with unless_in_use(found.path) as free:
+            if not free:
+                line = f"{found.path}: a study is running, so nothing is removed"
+                err().print(line, soft_wrap=True)
+                continue
+            present = take_stock(found.path)  # a study may have ended since
+            more = _amount(present)
+            trials, size = trials + more[0], size + more[1]
+            for path in (path for one in present for path in one.removable()):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+    out().print(f"Removed {_said(trials, size)}.")
     return 0
+
+
+def _amount(stock: list[Folder]) -> tuple[int, int]:
+    """Return how many trials can be removed, and how many bytes with what else can be."""
+    trials = sum(len(found.stale) + len(found.failed) for found in stock)
+    return trials, sum(found.removable_size() for found in stock)
+
+
+def _said(trials: int, size: int) -> str:
+    return f"{trials} trials and stale data, {size / 1e6:.1f} MB"

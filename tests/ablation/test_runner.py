@@ -359,7 +359,15 @@ def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path)
     assert "working directory" not in ran.stderr
 
 
-def test_a_second_interrupt_is_not_held_back():
+@pytest.fixture
+def interruptible():
+    """Interrupts raise: a shell lets what it runs in the background ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interrupt_is_not_held_back(interruptible):
     done = []
 
     def start():
@@ -375,7 +383,7 @@ def test_a_second_interrupt_is_not_held_back():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_interrupt_is_not_forgotten_where_no_process_could_be_started():
+def test_an_interrupt_is_not_forgotten_where_no_process_could_be_started(interruptible):
     def start():
         with runner._one_interrupt_held_back():
             signal.raise_signal(signal.SIGINT)

@@ -59,18 +59,19 @@ def test_prune_asks_and_removes_what_is_of_no_use(
 
 
 def test_prune_removes_nothing_where_a_study_runs(folder, spawn, light, call):
-    process = spawn("ablate", "fake.toml", "--set", "pause=0.1", environment=light)
+    process = spawn("ablate", "fake.toml", "--set", "pause=30", environment=light)
     try:
-        while not (begun := list(folder.glob("runs/*/trials"))):
+        deadline = time.monotonic() + 120
+        while not (begun := list(folder.glob("runs/*/format.json"))):
             assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
             time.sleep(0.02)
-        unfinished = begun[0] / "unfinished"
-        unfinished.mkdir()
+        unfinished = begun[0].parent / "trials" / "unfinished"
+        unfinished.mkdir(parents=True)
         code, out, err = call("runs", "--prune", "--yes")
-        assert (code, out) == (0, "Nothing is stale.\n")
+        assert (code, out) == (0, "Removed 0 trials and stale data, 0.0 MB.\n")
         assert ": a study is running, so nothing is removed" in err
         assert unfinished.is_dir()
-        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.communicate()
@@ -78,6 +79,25 @@ def test_prune_removes_nothing_where_a_study_runs(folder, spawn, light, call):
     assert "Removed 1 trials" in out
     assert "running" not in err
     assert not unfinished.exists()
+
+
+def test_what_came_to_an_end_before_the_answer_is_kept(results, call, monkeypatch):
+    """What was a trial without a result when the question was asked has one by now."""
+    finished = results / "trials" / trials(results)[0]
+    (done,) = results.glob("trials/*/result.json")
+
+    def answer(*arguments, **options):
+        for path in (results / "trials").iterdir():
+            if not (path / "result.json").exists():
+                (path / "result.json").write_bytes(done.read_bytes())
+        return True
+
+    monkeypatch.setattr("click.confirm", answer)
+    code, out, _ = call("runs", "--prune")
+    assert code == 0
+    assert "Removed 0 trials" in out
+    assert finished.is_dir()
+    assert len(trials(results)) == 2
 
 
 def test_prune_prints_no_list(results, call):

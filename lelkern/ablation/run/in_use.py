@@ -32,21 +32,24 @@ def using(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def is_in_use(folder: Path) -> bool:
-    """Return whether somebody uses a folder at this moment."""
-    if fcntl is None:
-        return False
+@contextmanager
+def unless_in_use(folder: Path) -> Iterator[bool]:
+    """Yield whether nobody uses a folder, and let nobody begin to inside a ``with`` block."""
+    file = None
+    if fcntl is not None:
+        with suppress(OSError):  # it is no folder of results, or not to be written to
+            file = os.open(folder / MARKER, os.O_RDWR)  # NFS locks what can be written to
+    if file is None:
+        yield True
+        return
     try:
-        file = os.open(folder / MARKER, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    else:
-        return False
+        free = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            free = False
+        except OSError:  # a file system without locks
+            pass
+        yield free
     finally:
         os.close(file)

@@ -7,7 +7,6 @@ from typing import Any
 
 from lelkern.ablation.record import owner
 from lelkern.ablation.run.code import is_current
-from lelkern.ablation.run.in_use import is_in_use
 from lelkern.ablation.run.store import FORMAT, folder_format, read_result
 from lelkern.config import ConfigError
 from lelkern.methods import available
@@ -24,7 +23,6 @@ class Folder:
         stale: folders of finished trials of other code, packages or kernels.
         failed: folders of trials that ended in an error.
         stale_data: files of data of which no usable trial has need.
-        in_use: whether a study runs into it, which may be about to need all of it.
     """
 
     path: Path
@@ -33,7 +31,6 @@ class Folder:
     stale: tuple[Path, ...]
     failed: tuple[Path, ...]
     stale_data: tuple[Path, ...]
-    in_use: bool
 
     @property
     def size(self) -> int:
@@ -42,7 +39,7 @@ class Folder:
 
     def removable(self) -> tuple[Path, ...]:
         """Return what no study can use: trials' folders and files of data."""
-        return () if self.in_use else (*self.stale, *self.failed, *self.stale_data)
+        return (*self.stale, *self.failed, *self.stale_data)
 
     def removable_size(self) -> int:
         """Return the bytes of what no study can use."""
@@ -88,7 +85,6 @@ def _folder(path: Path) -> Folder:
         stale=tuple(stale),
         failed=tuple(failed),
         stale_data=tuple(f for f in files if not any(f.name.startswith(name) for name in used)),
-        in_use=is_in_use(path),
     )
 
 

@@ -118,13 +118,14 @@ def _one_interrupt_held_back() -> Iterator[None]:
     def hold(number: int, frame: FrameType | None) -> None:
         if held:
             before[number](number, frame)
-        held.append((number, frame))
+        else:
+            held.append((number, frame))
 
     handlers = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     before = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in before:
-        signal.signal(number, hold)
     try:
+        for number in before:
+            signal.signal(number, hold)
         yield
     finally:
         for number, handler in before.items():
