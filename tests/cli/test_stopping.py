@@ -82,7 +82,15 @@ def test_interrupting_as_a_worker_starts_leaves_none(folder, light, stop):
     assert "Traceback" not in err
 
 
-WAIT = "from pathlib import Path\nimport time\nPath('waiting').touch()\ntime.sleep(60)\n"
+# In short sleeps: one that begins as the signal arrives would last to its end.
+WAIT = """
+from pathlib import Path
+import time
+
+Path("waiting").touch()
+for _ in range(600):
+    time.sleep(0.1)
+"""
 
 
 @pytest.mark.parametrize("module", ["click.py", "fake_method.py"])

@@ -77,6 +77,7 @@ def test_one_test_image_a_class_has_no_tolerance(data):
 
 def test_raw_pixels_are_classified_as_they_are(some):
     """How hard those of all images are, the tests of the data see."""
+    some = some.resized(12)
     train_x, test_x = (x.flatten(1) / 255 for x in (some.train_images, some.test_images))
     arguments = (train_x, some.train_labels, test_x, some.test_labels)
     metrics = run("raw-pixels", raw_pixels.RawPixelsConfig(), some)
@@ -86,7 +87,7 @@ def test_raw_pixels_are_classified_as_they_are(some):
 
 
 def test_raw_pixels_of_large_images_are_those_of_small_ones(data):
-    few = first(data, 60, 60)
+    few = first(data, 60, 60).resized(12)
     config = raw_pixels.RawPixelsConfig(side=8)
     as_small_ones = run("raw-pixels", config, few)
     assert as_small_ones == run("raw-pixels", config, few.resized(8))
@@ -112,7 +113,8 @@ def test_a_label_budget_is_for_classifiers_alone(some, name):
         some, train_images=some.train_images[labels >= 0], train_labels=labels[labels >= 0]
     )
     # A random encoder, so that it is the same for any number of training images.
-    config = small(steps=0, batch_size=2) if name == "simclr" else raw_pixels.RawPixelsConfig()
+    pixels = raw_pixels.RawPixelsConfig(side=8)
+    config = small(steps=0, batch_size=2) if name == "simclr" else pixels
     budgeted, whole = run(name, config, few), run(name, config, some)
     assert budgeted == pytest.approx(run(name, config, seen), rel=0, abs=0, nan_ok=True)
     assert budgeted["linear_probe"] < whole["linear_probe"]
