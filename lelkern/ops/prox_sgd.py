@@ -65,15 +65,14 @@ def prox_sgd_(
     ]
 
     def update() -> None:
-        step = (lr, momentum, dampening, weight_decay)
-        tensor = None
-        if torch.compiler.is_compiling():  # of which a tensor makes one graph for all values
-            step, tensor = (0.0, 0.0, 0.0, 0.0), torch.stack([_number(x) for x in step])
-        elif isinstance(lr, Tensor):
-            step = (lr.item(), momentum, dampening, weight_decay)
+        step: tuple[float | Tensor, ...] = (lr, momentum, dampening, weight_decay)
+        numbers = None
+        # As a tensor numbers are inputs of a graph, which serves all of their values.
+        if torch.compiler.is_compiling() or isinstance(lr, Tensor):
+            step, numbers = (0.0,) * 4, torch.stack([_number(x) for x in step])
         op = torch.ops.lelkern.prox_sgd_
-        lists_given = (lists.values, gradient_values, moment_values, *lists.groups)
-        op(*lists_given, q, *step, nesterov, first, tensor)
+        given = (lists.values, gradient_values, moment_values, *lists.groups)
+        op(*given, q, *step, nesterov, first, numbers)
 
     change_(lists, update, {"params": lists.tensors, "buffers": moments}, {"grads": gradients})
     for x, values, w, layout in zip(

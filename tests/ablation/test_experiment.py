@@ -309,37 +309,6 @@ def test_a_metric_that_one_method_lacks(ready):
         ready(("seeds = 2", 'seeds = 2\nmetrics = ["plain"]'), text=ARMS)
 
 
-def test_a_claim_about_what_a_baseline_does_not_report(tmp_path):
-    text = """
-    title = "Uniformity"
-    method = "simclr"
-    metric = "linear_probe"
-    seeds = 2
-    [[factor]]
-    key = "temperature"
-    label = "temperature"
-    values = [0.1, 1.0]
-    [[baseline]]
-    label = "raw pixels"
-    method = "raw-pixels"
-    [[claim]]
-    says = "Points are spread more evenly than pixels."
-    shape = "beats"
-    metric = "uniformity"
-    arm = 0.1
-    over = "raw pixels"
-    [[plot]]
-    kind = "line"
-    """
-    path = tmp_path / "own.toml"
-    path.write_text(text)
-    message = "claim.0: the method of baseline 'raw pixels' reports no metric 'uniformity'; valid"
-    with pytest.raises(ConfigError, match=message):
-        prepare(str(path))
-    path.write_text(text.replace('metric = "uniformity"\n', ""))
-    assert len(prepare(str(path)).baselines) == 2
-
-
 def test_a_metric_that_methods_report_in_different_ways(tmp_path):
     path = write_study(tmp_path, text=ARMS)
     constant = tmp_path / "constant_method.py"
@@ -444,6 +413,19 @@ shape = "ordered"
 kind = "points"
 """
 KEY, SIZE, BASE = 'key = "encoder.width"', "values = [4, 8]", 'metric = "knn"\n'
+
+
+def test_a_claim_about_what_a_baseline_does_not_report(tmp_path):
+    claim = 'shape = "beats"\narm = 8\nover = "raw pixels"'
+    baseline = '[[baseline]]\nlabel = "raw pixels"\nmethod = "raw-pixels"\n'
+    text = SIZES.replace('shape = "ordered"', claim) + baseline
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    assert prepare(str(path)).baselines
+    path.write_text(text.replace(claim, f'{claim}\nmetric = "uniformity"'))
+    message = "claim.0: the method of baseline 'raw pixels' reports no metric 'uniformity'; valid"
+    with pytest.raises(ConfigError, match=message):
+        prepare(str(path))
 
 
 @pytest.fixture

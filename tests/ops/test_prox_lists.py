@@ -288,6 +288,15 @@ def test_sgd(dtype, layout, momentum, decay, penalty, device):
                 assert ((buffers[i].double() - buffer).abs() <= bound).all()
 
 
+def test_the_learning_rate_may_be_a_tensor(device):
+    results = []
+    for lr in (0.1, torch.tensor([0.1], dtype=torch.float64, device=device)):
+        w = normals(3, 4).to(device)
+        prox_sgd_(elementwise_lists([w], 0.5), [torch.ones_like(w)], [], 2.0, lr=lr)
+        results.append(w)
+    assert torch.equal(*results)
+
+
 @pytest.mark.parametrize("m", [0.0, 0.9])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_sgd_moves_infinite_weights_as_sgd_does(dtype, m, device):
