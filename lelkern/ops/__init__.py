@@ -11,8 +11,13 @@ from lelkern.ops.mixmatch import MixMatchBatch, mixmatch
 from lelkern.ops.mixup import mixup
 from lelkern.ops.mixup_lambda import sample_mixup_lambda
 from lelkern.ops.nt_xent import nt_xent
-from lelkern.ops.project_l1inf import project_l1inf_ball
-from lelkern.ops.project_simplex import project_l1_ball, project_simplex
+from lelkern.ops.project_l1inf import project_l1inf_ball, project_l1inf_ball_
+from lelkern.ops.project_simplex import (
+    project_l1_ball,
+    project_l1_ball_,
+    project_simplex,
+    project_simplex_,
+)
 from lelkern.ops.prox_group import (
     prox_group_lasso,
     prox_group_lasso_,
@@ -20,7 +25,7 @@ from lelkern.ops.prox_group import (
     prox_sparse_group_lasso_,
 )
 from lelkern.ops.prox_l1 import prox_l1, prox_l1_
-from lelkern.ops.prox_nuclear import prox_nuclear
+from lelkern.ops.prox_nuclear import prox_nuclear, prox_nuclear_
 from lelkern.ops.prox_sgd import prox_sgd_
 from lelkern.ops.sharpen import sharpen, sharpen_logits
 from lelkern.ops.siglip import siglip
@@ -42,13 +47,17 @@ __all__ = [
     "mixup",
     "nt_xent",
     "project_l1_ball",
+    "project_l1_ball_",
     "project_l1inf_ball",
+    "project_l1inf_ball_",
     "project_simplex",
+    "project_simplex_",
     "prox_group_lasso",
     "prox_group_lasso_",
     "prox_l1",
     "prox_l1_",
     "prox_nuclear",
+    "prox_nuclear_",
     "prox_sgd_",
     "prox_sparse_group_lasso",
     "prox_sparse_group_lasso_",

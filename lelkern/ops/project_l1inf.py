@@ -1,9 +1,12 @@
-"""Projection onto the ball of the l1,inf norm: front door, schema, shapes and gradients."""
+"""Projection onto the ball of the l1,inf norm: front doors, schema, shapes and gradients."""
+
+from collections.abc import Iterable
 
 from torch import Tensor
 
 from lelkern.ops._differentiable_op import DifferentiableOp
 from lelkern.ops._dtypes import check_floating, computed_in
+from lelkern.ops._in_place import replace_
 from lelkern.ops._projection import radius_tensor
 from lelkern.reference import project_l1inf as reference
 
@@ -43,6 +46,27 @@ def project_l1inf_ball(x: Tensor, radius: float | Tensor = 1.0) -> Tensor:
     matrices = x.reshape(x.shape[:-2].numel(), *x.shape[-2:]).contiguous()
     y: Tensor = _OP((matrices, of_matrices))[0]
     return y.view(x.shape)
+
+
+def project_l1inf_ball_(
+    x: Tensor | Iterable[Tensor], radius: float | Tensor | list[float | Tensor] = 1.0
+) -> None:
+    """Apply :func:`lelkern.project_l1inf_ball` in place, to one tensor of matrices or to several.
+
+    No gradient is recorded: tensors may be parameters, as for an optimiser.
+
+    Args:
+        x: a tensor (..., G, n), or several on one device, of any such shapes, strides and
+            floating-point dtypes.
+        radius: as for :func:`lelkern.project_l1inf_ball`, for all of them; or a list with one for
+            each.
+
+    Raises:
+        TypeError: x has something else than dense floating-point tensors, or radius is no number.
+        ValueError: one has fewer than two dimensions; radius is negative or has another shape;
+            tensors are on several devices, or share memory. Nothing has been changed then.
+    """
+    replace_("x", x, project_l1inf_ball, ("radius", radius))
 
 
 def _fake(x: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:

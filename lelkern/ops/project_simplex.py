@@ -1,9 +1,13 @@
 """Projections onto the simplex and the l1 ball: front doors, schema, shapes and gradients."""
 
+from collections.abc import Iterable
+from functools import partial
+
 from torch import Tensor
 
 from lelkern.ops._differentiable_op import DifferentiableOp
 from lelkern.ops._dtypes import check_floating, computed_in
+from lelkern.ops._in_place import replace_
 from lelkern.ops._projection import radius_tensor
 from lelkern.reference import project_simplex as reference
 
@@ -62,6 +66,52 @@ def project_l1_ball(x: Tensor, radius: float | Tensor = 1.0, dim: int = -1) -> T
         ValueError: dim is none of x's dimensions; radius is negative, or has another shape.
     """
     return _projected(x, radius, dim, l1=True)
+
+
+def project_simplex_(
+    x: Tensor | Iterable[Tensor],
+    radius: float | Tensor | list[float | Tensor] = 1.0,
+    dim: int = -1,
+) -> None:
+    """Apply :func:`lelkern.project_simplex` in place, to one tensor or to several.
+
+    No gradient is recorded: tensors may be parameters, as for an optimiser.
+
+    Args:
+        x: a tensor, or several on one device, of any shapes, strides and floating-point dtypes.
+        radius: as for :func:`lelkern.project_simplex`, for all of them; or a list with one for
+            each.
+        dim: the dimension that is summed over, in each of them.
+
+    Raises:
+        TypeError: x has something else than dense floating-point tensors, or radius is no number.
+        ValueError: dim or radius does not fit a tensor; tensors are on several devices, or share
+            memory. Nothing has been changed then.
+    """
+    replace_("x", x, partial(project_simplex, dim=dim), ("radius", radius))
+
+
+def project_l1_ball_(
+    x: Tensor | Iterable[Tensor],
+    radius: float | Tensor | list[float | Tensor] = 1.0,
+    dim: int = -1,
+) -> None:
+    """Apply :func:`lelkern.project_l1_ball` in place, to one tensor or to several.
+
+    What :func:`lelkern.project_simplex_` says holds here too; the radius may be infinite.
+
+    Args:
+        x: a tensor, or several on one device, of any shapes, strides and floating-point dtypes.
+        radius: as for :func:`lelkern.project_l1_ball`, for all of them; or a list with one for
+            each.
+        dim: the dimension that is summed over, in each of them.
+
+    Raises:
+        TypeError: x has something else than dense floating-point tensors, or radius is no number.
+        ValueError: dim or radius does not fit a tensor; tensors are on several devices, or share
+            memory. Nothing has been changed then.
+    """
+    replace_("x", x, partial(project_l1_ball, dim=dim), ("radius", radius))
 
 
 def _projected(x: Tensor, radius: float | Tensor, dim: int, *, l1: bool) -> Tensor:

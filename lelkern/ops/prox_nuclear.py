@@ -1,11 +1,13 @@
-"""The proximal operator of the nuclear norm: front door."""
+"""The proximal operator of the nuclear norm: front doors."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating, computed_in
+from lelkern.ops._in_place import replace_
 from lelkern.ops._prox import Threshold, threshold
 from lelkern.reference import prox_nuclear as reference
 
@@ -52,3 +54,21 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     x = reference.prox_nuclear(values, t.where(t >= 0, 0))
     undefined = ~defined & (t != 0).unsqueeze(-1).unsqueeze(-1)
     return torch.where(defined, x, w).masked_fill(undefined, math.nan).to(w.dtype)
+
+
+def prox_nuclear_(w: Tensor | Iterable[Tensor], lam: Threshold | list[Threshold]) -> None:
+    """Apply :func:`lelkern.prox_nuclear` in place, to one tensor of matrices or to several.
+
+    No gradient is recorded: tensors may be parameters, as for an optimiser.
+
+    Args:
+        w: a tensor (..., m, n), or several on one device, of any such shapes, strides and
+            floating-point dtypes.
+        lam: as for :func:`lelkern.prox_nuclear`, for all of them; or a list with one for each.
+
+    Raises:
+        TypeError: w has something else than dense floating-point tensors, or lam is no number.
+        ValueError: one has fewer than two dimensions; lam is negative or has another shape; tensors
+            are on several devices, or share memory. Nothing has been changed then.
+    """
+    replace_("w", w, prox_nuclear, ("lam", lam))

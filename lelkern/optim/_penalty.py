@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lelkern.number import number_or_tensor
-from lelkern.ops import prox_group_lasso_, prox_l1_, prox_nuclear, prox_sparse_group_lasso_
+from lelkern.ops import prox_group_lasso_, prox_l1_, prox_nuclear_, prox_sparse_group_lasso_
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._groups import CSRGroups
 from lelkern.ops._known import known_ends
@@ -85,8 +85,7 @@ class Penalty:
             lam1 = [size * self.lam1 for size in sizes]
             prox_sparse_group_lasso_(parameters, lam1, lam, **self._grouping(), q=self.q)
         elif self.prox == "nuclear":
-            for parameter, own in zip(parameters, lam, strict=True):
-                parameter.copy_(prox_nuclear(parameter, own))
+            prox_nuclear_(parameters, lam)
 
     def apply_in_metric_(self, parameter: Tensor, metric: Tensor, size: Number) -> None:
         """Replace a parameter by its prox of the penalty times size in a diagonal metric."""

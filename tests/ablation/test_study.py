@@ -33,7 +33,10 @@ def test_the_key_ablations_are_shipped_and_valid():
         *("label-efficiency-ssl", "mixmatch-ablation", "mixup-strength", "confidence"),
         *("consistency", "noisy-student"),
     }
-    linear_tasks = {"joint-sparsity", "low-rank", "clustered", "school"}
+    linear_tasks = {
+        *("joint-sparsity", "low-rank", "low-rank-noise", "clustered", "clustered-samples"),
+        "school",
+    }
     assert simclr | moco | few_labels | linear_tasks <= set(shipped_studies())
     for name in shipped_studies():
         study = load_study(name)

@@ -13,11 +13,13 @@ from lelkern.ablation.plot.picture import Picture
 from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
     DIVERGED,
+    LOG_SCALE,
     SERIES,
     VERMILION,
     bound_fraction,
     draw_legend,
     set_log_scale,
+    set_log_scale_of_lines,
     wrapped,
 )
 from lelkern.ablation.results import Points, Row
@@ -43,7 +45,8 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     for axes, (title, lines) in zip(all_axes, panels, strict=True):
         _draw_panel(axes, picture, curve, name, lines)
         axes.set_title(wrapped(title, 34))
-    all_axes[0].set_ylabel(picture.words.find(curve.y.axis_label, name))
+    along = curve.y.axis_label + LOG_SCALE * (picture.plot.y_scale == "log")
+    all_axes[0].set_ylabel(picture.words.find(along, name))
     if any(axes.lines for axes in all_axes):
         draw_legend(figure, most=4)
 
@@ -88,7 +91,9 @@ def _draw_panel(
         axes.axhline(
             curve.y.shown(value), color="0.35", linewidth=1, label=words.find(label), zorder=1
         )
-    axes.set_xlabel(words.find(curve.x.axis_label + " (log scale)" * (plot.scale == "log")))
+    axes.set_xlabel(words.find(curve.x.axis_label + LOG_SCALE * (plot.scale == "log")))
+    if plot.y_scale == "log":
+        set_log_scale_of_lines(axes)
     bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
 

@@ -20,6 +20,7 @@ from lelkern.ablation.plot.style import (
     BASELINE_STYLES,
     BLUE,
     DIVERGED,
+    LOG_SCALE,
     SERIES,
     VERMILION,
     Point,
@@ -28,13 +29,14 @@ from lelkern.ablation.plot.style import (
     draw_legend,
     draw_series,
     set_log_scale,
+    set_log_scale_of_lines,
     wrapped,
 )
 from lelkern.ablation.study import Published
 from lelkern.methods.metric import Metric
 
 _SIZE, _SIZE_WITH_PANEL = (8.0, 4.9), (10.5, 4.9)  # inches
-_SCALE_NAMES = {"log": " (log scale)", "log-complement": " (log scale of 1 − value)"}
+_SCALE_NAMES = {"log": LOG_SCALE, "log-complement": " (log scale of 1 − value)"}
 _LEAST_COMPLEMENT = 1e-12
 
 
@@ -64,6 +66,8 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         _log_axis(axes, list(place.values()))
     if published is not None and picture.x_axis is not None:
         _draw_published(axes, published, picture.x_axis, picture)
+    if picture.plot.y_scale == "log":
+        set_log_scale_of_lines(axes)
     bound_fraction(axes, picture.metric)  # of all that is drawn
     _draw_legend(figure, picture)
 
@@ -102,7 +106,7 @@ def _along_metric(axes: Axes, picture: Picture) -> dict[str, float]:
     assert metric is not None
     assert name is not None
     log = picture.plot.scale == "log"
-    along = metric.axis_label + _SCALE_NAMES["log"] * log
+    along = metric.axis_label + LOG_SCALE * log
     axes.set_xlabel(picture.words.find(along, name))
     found = measured(picture.results.arms, name)
     return {
@@ -175,7 +179,8 @@ def _draw_lines(axes: Axes, picture: Picture, place: Mapping[str, float]) -> Non
         )
         gone = [place[arm] + shift for arm in arms if arm in picture.diverged and arm in place]
         _draw_diverged(axes, gone, color, picture.words.find(DIVERGED["label"]))
-    axes.set_ylabel(picture.words.find(picture.metric.axis_label, picture.y))
+    along = picture.metric.axis_label + LOG_SCALE * (picture.plot.y_scale == "log")
+    axes.set_ylabel(picture.words.find(along, picture.y))
     axes.grid(axis="y", color="0.92")
 
 
@@ -257,7 +262,7 @@ def _draw_panel(axes: Axes, published: Published, picture: Picture) -> None:
     axes.set_title(wrapped(picture.words.find(published.source), 34))
     metric: Metric | None = picture.x_metric
     assert metric is not None
-    along = metric.label + _SCALE_NAMES["log"] * (picture.plot.scale == "log")
+    along = metric.label + LOG_SCALE * (picture.plot.scale == "log")
     axes.set_xlabel(picture.words.find(along))
     _color_published(axes, published, picture.words)
     axes.grid(axis="y", color="0.92")

@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -254,20 +254,39 @@ def bound_fraction(axes: Axes, metric: Metric) -> None:
         axes.set_ylim(max(low, -102 if metric.signed else -2), min(high, 102))
 
 
-def set_log_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Make x logarithmic, and linear from the smallest size to 0 where that or less is to be drawn.
+LOG_SCALE = " (log scale)"
+"""What the label of a logarithmic axis ends with."""
+
+
+def set_log_scale(axes: Axes, values: Sequence[float], along: Literal["x", "y"] = "x") -> None:
+    """Make an axis logarithmic, and linear from the smallest size to 0 if that or less is drawn.
 
     Args:
         axes: whose ticks are labelled by :func:`count_text` then.
-        values: what is to be drawn along x.
+        values: what is to be drawn along the axis.
+        along: which axis.
     """
+    set_scale = axes.set_xscale if along == "x" else axes.set_yscale
+    axis = axes.xaxis if along == "x" else axes.yaxis
     if any(value <= 0 for value in values):
         smallest = min((abs(value) for value in values if value), default=1.0)
-        axes.set_xscale("symlog", linthresh=smallest, linscale=0.9)  # 0 is one decade further on
+        set_scale("symlog", linthresh=smallest, linscale=0.9)  # 0 is one decade further on
     else:
-        axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        set_scale("log")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def set_log_scale_of_lines(axes: Axes) -> None:
+    """Make y logarithmic for all lines and marks that lie at values along it."""
+    values = [
+        float(y)
+        for line in axes.lines
+        if line.get_transform().contains_branch_seperately(axes.transData)[1]
+        for y in np.asarray(line.get_ydata(), dtype=np.float64)
+        if math.isfinite(y)
+    ]
+    set_log_scale(axes, values, along="y")
 
 
 def count_text(value: float) -> str:

@@ -52,6 +52,7 @@ class Plot(Config):
             ``names``: metrics of one unit.
         names: of kind ``metrics``, what lies along x; the places of ``published`` as well.
         scale: of a metric or a curve along x; an axis has its own.
+        y_scale: of what lies along y, of kinds ``line`` and ``points``.
         band: draw intervals as a band instead of bars; a curve always has a band.
         reference: levels of ``y`` to draw as lines, by label.
         published: the authors' figures, by default on an axis of their own.
@@ -65,9 +66,16 @@ class Plot(Config):
     series: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     names: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = "linear"
+    y_scale: Literal["linear", "log"] = "linear"
     band: bool = False
     reference: dict[str, float] = Field(default_factory=dict)
     published: Published | None = None
+
+    @model_validator(mode="after")
+    def _y_has_a_scale(self) -> Self:
+        if self.y_scale != "linear" and self.kind not in ("line", "points"):
+            raise ValueError(f"y_scale is for kind = 'line' and 'points', got kind = {self.kind!r}")
+        return self
 
     @model_validator(mode="after")
     def _series_are_those_of_metrics(self) -> Self:

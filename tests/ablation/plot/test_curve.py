@@ -42,6 +42,15 @@ def test_a_line_an_arm_with_its_mean_and_its_band():
     assert "Bands: 95 % Student t interval over 3 seeds." in foot(figure)
 
 
+def test_y_may_be_logarithmic():
+    (axes,) = panels(draw(changed(CURVE, plot={"y_scale": "log"}), rows_of(CURVE)))
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "training loss (log scale)"
+    drawn = [y for line in axes.lines for y in line.get_ydata()]
+    low, high = axes.get_ylim()
+    assert 0 < low <= min(drawn) < max(drawn) <= high
+
+
 def test_one_seed_has_no_band():
     (axes,) = panels(draw(CURVE, rows_of(CURVE, seeds=1)))
     assert len(axes.lines) == 2

@@ -22,6 +22,7 @@ from pictures import (
 )
 
 from lelkern.ablation.judge.statistics import estimate
+from lelkern.ablation.study import Plot
 
 
 def with_factor(study, **fields):
@@ -45,6 +46,33 @@ def test_a_level_without_a_result_has_its_place():
 
 def test_linear_scale_is_linear():
     assert panels(draw(with_factor(LINE, scale="linear")))[0].get_xscale() == "linear"
+
+
+def test_y_may_be_logarithmic():
+    study = changed(LINE, plot={"y_scale": "log", "reference": {"a third": 1 / 3}})
+    axes, twin = panels(draw(study))
+    assert (axes.get_yscale(), twin.get_yscale()) == ("log", "linear")
+    assert axes.get_ylabel() == "linear probe (%) (log scale)"
+    low, high = axes.get_ylim()
+    dots = seed_dots(axes)[:, 1]
+    assert 0 < low < min(dots)
+    assert max(dots) < high <= 102
+
+
+def test_a_logarithmic_y_has_room_for_zero():
+    rows = [
+        replace(row, metrics={"linear_probe": 0.0 if i == 0 else 0.5})
+        for i, row in enumerate(rows_of(LINE))
+    ]
+    axes = panels(draw(changed(LINE, plot={"y_scale": "log"}), rows))[0]
+    assert axes.get_yscale() == "symlog"
+    assert axes.get_ylim()[0] <= 0
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "metrics"])
+def test_only_lines_and_points_have_a_scale_along_y(kind):
+    with pytest.raises(ValueError, match=f"y_scale is for .*, got kind = '{kind}'"):
+        Plot(kind=kind, y_scale="log")
 
 
 def test_momenta_are_spaced_by_how_far_they_are_from_one():
