@@ -5,21 +5,27 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ablate test test-all docs faults sanitize lint format bench gpu build kernels cuda-table clean
+.PHONY: ablate test test-all emulated docs faults sanitize lint format bench gpu build kernels cuda-table clean
 
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
 
-# A process for each core, each with one thread of its own. A file's tests stay in one of them, for
-# what they share; files begin in the order of tests/conftest.py.
+# A process for each core and one more, as some wait for what they have started, each with one thread of
+# its own. A file's tests stay in one of them, for what they share; files begin in the order of
+# tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PROCESSES := $(shell echo $$(($$(nproc) < 8 ? $$(nproc) + 1 : 8)))
+PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/installed-dev
-	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)
+	$(PYTEST) $(PARALLEL) --few -m "not slow" $(ARGS)
 
 test-all: $(VENV)/installed-dev
 	$(PYTEST) $(PARALLEL) $(ARGS)
+
+# The CUDA kernels for CPUs, all at the same time. Tests compile what they lack one after the other.
+emulated: $(VENV)/installed-dev
+	$(BIN)/python tests/cuda_emulation/building.py
 
 # The site, in build/site; a warning is an error. Pages that have not changed are not built again.
 docs: $(VENV)/installed-dev
@@ -32,7 +38,7 @@ faults: $(VENV)/installed-dev
 	$(BIN)/python tests/faults/plant.py $(ARGS)
 
 # The tests of what memory kernels read and write once more, over a build in build/sanitize that looks
-# at every access and every undefined operation, optimised little: at -O3 one file takes minutes. Python
+# at every access and every undefined operation, not optimised: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
 # the checks of addresses. Instruction sets are left out that this machine does not run, or has better
 # ones than, and tests that call the kernels as others do: to compare slopes, or compiled.
@@ -44,12 +50,12 @@ SANITIZED := contrastive_values contrastive_temperature info_nce nt_xent_edges s
     project_simplex project_l1inf
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \
-	CXXFLAGS="$(SANITIZE) $(RUNNABLE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1" \
+	CXXFLAGS="$(SANITIZE) $(RUNNABLE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O0" \
 	LDFLAGS="$(SANITIZE)" $(BIN)/python setup.py -q build \
 	    --build-base build/sanitize --build-lib build/sanitize/lib
 	PYTHONPATH=build/sanitize/lib ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	$(BIN)/python -P -m pytest $(PARALLEL) -p no:cacheprovider -m "not slow" \
+	$(BIN)/python -P -m pytest $(PARALLEL) --few -p no:cacheprovider -m "not slow" \
 	    -k "not (on_average or gradcheck or compile)" $(SANITIZED:%=tests/ops/test_%.py) $(ARGS)
 
 lint: $(VENV)/installed-dev

@@ -38,6 +38,27 @@ def composed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
+def composed_cut(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what plain PyTorch makes of CutMix with a box for each image."""
+    (n, _, height, width), device = x.shape, x.device
+    perm = torch.randperm(n, device=device)
+    side = (1 - torch.rand(n, device=device)).sqrt()  # of which the square is Beta(1, 1)'s 1 - lam
+    inside = []
+    for size in (height, width):
+        half = (side * size).int() // 2
+        centre = torch.randint(size, (n,), device=device)
+        low, high = (centre - half).clamp(min=0), (centre + half).clamp(max=size)
+        place = torch.arange(size, device=device)
+        inside.append((place >= low.unsqueeze(1)) & (place < high.unsqueeze(1)))
+    box = inside[0].unsqueeze(2) & inside[1].unsqueeze(1)
+    kept = 1 - box.float().mean((1, 2)).unsqueeze(1)
+    targets = one_hot(y, CLASSES).float()
+    return (
+        torch.where(box.unsqueeze(1), x[perm], x),
+        kept * targets + (1 - kept) * targets[perm],
+    )
+
+
 def ours(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     lam = lelkern.sample_mixup_lambda(len(x), ALPHA, device=x.device)
     return lelkern.mixup(x, y, lam, num_classes=CLASSES)
@@ -107,11 +128,12 @@ def bytes_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Ten
 
 
 def cut_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
-    """CutMix; peers paste one box for the batch, lelkern one an image or one for all."""
+    """CutMix; torchvision pastes one box for the batch, the others one an image."""
     x = (torch.arange(size, device=device) / size).reshape(-1, 1, 1, 1).expand(-1, *SHAPE)
     x = x.contiguous()
     y = torch.arange(size, device=device) % CLASSES
     peer = importlib.import_module("torchvision.transforms.v2").CutMix(num_classes=CLASSES)
+    compiled = torch.compile(composed_cut)
 
     def drawn(count: int) -> Tensor:
         lam = lelkern.sample_mixup_lambda(count, 1.0, fold=False, device=device)
@@ -120,6 +142,8 @@ def cut_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tenso
     mixes: dict[str, Mix] = {
         "lelkern": lambda: lelkern.cutmix(x, y, drawn(size), num_classes=CLASSES),
         "lelkern-one-box": lambda: lelkern.cutmix(x, y, drawn(1)[0], num_classes=CLASSES),
+        "pytorch": lambda: composed_cut(x, y),
+        "pytorch-compiled": lambda: compiled(x, y),
         "torchvision": lambda: peer(x, y),
         **bytes_of((x,)),
     }
@@ -138,7 +162,7 @@ CASES = (
     *(Case("mixup", size, build, (*PLAIN, *PEERS, *BYTES)) for size in (256, 1024)),
     Case("mixup uint8", 256, bytes_build, tuple(
         provider(p.name, "float32-of-uint8", compiled=p.compiled) for p in PLAIN)),
-    Case("cutmix", 256, cut_build, (PLAIN[0], ONE_BOX, TORCHVISION, *BYTES), verify=verify_cut),
+    Case("cutmix", 256, cut_build, (*PLAIN, ONE_BOX, TORCHVISION, *BYTES), verify=verify_cut),
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
 import os
+import random
 
 # Before torch is imported: kernels this small lose more by waking threads than they gain, and on a
 # busy machine a hundredfold. Tests of threading set their own number.
@@ -28,9 +29,36 @@ def mesh(tmp_path):
     distributed.destroy_process_group()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--few",
+        action="store_true",
+        help="of each test only so many combinations of its parameters that every value is met",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("few"):
+        items[:] = with_every_value(items)
     # First what takes long, so that no process is left with it when others have nothing to do.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def with_every_value(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Leave out combinations of parameters each of whose values another combination has.
+
+    In an order that is random but always the same, so that values meet many of the others.
+    """
+    met: set[tuple[str, str, str]] = set()
+    kept = set()
+    for item in random.Random(0).sample(items, len(items)):
+        test = item.nodeid.partition("[")[0]
+        given = item.callspec.params if hasattr(item, "callspec") else {"": ""}
+        values = {(test, name, str(value)) for name, value in given.items()}
+        if not values <= met:
+            met |= values
+            kept.add(item)
+    return [item for item in items if item in kept]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from lelkern.ablation.report import Report
 from lelkern.ablation.results import Results, Row
 from lelkern.config import ConfigError
 
+pytestmark = pytest.mark.slow
+
 METRIC = "accuracy"
 
 

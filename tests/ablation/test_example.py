@@ -16,6 +16,8 @@ from lelkern.ablation.record import Record
 from lelkern.ablation.report import read_report
 from lelkern.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "examples" / "label_budget"
 

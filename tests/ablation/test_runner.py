@@ -24,6 +24,8 @@ from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.runner import Started, run_trials
 from lelkern.ablation.run.worker import Advanced, Done, Failed, Imports, work
 
+pytestmark = pytest.mark.slow
+
 
 def files_of(experiment, store):
     files = DataFiles(store.folder / "data", experiment.source)

@@ -5,6 +5,8 @@ import json
 import pytest
 from fake_study import write_study
 
+pytestmark = pytest.mark.slow
+
 FLOWERS = "2 classes, 32 training and 8 test samples, 2 features"
 TINY = ["encoder.width=2", "encoder.depth=1", "head.width=4", "head.out=4", "steps=3"]
 

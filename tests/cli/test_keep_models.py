@@ -10,6 +10,8 @@ from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.store import Store
 from lelkern.methods import Outcome, load
 
+pytestmark = pytest.mark.slow
+
 ABLATE = ("ablate", "study.toml")
 KEEPING = (*ABLATE, "--keep-models")
 

@@ -14,6 +14,8 @@ from lelkern.cli import main
 from lelkern.cli.shown_report import show_table
 from lelkern.cli.streams import spell_what_cannot_be_written
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def standard_output(monkeypatch):

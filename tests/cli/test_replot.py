@@ -16,6 +16,8 @@ from lelkern.ablation.run.recording import record_of
 from lelkern.ablation.run.store import Store
 from lelkern.methods import Outcome
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from fake_study import write_study
 
+pytestmark = pytest.mark.slow
+
 CSV_AND_JSON = ("results.csv", "curves.csv", "summary.json")
 
 

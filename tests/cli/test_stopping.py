@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from fake_study import write_study
 
+pytestmark = pytest.mark.slow
+
 slow = pytest.mark.slow
 thorough = [slow, pytest.mark.thorough]
 STUDY = ["ablate", "fake.toml", "--seeds", "2", "--set", "pause=0.05"]

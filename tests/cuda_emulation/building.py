@@ -1,6 +1,7 @@
 """Compiles emulated kernels, and what binds them: with ninja, into build/cuda_emulation."""
 
 import fcntl
+import functools
 import importlib.metadata
 import os
 import sys
@@ -44,20 +45,27 @@ def binding_path() -> Path:
     return BUILD / f"{BINDING}.so"
 
 
-def build(source: Path) -> None:
-    """Brings both variants of a module, and what binds it, up to date.
+@functools.cache
+def build(source: Path, variant: str) -> Path:
+    """Brings a variant of a module, and what binds it, up to date, and returns where it is.
 
     Raises:
         RuntimeError: something does not compile; the message has what the compiler says.
     """
+    made = module_path(source, variant)
+    _bring_up_to_date(made)
+    return made
+
+
+def _bring_up_to_date(*modules: Path) -> None:
     ninja = _plan()
-    wanted = [binding_path(), *(module_path(source, variant) for variant in VARIANTS)]
     (ROOT / BUILD).mkdir(parents=True, exist_ok=True)
     with open(ROOT / BUILD / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ran = ninja.run(*wanted, capture=True)
+        ran = ninja.run(binding_path(), *modules, capture=True)
     if ran.returncode != 0:
-        raise RuntimeError(f"{source.stem} does not compile:\n{ran.stdout}{ran.stderr}")
+        names = ", ".join(path.stem for path in modules)
+        raise RuntimeError(f"{names}: does not compile:\n{ran.stdout}{ran.stderr}")
 
 
 def _plan() -> Ninja:
@@ -82,3 +90,7 @@ def _plan() -> Ninja:
     binding = compiled(HERE / "binding.cpp", "-O2")
     ninja.link(binding_path().name, [compiler, "-shared"], [binding], [])  # Python has the rest
     return ninja
+
+
+if __name__ == "__main__":  # all that is checked, at the same time rather than each when it is used
+    _bring_up_to_date(*(module_path(source, "checked") for source in MODULES))

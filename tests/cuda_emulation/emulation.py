@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from building import BINDING, HERE, ROOT, binding_path, build, module_path
+from building import BINDING, HERE, ROOT, binding_path, build
 
 ORDERS = ("forward", "reverse", "random", "preempt")
 
@@ -63,14 +63,14 @@ def settings(**changes: Any) -> Iterator[Settings]:
 
 
 class Module:
-    """A compiled module. Each function that it exports is a method, and returns a cudaError_t."""
+    """A module, compiled when it is used. What it exports are methods that return a cudaError_t."""
 
     def __init__(self, source: Path) -> None:
         self._source = source
         self._libraries: dict[Path, Any] = {}
 
     def __getattr__(self, function: str) -> Callable[..., int]:
-        path = module_path(self._source, "checked" if _settings.checked else "fast")
+        path = build(self._source, "checked" if _settings.checked else "fast")
         if path not in self._libraries:
             self._libraries[path] = _binding().Library(str(ROOT / path))
         library = self._libraries[path]
@@ -86,8 +86,7 @@ def misaligned(array: Any, by: int) -> Any:
 
 @functools.cache
 def load(source: Path) -> Module:
-    """Compiles what is out of date and returns the module of a source file."""
-    build(source)
+    """Returns the module of a source file; what of it is out of date compiles when it is used."""
     return Module(source)
 
 

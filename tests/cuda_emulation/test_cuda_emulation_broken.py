@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from covering import covering
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parent / "catalogue" / "broken.cpp"
 
 FAULTS = {

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 SUCCESS, INVALID_VALUE, INVALID_CONFIGURATION = 0, 1, 9  # of cudaError_t
 
 

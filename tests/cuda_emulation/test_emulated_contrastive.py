@@ -18,6 +18,8 @@ from torch import Tensor
 
 from lelkern.reference import info_nce, nt_xent, sup_con
 
+pytestmark = pytest.mark.slow
+
 # Around one tile of 64 rows, two, and four; features around the chunks and slabs of the kernels.
 SIZES = [1, 2, 63, 64, 65, 127, 193]
 FEATURES = [1, 7, 32, 100, 128, 256, 300]

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from lelkern.reference.ema import ema_update_
 
+pytestmark = pytest.mark.slow
+
 DTYPES = emulated.ELEMENTS
 CHUNK = 4096  # numbers that a block updates
 SEED = torch.tensor(-0x123456789ABCDEF)

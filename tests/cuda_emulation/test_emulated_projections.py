@@ -12,6 +12,8 @@ from torch import Tensor
 from lelkern.reference import project_l1inf as ball_reference
 from lelkern.reference import project_simplex as row_reference
 
+pytestmark = pytest.mark.slow
+
 DTYPES = emulated.ELEMENTS
 INF, NAN = math.inf, math.nan
 

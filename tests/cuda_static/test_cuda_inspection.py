@@ -8,6 +8,8 @@ from cuda_compile import ARCHITECTURES, Compiled, compile_all, setup_cuda
 from cuda_occupancy import LIMITS, blocks_per_multiprocessor
 from cuda_table import BEGIN, END, Kernel, as_csv, as_markdown, inspect, short, with_markdown
 
+pytestmark = pytest.mark.slow
+
 TOY = Path(__file__).with_name("toy_kernels.cu")
 
 

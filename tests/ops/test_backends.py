@@ -84,7 +84,7 @@ def test_every_implementation_passes_the_same_tests(variable: str, value: str) -
         }
         names = every | FEW_NUMBERS
     tests = [str(HERE / name) for name in sorted(names)]
-    options = ("-q", "-m", "not slow and not once", "-p", "no:cacheprovider")
+    options = ("-q", "--few", "-m", "not slow and not once", "-p", "no:cacheprovider")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         env={**os.environ, variable: value},

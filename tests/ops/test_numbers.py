@@ -15,6 +15,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import lelkern
 from lelkern.nn import ModelEMA, cosine_momentum, get_ema_multi_avg_fn
 
+pytestmark = pytest.mark.slow
+
 VALUES = [0.1 + 0.05 * i for i in range(12)]
 INTS = list(range(1, 13))
 Q, K = (z.float() for z in pairs(6, 5))

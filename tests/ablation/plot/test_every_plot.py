@@ -38,6 +38,8 @@ from lelkern.ablation.study import Baseline, load_study
 from lelkern.ablation.study.files import shipped_studies
 from lelkern.config import ConfigError
 
+pytestmark = pytest.mark.slow
+
 each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
 
