@@ -14,7 +14,7 @@ ablate: $(VENV)/installed
 # its own. A file's tests stay in one of them, for what they share; files begin in the order of
 # tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest
-PROCESSES := $(shell echo $$(($$(nproc) < 8 ? $$(nproc) + 1 : 8)))
+PROCESSES := $(shell $(PYTHON) -c "import os; print(min(len(os.sched_getaffinity(0)) + 1, 8))")
 PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/installed-dev
@@ -41,7 +41,8 @@ faults: $(VENV)/installed-dev
 # at every access and every undefined operation, not optimised: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
 # the checks of addresses. Instruction sets are left out that this machine does not run, or has better
-# ones than, and tests that call the kernels as others do: to compare slopes, or compiled.
+# ones than, and tests that call the kernels as others do: to compare slopes, or compiled;
+# and so many combinations of parameters that every value is left.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
 RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512) \
     $(if $(shell grep -w avx2 /proc/cpuinfo),-DLELKERN_WITHOUT_BASELINE)

@@ -128,7 +128,7 @@ def bytes_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Ten
 
 
 def cut_build(size: int, device: torch.device) -> tuple[Mapping[str, Mix], Tensor, Tensor]:
-    """CutMix; torchvision pastes one box for the batch, the others one an image."""
+    """CutMix; torchvision pastes one box for the batch, lelkern one an image or one for all."""
     x = (torch.arange(size, device=device) / size).reshape(-1, 1, 1, 1).expand(-1, *SHAPE)
     x = x.contiguous()
     y = torch.arange(size, device=device) % CLASSES

@@ -1,5 +1,6 @@
 import os
 import random
+from collections import defaultdict
 
 # Before torch is imported: kernels this small lose more by waking threads than they gain, and on a
 # busy machine a hundredfold. Tests of threading set their own number.
@@ -37,28 +38,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("few"):
-        items[:] = with_every_value(items)
+        kept = with_every_value(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
     # First what takes long, so that no process is left with it when others have nothing to do.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-def with_every_value(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Leave out combinations of parameters each of whose values another combination has.
+def with_every_value(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Return of each test so many combinations of its parameters that every value is in one.
 
-    In an order that is random but always the same, so that values meet many of the others.
+    In an order that is random, so that values meet many of the others, but depends on nothing else
+    than the test.
     """
-    met: set[tuple[str, str, str]] = set()
-    kept = set()
-    for item in random.Random(0).sample(items, len(items)):
-        test = item.nodeid.partition("[")[0]
-        given = item.callspec.params if hasattr(item, "callspec") else {"": ""}
-        values = {(test, name, str(value)) for name, value in given.items()}
-        if not values <= met:
-            met |= values
-            kept.add(item)
-    return [item for item in items if item in kept]
+    of_tests: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        of_tests[item.nodeid.partition("[")[0]].append(item)
+    kept: set[pytest.Item] = set()
+    for test, combinations in of_tests.items():
+        met: set[tuple[str, type, str]] = set()
+        for item in random.Random(test).sample(combinations, len(combinations)):
+            given = item.callspec.params if hasattr(item, "callspec") else {}
+            values = {(name, type(value), repr(value)) for name, value in given.items()}
+            if not values or not values <= met:
+                met |= values
+                kept.add(item)
+    return kept
 
 
 @pytest.fixture

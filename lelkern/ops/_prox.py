@@ -194,6 +194,8 @@ def tensor_list(name: str, w: Tensor | Iterable[Tensor]) -> tuple[Tensor, ...]:
     if isinstance(w, Tensor):
         check_floating(name, w)
         tensors: tuple[Tensor, ...] = (w,)
+    elif not isinstance(w, Iterable):
+        raise TypeError(f"{name} must be a tensor or several, got {type(w).__name__}")
     else:
         tensors = tuple(w)
         for i, x in enumerate(tensors):

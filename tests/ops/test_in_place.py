@@ -15,7 +15,7 @@ import lelkern
 NAMES = ("prox_nuclear", "project_simplex", "project_l1_ball", "project_l1inf_ball")
 BOTH = {name: (getattr(lelkern, f"{name}_"), getattr(lelkern, name)) for name in NAMES}
 VALUE = {name: "lam" if name == "prox_nuclear" else "radius" for name in NAMES}
-SHAPES = [(4, 3), (8, 17), (1, 1), (0, 5), (2, 3, 4)]
+SHAPES = [(4, 3), (8, 17), (1, 1), (0, 5), (2, 3, 4), (2, 3, 2, 5)]
 
 
 def named(value):
@@ -35,7 +35,7 @@ def test_each_becomes_what_is_returned_for_it(name, dtype, layout, device):
     values = [normals(*shape, seed=i).to(device, dtype) for i, shape in enumerate(SHAPES)]
     tensors = [tensor(x, layout) for x in values]
     surroundings = [around(x) for x in tensors]
-    sizes = [0.3, torch.tensor(0.7, device=device), 2.0, 0.1, 1.0]
+    sizes = [0.3, torch.tensor(0.7, device=device), 2.0, 0.1, 1.0, 0.5]
     assert in_place(tensors, sizes) is None
     for x, value, size, surrounding in zip(tensors, values, sizes, surroundings, strict=True):
         torch.testing.assert_close(x, returned(value, size).to(dtype))
@@ -65,6 +65,7 @@ def test_along_another_dimension(name, device):
     torch.testing.assert_close(x, want)
 
 
+@pytest.mark.once
 def test_pytorch_knows_that_tensors_change(name, device):
     in_place = partial(BOTH[name][0], **{VALUE[name]: 0.5})
     weight = torch.ones(3, 3, device=device)
@@ -84,6 +85,8 @@ def test_pytorch_knows_that_tensors_change(name, device):
     assert layer.weight.requires_grad
 
 
+@pytest.mark.once
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [contiguous, rows_with_gaps], ids=named)
 def test_compiled(name, layout, device):
     def step(tensors):
@@ -99,6 +102,7 @@ def test_compiled(name, layout, device):
     torch.testing.assert_close(*results)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("tensors", "value", "error", "message"),
     [
@@ -107,8 +111,10 @@ def test_compiled(name, layout, device):
         (lambda x: [x, x.to_sparse()], 1, TypeError, "[1] must be dense"),
         (lambda x: [x, x.clone()], [1], ValueError, "must have 2 elements, one a tensor, got 1"),
         (lambda x: [x, x.clone()], [0.5, -1], ValueError, "must be >= 0, got -1"),
+        (lambda x: [x, x.clone()], [0.5, -1], ValueError, "[1]: "),
         (lambda x: [x, x], 1, ValueError, "[0] must not share memory with "),
-        (lambda x: [x, x.new_ones(())], 1, ValueError, "()"),
+        (lambda x: [x, x.new_ones(())], 1, ValueError, "[1]: "),
+        (lambda x: 3.0, 1, TypeError, " must be a tensor or several, got float"),
         (lambda x: x[:, :1].expand(3, 3), 1, ValueError, "an element of its own in every place"),
     ],
 )

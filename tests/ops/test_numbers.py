@@ -15,8 +15,6 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import lelkern
 from lelkern.nn import ModelEMA, cosine_momentum, get_ema_multi_avg_fn
 
-pytestmark = pytest.mark.slow
-
 VALUES = [0.1 + 0.05 * i for i in range(12)]
 INTS = list(range(1, 13))
 Q, K = (z.float() for z in pairs(6, 5))
@@ -91,17 +89,27 @@ FUNCTIONS = [
 ]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    "function",
+    [
+        function
+        if function in (scaled_info_nce, updated)
+        else pytest.param(function, marks=pytest.mark.slow)
+        for function in FUNCTIONS
+    ],
+)
 def test_floats(function):
     check(function, VALUES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [scaled_info_nce, updated])
 @pytest.mark.parametrize("dynamic", [None, True])
 def test_floats_before_any_lowering(function, dynamic):
     check(function, VALUES, backend="eager", dynamic=dynamic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [scaled_info_nce, updated])
 def test_without_dynamic_numbers_values_are_right(function):
     torch._dynamo.reset()
@@ -124,11 +132,13 @@ def test_floats_in_inductor(function):
     check(function, VALUES, backend="inductor")
 
 
+@pytest.mark.slow
 def test_whole_numbers():
     check(scaled_info_nce, INTS)
     check(updated, [0, 1, 0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_numbers_of_numpy(kind):
     for function in (lambda t: lelkern.info_nce(Q, K, temperature=t), updated):
@@ -151,6 +161,7 @@ def test_what_is_no_number_is_named(value):
         lelkern.info_nce(Q, K, temperature=value)
 
 
+@pytest.mark.slow
 def test_numbers_in_attributes_and_closures():
     class Scaled(nn.Module):
         t = 0.5
@@ -176,6 +187,7 @@ def test_numbers_in_attributes_and_closures():
         assert counter.frame_count <= 2
 
 
+@pytest.mark.slow
 def test_modules_that_differ_in_their_temperature():
     check(lambda module: module(Q, K), map(lelkern.nn.NTXentLoss, VALUES))
 
@@ -183,6 +195,7 @@ def test_modules_that_differ_in_their_temperature():
 COSINE = functools.partial(cosine_momentum, total_steps=20, start=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decay", "warmup", "gives_steps"),
     [
@@ -211,6 +224,7 @@ def test_updates_of_a_model(decay, warmup, gives_steps):
     assert counter.frame_count <= 2
 
 
+@pytest.mark.slow
 def test_a_decay_that_is_set_anew():
     model = nn.Linear(3, 3)
     compiled, plain = ModelEMA(model), ModelEMA(model)

@@ -1,6 +1,6 @@
 """Curves that trials report, such as the loss against the steps: means over seeds, with bands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -16,10 +16,9 @@ from lelkern.ablation.plot.style import (
     LOG_SCALE,
     SERIES,
     VERMILION,
-    bound_fraction,
     draw_legend,
+    fit_y,
     set_log_scale,
-    set_log_scale_of_lines,
     wrapped,
 )
 from lelkern.ablation.results import Points, Row
@@ -45,10 +44,18 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     for axes, (title, lines) in zip(all_axes, panels, strict=True):
         _draw_panel(axes, picture, curve, name, lines)
         axes.set_title(wrapped(title, 34))
+    for axes in all_axes:
+        fit_y(axes, curve.y, _drawn(all_axes) if picture.plot.y_scale == "log" else None)
     along = curve.y.axis_label + LOG_SCALE * (picture.plot.y_scale == "log")
     all_axes[0].set_ylabel(picture.words.find(along, name))
     if any(axes.lines for axes in all_axes):
         draw_legend(figure, most=4)
+
+
+def _drawn(panels: Iterable[Axes]) -> list[float]:
+    """Return what lies along y, which panels share: all that is drawn but bands."""
+    lines = [line for axes in panels for line in axes.lines]
+    return [float(y) for line in lines for y in np.asarray(line.get_ydata()) if np.isfinite(y)]
 
 
 def _draw_panel(
@@ -92,9 +99,6 @@ def _draw_panel(
             curve.y.shown(value), color="0.35", linewidth=1, label=words.find(label), zorder=1
         )
     axes.set_xlabel(words.find(curve.x.axis_label + LOG_SCALE * (plot.scale == "log")))
-    if plot.y_scale == "log":
-        set_log_scale_of_lines(axes)
-    bound_fraction(axes, curve.y)
     axes.grid(axis="y", color="0.92")
 
 

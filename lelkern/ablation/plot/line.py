@@ -24,12 +24,11 @@ from lelkern.ablation.plot.style import (
     SERIES,
     VERMILION,
     Point,
-    bound_fraction,
     count_text,
     draw_legend,
     draw_series,
+    fit_y,
     set_log_scale,
-    set_log_scale_of_lines,
     wrapped,
 )
 from lelkern.ablation.study import Published
@@ -66,10 +65,18 @@ def draw(figure: SubFigure, picture: Picture) -> None:
         _log_axis(axes, list(place.values()))
     if published is not None and picture.x_axis is not None:
         _draw_published(axes, published, picture.x_axis, picture)
-    if picture.plot.y_scale == "log":
-        set_log_scale_of_lines(axes)
-    bound_fraction(axes, picture.metric)  # of all that is drawn
+    fit_y(axes, picture.metric, _drawn(picture) if picture.plot.y_scale == "log" else None)
     _draw_legend(figure, picture)
+
+
+def _drawn(picture: Picture) -> list[float]:
+    """Return what lies along y: the values of all seeds, means of baselines, and levels."""
+    plot, shown = picture.plot, picture.metric.shown
+    values = [value for arm in picture.study.arms() for value in picture.values(arm.label)]
+    means = [estimate(of_seeds).mean for of_seeds in picture.baselines().values()]
+    same = plot.published is not None and plot.published.same_unit
+    published = plot.published.y if plot.published is not None and same else ()
+    return [*map(shown, [*values, *means, *plot.reference.values()]), *map(float, published)]
 
 
 def _has_panel(picture: Picture) -> bool:

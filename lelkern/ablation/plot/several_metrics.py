@@ -11,9 +11,9 @@ from lelkern.ablation.plot.style import (
     SERIES,
     VERMILION,
     Point,
-    bound_fraction,
     draw_legend,
     draw_series,
+    fit_y,
     wrapped,
 )
 from lelkern.methods.metric import Metric
@@ -50,7 +50,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     metric = _metric(picture)
     for axes in panels[:, 0]:
         axes.set_ylabel(picture.words.find(f"in {metric.unit}" if metric.unit else "value"))
-    bound_fraction(panels[0, 0], metric)
+    fit_y(panels[0, 0], metric)
     draw_legend(figure, 4)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from lelkern.ablation.judge.statistics import Estimate, estimate
@@ -247,11 +247,27 @@ def _half_width(metric: Metric, e: Estimate | None) -> float:
     return math.nan if e is None or e.half_width is None else metric.shown(e.half_width)
 
 
-def bound_fraction(axes: Axes, metric: Metric) -> None:
-    """Keep a percentage's axis to what is possible, however wide an interval of two seeds is."""
+def fit_y(axes: Axes, metric: Metric, drawn: Sequence[float] | None = None) -> None:
+    """Fit y to a metric, once all is drawn: a percentage ends where it cannot go on.
+
+    Args:
+        axes: where.
+        metric: what lies along y; an interval of two seeds may be wider than what is possible.
+        drawn: for a logarithmic y, what is drawn but for intervals, which are cut off at its foot.
+    """
+    if drawn is not None:
+        set_log_scale(axes, drawn, along="y")
+    low, high = axes.get_ylim()
     if metric.is_fraction:
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, -102 if metric.signed else -2), min(high, 102))
+        low, high = max(low, -102 if metric.signed else -2), min(high, 102)
+    least = min((abs(value) for value in drawn or () if value), default=1.0)
+    if axes.get_yscale() == "log":
+        low = max(low, least / 2)
+    axes.set_ylim(low, high)
+    if drawn is not None:
+        below = [-tick for tick in _log_ticks(least, -low)] + [0.0] if low <= 0 else []
+        axes.set_yticks([*below, *_log_ticks(max(low, least) if low <= 0 else low, high)])
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 LOG_SCALE = " (log scale)"
@@ -277,16 +293,17 @@ def set_log_scale(axes: Axes, values: Sequence[float], along: Literal["x", "y"] 
     axis.set_minor_formatter(NullFormatter())
 
 
-def set_log_scale_of_lines(axes: Axes) -> None:
-    """Make y logarithmic for all lines and marks that lie at values along it."""
-    values = [
-        float(y)
-        for line in axes.lines
-        if line.get_transform().contains_branch_seperately(axes.transData)[1]
-        for y in np.asarray(line.get_ydata(), dtype=np.float64)
-        if math.isfinite(y)
-    ]
-    set_log_scale(axes, values, along="y")
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return powers of ten between two positive numbers, and as much more as three ticks need."""
+    if not 0 < low <= high:
+        return []
+    decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = [digit * 10.0**k for k in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            return ticks
+    return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
 
 
 def count_text(value: float) -> str:

@@ -1,5 +1,7 @@
 """Series that trials report: means over seeds with bands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pictures import (
@@ -49,6 +51,21 @@ def test_y_may_be_logarithmic():
     drawn = [y for line in axes.lines for y in line.get_ydata()]
     low, high = axes.get_ylim()
     assert 0 < low <= min(drawn) < max(drawn) <= high
+    labels = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert len(labels) >= 3
+
+
+def test_panels_share_a_logarithmic_y():
+    study = changed(CURVE, plot={"y_scale": "log", "panels": "arm", "lines": None})
+    rows = rows_of(CURVE)
+    zero = [
+        replace(row, curves={"loss": [(x, 0.0) for x, _ in row.curves["loss"]]})
+        if row.arm == "slow"
+        else row
+        for row in rows
+    ]
+    scales = {axes.get_yscale() for axes in panels(draw(study, zero))}
+    assert scales == {"symlog"}
 
 
 def test_one_seed_has_no_band():

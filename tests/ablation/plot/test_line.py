@@ -48,25 +48,58 @@ def test_linear_scale_is_linear():
     assert panels(draw(with_factor(LINE, scale="linear")))[0].get_xscale() == "linear"
 
 
+LOG_Y = changed(LINE, plot={"y_scale": "log"})
+
+
+def with_values(*values):
+    """The rows of a study of one line, in each arm with these values, one a seed."""
+    return [
+        replace(row, metrics={"linear_probe": values[row.seed]})
+        for row in rows_of(LOG_Y, seeds=len(values))
+    ]
+
+
+def labels_in_view(axes):
+    low, high = axes.get_ylim()
+    return [
+        tick.get_text() for tick in axes.get_yticklabels() if low <= tick.get_position()[1] <= high
+    ]
+
+
 def test_y_may_be_logarithmic():
-    study = changed(LINE, plot={"y_scale": "log", "reference": {"a third": 1 / 3}})
+    study = changed(LOG_Y, plot={"reference": {"a third": 1 / 3}})
     axes, twin = panels(draw(study))
     assert (axes.get_yscale(), twin.get_yscale()) == ("log", "linear")
     assert axes.get_ylabel() == "linear probe (%) (log scale)"
     low, high = axes.get_ylim()
-    dots = seed_dots(axes)[:, 1]
-    assert 0 < low < min(dots)
-    assert max(dots) < high <= 102
+    drawn = [*seed_dots(axes)[:, 1], 100 / 3]
+    assert 0 < low < min(drawn)
+    assert max(drawn) < high <= 102
+    assert len(labels_in_view(axes)) >= 3
 
 
-def test_a_logarithmic_y_has_room_for_zero():
-    rows = [
-        replace(row, metrics={"linear_probe": 0.0 if i == 0 else 0.5})
-        for i, row in enumerate(rows_of(LINE))
-    ]
-    axes = panels(draw(changed(LINE, plot={"y_scale": "log"}), rows))[0]
+@pytest.mark.parametrize(
+    ("values", "some"),
+    [
+        ((0.6, 0.7, 0.9), {"60", "80"}),
+        ((0.003, 0.1, 0.9), {"1", "10"}),
+        ((0.71, 0.711, 0.712), {"71.2"}),
+    ],
+)
+def test_a_logarithmic_y_has_labels_whatever_it_spans(values, some):
+    axes = panels(draw(LOG_Y, with_values(*values)))[0]
+    assert axes.get_yscale() == "log"
+    assert some <= set(labels_in_view(axes))
+    assert axes.get_ylim()[0] >= 100 * min(values) / 2  # whatever intervals reach to
+
+
+@pytest.mark.parametrize("band", [False, True])
+def test_a_logarithmic_y_has_room_for_zero(band):
+    study = changed(LOG_Y, plot={"band": band})
+    axes = panels(draw(study, with_values(0.0, 0.5, 0.9)))[0]
     assert axes.get_yscale() == "symlog"
     assert axes.get_ylim()[0] <= 0
+    assert "0" in labels_in_view(axes)
 
 
 @pytest.mark.parametrize("kind", ["heatmap", "metrics"])
