@@ -10,12 +10,10 @@ BIN := $(VENV)/bin
 ablate: $(VENV)/installed
 	$(BIN)/lelkern ablate temperature $(ARGS)
 
-# A process for each core and one more, as some wait for what they have started, each with one thread of
-# its own. A file's tests stay in one of them, for what they share; files begin in the order of
-# tests/conftest.py.
+# A process for each core, each with one thread of its own. A file's tests stay in one of them, for
+# what they share; files begin in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest
-PROCESSES := $(shell $(PYTHON) -c "import os; print(min(len(os.sched_getaffinity(0)) + 1, 8))")
-PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/installed-dev
 	$(PYTEST) $(PARALLEL) --few -m "not slow" $(ARGS)

@@ -41,12 +41,15 @@ from lelkern.config import ConfigError
 pytestmark = pytest.mark.slow
 
 each_kind = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+# What is around a plot: of those that one piece of code draws, one.
+FRAMED = {name: STUDIES[name] for name in ("line", "heatmap", "over metric", "curve", "metrics")}
+each_frame = pytest.mark.parametrize("study", FRAMED.values(), ids=FRAMED)
 
 
 # --- files ----------------------------------------------------------------------------------
 
 
-@each_kind
+@each_frame
 def test_both_files_are_written_and_are_the_same_whatever_the_users_settings(study, tmp_path):
     png, svg, _ = write(study, tmp_path / "new" / "plot-0.5", baselines=BASELINES)
     assert (png.name, svg.name) == ("plot-0.5.png", "plot-0.5.svg")
@@ -91,7 +94,7 @@ def test_png_has_150_dots_an_inch(tmp_path):
 # --- text -----------------------------------------------------------------------------------
 
 
-@each_kind
+@each_frame
 def test_title_and_sentence(study):
     drawn = texts(draw(study, says=["a verdict with p = 0.01"]))
     assert study.title in drawn
@@ -102,7 +105,7 @@ def test_title_and_sentence(study):
     assert claims in plain
 
 
-@each_kind
+@each_frame
 def test_without_a_claim_a_plot_says_that_there_is_none(study):
     drawn = texts(draw(changed(study, claim=())))
     assert "exploratory: no claim was stated before the data were seen" in drawn
@@ -167,7 +170,7 @@ def test_a_claim_stands_above_its_verdict():
 # --- looks ------------------------------------------------------------------------------------
 
 
-@each_kind
+@each_frame
 def test_a_bare_plot_has_nothing_but_the_plot(study):
     figure = draw(study, says=["a verdict"], small="measured", look=Look(bare=True))
     assert [text for text in texts(figure) if text] == []
@@ -198,7 +201,7 @@ def test_a_plot_has_the_size_that_is_asked_for_and_nothing_is_cut_off(study, loo
     assert look.bare or header.y0 > body.y1 > body.y0 > footer.y1
 
 
-@each_kind
+@each_frame
 def test_all_text_grows_with_the_font_size(study):
     def sizes(look):
         figure = draw(study, baselines=BASELINES, small="measured", look=look)
@@ -219,7 +222,7 @@ def test_a_size_without_room_is_refused(look, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@each_kind
+@each_frame
 def test_every_text_of_a_plot_can_be_replaced(study):
     rows = [row for row in rows_of(study) if row.arm != study.arms()[-1].label]
     plain = drawing(study, rows, BASELINES, says=["verdict"], small="measured")
