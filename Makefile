@@ -39,8 +39,8 @@ faults: $(VENV)/installed-dev
 # at every access and every undefined operation, not optimised: at -O3 one file takes minutes. Python
 # itself leaks on exit, so leaks are not looked for; null pointers and the ends of objects are found by
 # the checks of addresses. Instruction sets are left out that this machine does not run, or has better
-# ones than, and tests that call the kernels as others do: to compare slopes, or compiled;
-# and so many combinations of parameters that every value is left.
+# ones than, and tests that call the kernels as others do: to compare slopes, or compiled. Of
+# combinations of parameters there are so many that every value is met.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
 RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512) \
     $(if $(shell grep -w avx2 /proc/cpuinfo),-DLELKERN_WITHOUT_BASELINE)

@@ -37,17 +37,14 @@ def replace_(
     if not torch.compiler.is_compiling():
         check_memory({name: changed}, {})
     with torch.no_grad():
-        results = [
-            _result(operator, name if len(changed) == 1 else f"{name}[{i}]", x, value)
-            for i, (x, value) in enumerate(zip(changed, values, strict=True))
-        ]
+        results = []
+        for i, (x, value) in enumerate(zip(changed, values, strict=True)):
+            try:
+                results.append(operator(x, value))
+            except (TypeError, ValueError) as error:
+                if len(changed) == 1:
+                    raise
+                raise type(error)(f"for {name}[{i}]: {error}") from None
         for x, result in zip(changed, results, strict=True):
             x.copy_(result)
     forget_casts(changed)
-
-
-def _result(operator: Callable[[Tensor, Any], Tensor], name: str, x: Tensor, value: Any) -> Tensor:
-    try:
-        return operator(x, value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None

@@ -9,10 +9,10 @@ from lelkern.ops._dtypes import DTYPES, computed_in
 from lelkern.ops._known import known_ends
 from lelkern.ops._number import tensor_of
 
+Radius = float | Tensor
 
-def radius_tensor(
-    radius: float | Tensor, like: Tensor, shape: tuple[int, ...], *, finite: bool
-) -> Tensor:
+
+def radius_tensor(radius: Radius, like: Tensor, shape: tuple[int, ...], *, finite: bool) -> Tensor:
     """Return a radius as an op takes it: without dimensions, or one after the other.
 
     Raises:

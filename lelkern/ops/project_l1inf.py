@@ -7,11 +7,11 @@ from torch import Tensor
 from lelkern.ops._differentiable_op import DifferentiableOp
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._in_place import replace_
-from lelkern.ops._projection import radius_tensor
+from lelkern.ops._projection import Radius, radius_tensor
 from lelkern.reference import project_l1inf as reference
 
 
-def project_l1inf_ball(x: Tensor, radius: float | Tensor = 1.0) -> Tensor:
+def project_l1inf_ball(x: Tensor, radius: Radius = 1.0) -> Tensor:
     r"""Return the nearest matrix whose rows' largest numbers sum to the radius at most.
 
     .. math:: \arg\min_y \|y - x\|^2 \quad\text{with}\quad
@@ -48,9 +48,7 @@ def project_l1inf_ball(x: Tensor, radius: float | Tensor = 1.0) -> Tensor:
     return y.view(x.shape)
 
 
-def project_l1inf_ball_(
-    x: Tensor | Iterable[Tensor], radius: float | Tensor | list[float | Tensor] = 1.0
-) -> None:
+def project_l1inf_ball_(x: Tensor | Iterable[Tensor], radius: Radius | list[Radius] = 1.0) -> None:
     """Apply :func:`lelkern.project_l1inf_ball` in place, to one tensor of matrices or to several.
 
     No gradient is recorded: tensors may be parameters, as for an optimiser.

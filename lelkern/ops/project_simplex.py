@@ -8,11 +8,11 @@ from torch import Tensor
 from lelkern.ops._differentiable_op import DifferentiableOp
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._in_place import replace_
-from lelkern.ops._projection import radius_tensor
+from lelkern.ops._projection import Radius, radius_tensor
 from lelkern.reference import project_simplex as reference
 
 
-def project_simplex(x: Tensor, radius: float | Tensor = 1.0, dim: int = -1) -> Tensor:
+def project_simplex(x: Tensor, radius: Radius = 1.0, dim: int = -1) -> Tensor:
     r"""Return the nearest point of the simplex: numbers >= 0 that sum to the radius.
 
     .. math:: y = \max(x - \theta, 0), \qquad \textstyle\sum_i y_i = r
@@ -43,7 +43,7 @@ def project_simplex(x: Tensor, radius: float | Tensor = 1.0, dim: int = -1) -> T
     return _projected(x, radius, dim, l1=False)
 
 
-def project_l1_ball(x: Tensor, radius: float | Tensor = 1.0, dim: int = -1) -> Tensor:
+def project_l1_ball(x: Tensor, radius: Radius = 1.0, dim: int = -1) -> Tensor:
     r"""Return the nearest point whose absolute numbers sum to the radius at most.
 
     .. math:: y = \operatorname{sign}(x) \max(|x| - \theta, 0), \qquad
@@ -69,9 +69,7 @@ def project_l1_ball(x: Tensor, radius: float | Tensor = 1.0, dim: int = -1) -> T
 
 
 def project_simplex_(
-    x: Tensor | Iterable[Tensor],
-    radius: float | Tensor | list[float | Tensor] = 1.0,
-    dim: int = -1,
+    x: Tensor | Iterable[Tensor], radius: Radius | list[Radius] = 1.0, dim: int = -1
 ) -> None:
     """Apply :func:`lelkern.project_simplex` in place, to one tensor or to several.
 
@@ -92,29 +90,17 @@ def project_simplex_(
 
 
 def project_l1_ball_(
-    x: Tensor | Iterable[Tensor],
-    radius: float | Tensor | list[float | Tensor] = 1.0,
-    dim: int = -1,
+    x: Tensor | Iterable[Tensor], radius: Radius | list[Radius] = 1.0, dim: int = -1
 ) -> None:
     """Apply :func:`lelkern.project_l1_ball` in place, to one tensor or to several.
 
-    What :func:`lelkern.project_simplex_` says holds here too; the radius may be infinite.
-
-    Args:
-        x: a tensor, or several on one device, of any shapes, strides and floating-point dtypes.
-        radius: as for :func:`lelkern.project_l1_ball`, for all of them; or a list with one for
-            each.
-        dim: the dimension that is summed over, in each of them.
-
-    Raises:
-        TypeError: x has something else than dense floating-point tensors, or radius is no number.
-        ValueError: dim or radius does not fit a tensor; tensors are on several devices, or share
-            memory. Nothing has been changed then.
+    Arguments and errors are those of :func:`lelkern.project_simplex_`, with the radii of
+    :func:`lelkern.project_l1_ball`.
     """
     replace_("x", x, partial(project_l1_ball, dim=dim), ("radius", radius))
 
 
-def _projected(x: Tensor, radius: float | Tensor, dim: int, *, l1: bool) -> Tensor:
+def _projected(x: Tensor, radius: Radius, dim: int, *, l1: bool) -> Tensor:
     check_floating("x", x)
     if not -x.dim() <= dim < x.dim():
         raise ValueError(

@@ -333,7 +333,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_workers_import_nothing_from_the_working_directory(study_file, tmp_path):
     # The fork server last: it is kept, and has imported everything.
     methods = ["spawn", "forkserver"]

@@ -239,7 +239,6 @@ def test_a_study_that_diverges_is_done(folder, call, stored):
 
 
 @pytest.mark.thorough
-@pytest.mark.slow
 def test_a_quick_study_of_lelkerns_and_more_seeds_later(
     images, call, stored, tmp_path, monkeypatch
 ):

@@ -12,8 +12,7 @@ from fake_study import write_study
 
 pytestmark = pytest.mark.slow
 
-slow = pytest.mark.slow
-thorough = [slow, pytest.mark.thorough]
+thorough = pytest.mark.thorough
 STUDY = ["ablate", "fake.toml", "--seeds", "2", "--set", "pause=0.05"]
 
 
@@ -37,7 +36,6 @@ def descendants_of(session):
     return [command for command in found if command]
 
 
-@slow
 def test_interrupting_while_workers_start_shows_no_traceback(folder, spawn):
     process = spawn("ablate", "fake.toml", "--set", "steps=1000", "--set", "pause=0.1")
     wait_until(lambda: list(folder.glob("runs/*/data/*.npy")), process)  # the last thing before
@@ -143,7 +141,7 @@ def undisturbed(tmp_path_factory, run_in, stored):
     [
         signal.SIGINT,
         pytest.param(signal.SIGTERM, marks=thorough),
-        pytest.param(signal.SIGKILL, marks=slow),
+        signal.SIGKILL,
     ],
 )
 def test_stopping_at_any_moment_and_starting_again_gives_the_same_results(

@@ -293,9 +293,7 @@ def test_every_order_gives_the_same_bits(op, path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=[pytest.mark.slow, pytest.mark.thorough])
-        if path == "float16"
-        else path
+        pytest.param(path, marks=pytest.mark.thorough) if path == "float16" else path
         for path in MAIN_PATHS
     ],
 )

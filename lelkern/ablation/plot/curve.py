@@ -44,8 +44,9 @@ def draw(figure: SubFigure, picture: Picture) -> None:
     for axes, (title, lines) in zip(all_axes, panels, strict=True):
         _draw_panel(axes, picture, curve, name, lines)
         axes.set_title(wrapped(title, 34))
+    drawn = _drawn(all_axes) if picture.plot.y_scale == "log" else None
     for axes in all_axes:
-        fit_y(axes, curve.y, _drawn(all_axes) if picture.plot.y_scale == "log" else None)
+        fit_y(axes, curve.y, drawn)
     along = curve.y.axis_label + LOG_SCALE * (picture.plot.y_scale == "log")
     all_axes[0].set_ylabel(picture.words.find(along, name))
     if any(axes.lines for axes in all_axes):

@@ -74,9 +74,10 @@ def _drawn(picture: Picture) -> list[float]:
     plot, shown = picture.plot, picture.metric.shown
     values = [value for arm in picture.study.arms() for value in picture.values(arm.label)]
     means = [estimate(of_seeds).mean for of_seeds in picture.baselines().values()]
-    same = plot.published is not None and plot.published.same_unit
-    published = plot.published.y if plot.published is not None and same else ()
-    return [*map(shown, [*values, *means, *plot.reference.values()]), *map(float, published)]
+    drawn = [shown(value) for value in (*values, *means, *plot.reference.values())]
+    if plot.published is not None and plot.published.same_unit:
+        drawn += map(float, plot.published.y)
+    return drawn
 
 
 def _has_panel(picture: Picture) -> bool:

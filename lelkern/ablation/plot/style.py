@@ -257,17 +257,25 @@ def fit_y(axes: Axes, metric: Metric, drawn: Sequence[float] | None = None) -> N
     """
     if drawn is not None:
         set_log_scale(axes, drawn, along="y")
-    low, high = axes.get_ylim()
     if metric.is_fraction:
-        low, high = max(low, -102 if metric.signed else -2), min(high, 102)
-    least = min((abs(value) for value in drawn or () if value), default=1.0)
-    if axes.get_yscale() == "log":
-        low = max(low, least / 2)
-    axes.set_ylim(low, high)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -102 if metric.signed else -2), min(high, 102))
     if drawn is not None:
-        below = [-tick for tick in _log_ticks(least, -low)] + [0.0] if low <= 0 else []
-        axes.set_yticks([*below, *_log_ticks(max(low, least) if low <= 0 else low, high)])
-        axes.yaxis.set_minor_locator(NullLocator())
+        _fit_log_y(axes, _smallest_size(drawn))
+
+
+def _fit_log_y(axes: Axes, least: float) -> None:
+    """Cut off below the smallest size that is drawn what only intervals reach, and label y."""
+    low, high = axes.get_ylim()
+    if low > 0:
+        low = max(low, least / 2)
+        axes.set_ylim(low, high)
+        ticks = _log_ticks(low, high)
+    else:
+        below = [-tick for tick in _log_ticks(least, -low)]
+        ticks = [*below, 0.0, *_log_ticks(least, high)]
+    axes.set_yticks(ticks)
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 LOG_SCALE = " (log scale)"
@@ -285,12 +293,17 @@ def set_log_scale(axes: Axes, values: Sequence[float], along: Literal["x", "y"] 
     set_scale = axes.set_xscale if along == "x" else axes.set_yscale
     axis = axes.xaxis if along == "x" else axes.yaxis
     if any(value <= 0 for value in values):
-        smallest = min((abs(value) for value in values if value), default=1.0)
-        set_scale("symlog", linthresh=smallest, linscale=0.9)  # 0 is one decade further on
+        # 0 is one decade further on.
+        set_scale("symlog", linthresh=_smallest_size(values), linscale=0.9)
     else:
         set_scale("log")
     axis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _smallest_size(values: Sequence[float]) -> float:
+    """Return the smallest size of those that are not 0; 1 if all are."""
+    return min((abs(value) for value in values if value), default=1.0)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
