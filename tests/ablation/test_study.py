@@ -51,15 +51,15 @@ def test_the_key_ablations_are_shipped_and_valid():
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("momentum", [0, 0.5, 0.9, 0.99, 0.999, 0.9999]),
+        ("momentum", [0, 0.9, 0.99, 0.999, 0.9999]),
         ("queue-size", [256, 1024, 4096, 16384, 65536]),
     ],
 )
 def test_mocos_studies_have_the_values_of_its_authors(name, values):
     study = load_study(name)
     assert list(study.factor[0].levels()) == values
-    # The authors say of m = 0 that it fails; m = 0.5 is between.
-    assert set(values) - {0, 0.5} <= set(study.plot[0].published.x)
+    # The authors say of m = 0 that it fails.
+    assert set(values) - {0} <= set(study.plot[0].published.x)
     assert study.seeds >= 3
     assert len(study.quickened().arms()) == 3
 
