@@ -86,12 +86,10 @@ build: $(VENV)/installed-dev
 cuda-table: $(VENV)/installed-dev
 	$(BIN)/python tests/cuda_static/cuda_table.py
 
-# What builds comes first, then torch, so that the build can use them instead of fetching its own.
-$(VENV)/tools:
+# torch and what builds come first, so that the build can use them instead of fetching its own.
+$(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip ninja "setuptools>=77"
-	touch $@
-$(VENV)/torch: $(VENV)/tools
 	$(BIN)/python -m pip install --quiet "torch>=2.11" "torchvision>=0.25"
 	touch $@
 
