@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import results
 from lelkern.ablation.plot.style import BLUE, SKY
@@ -76,5 +77,6 @@ def _bars(axes: Axes, rows: Sequence[results.Row], labels: Mapping[str, str]) ->
     bars = axes.barh(names, values, xerr=spread, color=colors, error_kw={"ecolor": "0.4"})
     texts = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values]
     axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlabel(unit)
     axes.margins(x=0.12)

@@ -2,7 +2,7 @@
 // once for each instruction set, inside that set's namespace.
 
 // Rows that are gone through strip by strip: as many as are fetched side by side.
-constexpr int64_t kStripRows = 16;
+constexpr int64_t kStripRows = 8;
 
 template <typename From, bool softened>
 inline void add_squares(const Columns& columns, const From* from, int64_t rows, int64_t begin,

@@ -1,6 +1,22 @@
 // The prox of the norm of one group whose numbers lie side by side. Included by foreach_isa.h once
 // for each instruction set, inside that set's namespace.
 
+// What likely is next, of the numbers of a group's first pass: those of the group behind it. Memory
+// would wait while this group, by then in a cache, is read again and written; so they are sent for
+// already, where both groups have room there.
+template <typename From>
+class NextGroup {
+  public:
+    NextGroup(const From* from, int64_t n)
+        : at_(n * static_cast<int64_t>(sizeof(From)) <= kRoom ? from + n : from) {}
+
+    void fetch(int64_t i) const { __builtin_prefetch(at_ + i); }
+
+  private:
+    static constexpr int64_t kRoom = 32 << 10;  // bytes
+    const From* const at_;
+};
+
 // What is known of |u|, numbers after the soft threshold.
 struct Magnitudes {
     double sum, largest;  // nan if a number is
@@ -8,8 +24,10 @@ struct Magnitudes {
 
 template <typename T, typename From, typename Soft>
 inline Magnitudes magnitudes_of(const From* from, int64_t n, const Soft& soft) {
+    const NextGroup<From> next(from, n);
     Vec<T> largest{};
-    const auto total = sums_of<T, 1>(from, n, [&](int64_t, const Vec<T>& w, Vec<T>(&parts)[1]) {
+    const auto total = sums_of<T, 1>(from, n, [&](int64_t i, const Vec<T>& w, Vec<T>(&parts)[1]) {
+        next.fetch(i);
         const Vec<T> size = magnitude<T>(soft(w));
         largest = larger<T>(largest, size);
         parts[0] += size;
@@ -41,12 +59,9 @@ __attribute__((noinline)) ExactNorm exact_norm(const From* from, int64_t n, cons
 template <typename From>
 inline ExactNorm norm_of(const From* from, int64_t n, double lam1) {
     return with_soft<double>(lam1, [&](const auto& soft) -> ExactNorm {
-        // Memory would wait while this group, by then in a cache, is read again and written: what
-        // is likely next is sent for already, where both have room there.
-        constexpr int64_t room = 32 << 10;
-        const From* const next = n * static_cast<int64_t>(sizeof(From)) <= room ? from + n : from;
+        const NextGroup<From> next(from, n);
         const auto add = [&](int64_t i, const Vec<double>& w, Vec<double>(&parts)[1]) {
-            __builtin_prefetch(next + i);
+            next.fetch(i);
             const Vec<double> u = soft(w);
             parts[0] += u * u;
         };
