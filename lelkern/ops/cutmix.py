@@ -107,11 +107,11 @@ def cutmix(
     offset = channel_values("offset", offset, rows, computed)
     perm = permutation(perm, n, x.device, generator)
     inner = rows.channels if rows.channels_last else 1
-    cut = _OP((rows.values, boxes, perm, scale, offset), (height, width, inner, dtype))
     if targets is not None:
         area = widened(boxes[:, 2] * boxes[:, 3])
         lam = (1 - area / max(height * width, 1)).to(arithmetic_of(targets.dtype))
         targets = mix_rows(targets, None, lam, perm)
+    cut = _OP((rows.values, boxes, perm, scale, offset), (height, width, inner, dtype))
     return rows.images(cut), targets
 
 

@@ -124,6 +124,13 @@ def mixmatch(
         lam = lam_of_rows(lam, total, x.device)
     order, labelled = _order(n, total, interleave, x.device)
 
+    targets = mix_rows(
+        classes,
+        torch.cat([guesses.to(classes.dtype)] * K),
+        lam.to(classes.dtype),
+        perm,
+        order=order,
+    )
     rows = as_rows(x)
     unlabelled = as_rows(u.flatten(0, 1), channels_last=rows.channels_last)
     images = mix_rows(
@@ -136,13 +143,6 @@ def mixmatch(
         offset=channel_values("offset", offset, rows, computed),
         inner=rows.inner,
         dtype=dtype,
-    )
-    targets = mix_rows(
-        classes,
-        torch.cat([guesses.to(classes.dtype)] * K),
-        lam.to(classes.dtype),
-        perm,
-        order=order,
     )
     return MixMatchBatch(rows.images(images), targets, labelled, guesses)
 

@@ -103,6 +103,10 @@ def mixup(
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     perm = permutation(perm, x.shape[0], x.device, generator)
+    # Labels before images: where small results are allocated after large ones, the C library gives
+    # memory back to the system with every call, which then clears it again.
+    if targets is not None:
+        targets = mix_rows(targets, None, lam.to(arithmetic_of(targets.dtype)), perm)
     mixed = mix_rows(
         rows.values,
         None,
@@ -113,6 +117,4 @@ def mixup(
         inner=rows.inner,
         dtype=dtype,
     )
-    if targets is not None:
-        targets = mix_rows(targets, None, lam.to(arithmetic_of(targets.dtype)), perm)
     return rows.images(mixed), targets
