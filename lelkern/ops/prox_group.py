@@ -67,7 +67,8 @@ def prox_group_lasso(
             groups, as :class:`lelkern.CSRGroups`; what is in none of them is not penalised.
         weights: "sqrt_size", the square root of the number of elements; or a tensor (G,), at least
             0: of 0 is not penalised, and of infinity always 0. By default 1.
-        q: of the norm, above 1; ``math.inf`` for the largest element.
+        q: of the norm, above 1; ``math.inf`` for the largest element. It decides how the result is
+            found, and ``torch.compile`` compiles once more for every q.
 
     Returns:
         A tensor of the shape and dtype of w, in its memory format if dim leaves it in order.

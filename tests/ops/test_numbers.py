@@ -250,6 +250,18 @@ def test_the_function_for_averaged_models():
     check(update, VALUES)
 
 
+def test_no_q_goes_stale():
+    """It decides how the result is found: each is compiled for itself."""
+
+    def function(q):
+        return q * lelkern.prox_group_lasso(Q, 0.3, dim=1, q=q).square().sum()
+
+    torch._dynamo.reset()
+    compiled = torch.compile(function, backend="eager", fullgraph=True)
+    for q in (1.5, 3.0, 2.5, 2.0, 1.25, 4.0):
+        compare(compiled(q), function(q))
+
+
 @pytest.mark.parametrize("value", ["0.5", None, 1j])
 def test_what_is_no_number_is_refused(value):
     for name, call in (

@@ -67,7 +67,10 @@ def adam(settings: dict[str, Any], state: dict[str, Any]) -> Tensor:
 
 
 def rmsprop(settings: dict[str, Any], state: dict[str, Any]) -> Tensor:
-    return state["square_avg"].sqrt() + 1e-8
+    squares = state["square_avg"]
+    if settings.get("centered"):
+        squares = squares - state["grad_avg"].square()
+    return squares.sqrt() + settings.get("eps", 1e-8)
 
 
 def adagrad(settings: dict[str, Any], state: dict[str, Any]) -> Tensor:
@@ -91,6 +94,10 @@ ADAMS = {
 }
 OTHERS = {
     "rmsprop": Case(RMSprop, {"lr": 0.01, "alpha": 0.9, "momentum": 0.5}, rmsprop, 2, 0.5, True),
+    # At rest gradients do not vary, and eps is all of s.
+    "rmsprop-centered": Case(
+        RMSprop, {"lr": 0.01, "alpha": 0.9, "centered": True, "eps": 0.1}, rmsprop
+    ),
     "adagrad": Case(Adagrad, {"lr": 1.0}, adagrad),
     "adagrad-decay": Case(Adagrad, {"lr": 1.0, "lr_decay": 1e-3}, adagrad),
 }
