@@ -38,7 +38,7 @@ def run(
             model.fit(data.train_x[used], data.train_y[used])
             accuracy = model.score(data.test_x, data.test_y)
             curve.append((len(used), accuracy))
-            progress(step, 1 - accuracy)
+            progress(step, 1 - model.score(data.train_x[used], data.train_y[used]))
     confidence = model.predict_proba(data.test_x).max(axis=1).mean()
     return Outcome({"accuracy": accuracy, "confidence": confidence}, {"labels": curve})
 

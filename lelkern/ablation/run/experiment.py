@@ -43,7 +43,7 @@ from lelkern.runtime import RuntimeConfig
 
 C = TypeVar("C", bound=Config)
 
-_LOSS_CURVE = Curve(Metric("steps", digits=0), Metric("training loss", better="lower"))
+_LOSS_CURVE = Curve(Metric("steps", digits=0), Metric("loss", better="lower"))
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def run(
         w = coefficients.numpy()
         recovered.append(float(np.array_equal((w != 0).any(axis=1), right)))
         errors.append(_test_error(w, data))
-        progress(step, errors[-1])
+        progress(step, None)
     return Outcome(
         {
             "threshold": threshold(config.ratios, recovered),

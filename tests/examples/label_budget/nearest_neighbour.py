@@ -33,7 +33,7 @@ def run(
     for n in sorted({len(y) // 4, len(y) // 2, len(y)}):
         model = KNeighborsClassifier(config.neighbours).fit(x[:n], y[:n])
         curve.append((float(n), float(model.score(data.test_x, data.test_y))))
-        progress(n, 1 - curve[-1][1])
+        progress(n, 1 - model.score(x[:n], y[:n]))
     recall = recall_score(data.test_y, model.predict(data.test_x), average=None)
     return Outcome(
         {"accuracy": curve[-1][1], "worst_recall": float(recall.min())},
