@@ -107,6 +107,7 @@ def cutmix(
     offset = channel_values("offset", offset, rows, computed)
     perm = permutation(perm, n, x.device, generator)
     inner = rows.channels if rows.channels_last else 1
+    # Labels before images, as in mixup.
     if targets is not None:
         area = widened(boxes[:, 2] * boxes[:, 3])
         lam = (1 - area / max(height * width, 1)).to(arithmetic_of(targets.dtype))

@@ -124,6 +124,7 @@ def mixmatch(
         lam = lam_of_rows(lam, total, x.device)
     order, labelled = _order(n, total, interleave, x.device)
 
+    # Labels before images, as in mixup.
     targets = mix_rows(
         classes,
         torch.cat([guesses.to(classes.dtype)] * K),
