@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lelkern.ablation.run import code
+from lelkern.ablation.run import code, own_modules
 
 METHOD = '''"""Say the commonest class.
 
@@ -133,7 +133,8 @@ def forgotten() -> Iterator[None]:
 def clear_caches() -> None:
     for cached in (
         *(code.code_fingerprint, code.package_versions, code.imported_files),
-        *(code._tree, code._imports, code._bindings),
+        *(code._reached, code._tree, code._imports, code._bindings, code._meaning),
+        *(own_modules._outermost, own_modules.installed_packages),
     ):
         cached.cache_clear()
 

@@ -1,4 +1,9 @@
-"""A file that holds a method: what can be said without importing it, and importing it."""
+"""A file that holds a method: what can be said without importing it, and importing it.
+
+The folder of a file that is called by its path is a package of its own, so that relative names find
+what stands beside the file. It is never on ``sys.path``: there its ``random.py`` would stand for
+the standard library's, and its helpers for those of another folder.
+"""
 
 import ast
 import importlib
@@ -22,7 +27,7 @@ class MethodFile:
         name: by which a study calls the method.
         chapter: the chapter of one of lelkern's own, else empty.
         path: of the file.
-        module: the name under which Python knows the file once it is imported.
+        module: the name under which Python knows the file once it is imported, with a package's.
         distribution: the package that installed it, if one of another did, with its name only.
         version: of that package.
     """
@@ -84,6 +89,10 @@ class MethodFile:
             raise ConfigError(f"method {self.name!r} of {self.origin}: {problem}") from error
 
     def _import(self) -> ModuleType:
+        name = self.module.rpartition(".")[0]
+        if name not in sys.modules:
+            sys.modules[name] = package = ModuleType(name)
+            package.__path__ = [str(self.path.parent)]
         spec = importlib.util.spec_from_file_location(self.module, self.path)
         assert spec is not None  # the name ends in .py
         assert spec.loader is not None
@@ -94,7 +103,8 @@ class MethodFile:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             del sys.modules[self.module]
-            raise ConfigError(f"{self.path}: {_problem(error, self.path)}") from error
+            problem = _problem(error, self.path).replace(f"{name}.", ".").replace(name, ".")
+            raise ConfigError(f"{self.path}: {problem}") from error
         return module
 
 
@@ -107,4 +117,15 @@ def _problem(error: BaseException, path: Path) -> str:
         where = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
         text = str(error)
     line = f"line {where}: " if where else ""
-    return f"{line}{type(error).__name__}: {text.partition(chr(10))[0]}".rstrip(": ")
+    words = f"{line}{type(error).__name__}: {text.partition(chr(10))[0]}".rstrip(": ")
+    return words + _hint(error, path)
+
+
+def _hint(error: BaseException, path: Path) -> str:
+    """Say how to import what stands beside a file, if that is what was looked for elsewhere."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name:
+        for beside in (path.with_name(f"{name}.py"), path.with_name(name)):
+            if beside.exists():
+                return f"; {beside.name} beside it is imported as in 'from .{name} import ...'"
+    return ""

@@ -90,8 +90,9 @@ def find(name: str) -> MethodFile:
     if not path.is_file():
         raise ConfigError(f"{name}: no such file")
     path = path.resolve()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    return MethodFile(name, "", path, f"lelkern_method_{digest}")
+    folder = hashlib.sha256(str(path.parent).encode()).hexdigest()[:16]
+    # No file's name has a slash, and its dots must divide no name.
+    return MethodFile(name, "", path, f"lelkern_method_{folder}.{path.stem.replace('.', '/')}")
 
 
 def get(name: str) -> Method:

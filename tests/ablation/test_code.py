@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+from package_with_methods import clear_caches
 
 from lelkern.ablation.run import code
 from lelkern.methods import find
@@ -13,7 +14,6 @@ def package(tmp_path, monkeypatch):
     """Writes a package that stands for lelkern, and a method; returns what the method reaches."""
     root = tmp_path / "lelkern"
     monkeypatch.setattr(code, "_PACKAGE", root)
-    cached = (code.imported_files, code._tree, code._imports, code._bindings)
 
     def reach(files, text):
         for name, content in files.items():
@@ -24,11 +24,9 @@ def package(tmp_path, monkeypatch):
         found = code.imported_files(method) - {method}
         return {str(file.relative_to(root).with_suffix("")) for file in found}
 
-    for function in cached:
-        function.cache_clear()
+    clear_caches()
     yield reach
-    for function in cached:
-        function.cache_clear()
+    clear_caches()
 
 
 TREE = {

@@ -24,7 +24,7 @@ def environment():
 @pytest.fixture(scope="session")
 def light(environment, tmp_path_factory):
     """The same, where workers start sooner, for tests of what becomes of the first process."""
-    once = "from lelkern.ablation.run.code import installed_packages\ninstalled_packages()\n"
+    once = "from lelkern.ablation.run.own_modules import installed_packages\ninstalled_packages()\n"
     folder = write_light_workers(tmp_path_factory.mktemp("light") / "site", once)
     return environment | {"PYTHONPATH": f"{folder}{os.pathsep}{environment['PYTHONPATH']}"}
 

@@ -28,6 +28,7 @@ METHOD = Method(GuessConfig, object, {"accuracy": percentage("accuracy")}, lambd
 def write(tmp_path):
     def write(text, name="my_guess.py"):
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return str(path)
 
@@ -98,12 +99,50 @@ def test_a_file_anywhere_is_a_method(write):
 
 def test_a_file_is_imported_once_and_apart_from_its_namesakes(write, tmp_path):
     name = write(GOOD)
-    (tmp_path / "other").mkdir()
     other = write(GOOD.replace("= 3", "= 5"), "other/my_guess.py")
     assert get(name) is get(name)
     assert get(f"{tmp_path}/other/../my_guess.py") is get(name)
     assert get(other).config().steps == 5
     assert "my_guess" not in sys.modules
+
+
+USING = GOOD.replace("steps: int = 3", "steps: int = STEPS")
+HELPER = "STEPS = 7\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "helper"),
+    [
+        ("from .helper import STEPS", "helper.py"),
+        ("from . import helper\nSTEPS = helper.STEPS", "helper.py"),
+        ("from .random import STEPS", "random.py"),
+        ("from .parts.helper import STEPS", "parts/helper.py"),
+        ("from .parts import STEPS", "parts/__init__.py"),
+        ("from .other import STEPS", "other.py"),
+    ],
+)
+@pytest.mark.parametrize("name", ["my_guess.py", "my-guess.v2.py"])
+def test_what_stands_beside_a_file_is_imported_relatively(write, tmp_path, line, helper, name):
+    write(HELPER, "helper.py")
+    write("from .helper import STEPS\n" if helper == "other.py" else HELPER, helper)
+    path = list(sys.path)
+    assert get(write(f"{line}\n{USING}", name)).config().steps == 7
+    assert sys.path == path
+
+
+def test_helpers_of_one_name_in_two_folders_are_two(write):
+    for folder, steps in (("one", 1), ("two", 2)):
+        write(f"STEPS = {steps}\n", f"{folder}/helper.py")
+        assert get(write(f"from .helper import STEPS\n{USING}", f"{folder}/a.py"))
+    for folder, steps in (("one", 1), ("two", 2)):
+        again = write(f"from .helper import STEPS\n{USING}", f"{folder}/b.py")
+        assert get(again).config().steps == steps
+
+
+def test_what_stands_beside_a_file_shadows_nothing(write, monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    write("raise SystemExit('imported from beside')\n", "colorsys.py")
+    assert get(write(f"import colorsys\ncolorsys.rgb_to_hsv\n{GOOD}"))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +157,18 @@ def test_a_file_is_imported_once_and_apart_from_its_namesakes(write, tmp_path):
         ("import json\njson.loads('{')", ": line 2: JSONDecodeError: Expecting"),
         ("assert False", ": line 1: AssertionError"),
         ("import sys\nsys.exit(3)", ": line 2: SystemExit: 3"),
+        ("import beside", "named 'beside'; beside.py beside it is imported as in 'from .beside im"),
+        ("import parts.one", "named 'parts'; parts beside it is imported as in 'from .parts im"),
+        ("import .beside", "line 1: SyntaxError"),
+        ("from .nowhere import x", "line 1: ModuleNotFoundError: No module named '.nowhere'$"),
+        ("from . import nowhere", r"line 1: ImportError: cannot import name 'nowhere' from '.' \("),
+        ("from .broken import x", r"line 1: SyntaxError: .*\(broken.py, line 1\)"),
     ],
 )
 def test_an_error_in_a_file_is_one_line_that_names_it(write, text, message):
+    write("", "beside.py")
+    write("", "parts/one.py")
+    write("(", "broken.py")
     name = write(text)
     for _ in range(2):  # a file that failed is not taken for an imported one afterwards
         with pytest.raises(ConfigError, match=message) as error:

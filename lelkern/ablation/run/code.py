@@ -3,18 +3,20 @@
 Only what can change the result counts. Comments, docstrings and formatting do not, nor does what
 the method never imports: other methods, commands, studies, plots. Of these only the drawing of the
 labels that a trial sees counts. Of a method that another package installs, the modules of that
-package count as lelkern's do.
+package count as lelkern's do; and so do modules of the user's own, beside a method's file or on
+PYTHONPATH. Those of other installed packages count by version.
 """
 
 import ast
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from sys import stdlib_module_names
 
 import lelkern
+from lelkern.ablation.run.own_modules import BESIDE, installed_packages, own_modules
 from lelkern.config import ConfigError
 from lelkern.methods import MethodFile, find
 
@@ -41,11 +43,12 @@ def code_fingerprint(method: str, device: str) -> str:
     """
     file = find(method)
     packages = _packages(file)
-    files = imported_files(file.path, packages) | imported_files(_BUDGET)
+    files = {**_reached(_BUDGET, packages), **_reached(file.path, packages)}
     digest = hashlib.sha256()
-    for name, path in sorted((_module_name(path, packages), path) for path in files):
+    # By names and not by paths, so that it does not matter where a method's folder lies.
+    for name, meaning in sorted((_shown(name), _meaning(path)) for path, name in files.items()):
         digest.update(name.encode())
-        digest.update(_meaning(path).encode())
+        digest.update(meaning)
     if any(_OPS in path.parents for path in files):
         from lelkern.ops import library_path
 
@@ -61,8 +64,8 @@ def package_versions(method: str) -> Mapping[str, str]:
     packages = _packages(file)
     names = {
         imported.split(".")[0]
-        for path in imported_files(file.path, packages)
-        for imported, _ in _imports(path, _package_of(path, packages))
+        for path, module in _reached(file.path, packages).items()
+        for imported, _ in _imports(path, _package_of(module))
     }
     installed = installed_packages()
     found = {
@@ -86,14 +89,10 @@ def is_current(method: str, device: str, code: str, packages: Mapping[str, str])
     return code == code_fingerprint(method, device) and packages == dict(package_versions(method))
 
 
-@cache
-def installed_packages() -> Mapping[str, list[str]]:
-    """Return the installed packages by the modules they provide; it takes a while to find them."""
-    return packages_distributions()
-
-
 def _packages(method: MethodFile) -> Packages:
-    """Return lelkern, and the package of a method that another one installs."""
+    """Return lelkern, and the package that a method is of: a distribution's, or its folder."""
+    if not method.is_named:
+        return (("lelkern", _PACKAGE), (BESIDE, method.path.parent))
     if not method.distribution:
         return (("lelkern", _PACKAGE),)
     first, *inner = method.module.split(".")
@@ -104,26 +103,42 @@ def _packages(method: MethodFile) -> Packages:
 
 @cache
 def imported_files(path: Path, packages: Packages | None = None) -> frozenset[Path]:
-    """Return a file and all files of some packages that its imports reach, wherever they stand.
+    """Return a file and all files that its imports reach, wherever they stand.
 
     ``from lelkern.evaluate import knn`` reaches the module in which ``knn`` is defined, not all
-    that the package shows.
+    that the package shows. Of the user's own packages all counts that Python runs.
 
     Args:
         path: of the file.
-        packages: which are followed; lelkern if not given.
+        packages: which are followed beside the user's own; lelkern if not given.
     """
-    packages = packages or (("lelkern", _PACKAGE),)
-    found: set[Path] = set()
-    waiting = [path]
+    return frozenset(_reached(path, packages or (("lelkern", _PACKAGE),)))
+
+
+@cache
+def _reached(path: Path, packages: Packages) -> Mapping[Path, str]:
+    """Return the names of the modules that a file's imports reach, by their files."""
+    found: dict[Path, str] = {}
+    waiting = [(_module_name(path, packages), path)]
     while waiting:
-        file = waiting.pop()
+        module, file = waiting.pop()
         if file in found:
             continue
-        found.add(file)
-        for module, name in _imports(file, _package_of(file, packages)):
-            waiting.extend(_resolve(module, name, packages))
-    return frozenset(found)
+        found[file] = module
+        for imported, name in _imports(file, _package_of(module)):
+            waiting.extend(_followed(imported, name, packages))
+    return found
+
+
+def _followed(module: str, name: str | None, packages: Packages) -> Iterator[tuple[str, Path]]:
+    """Yield name and file of the modules that an import reaches and whose code counts."""
+    places = dict(packages)
+    first = module.partition(".")[0]
+    if first in places and first != BESIDE:
+        for file in _resolve(module, name, packages):
+            yield _module_name(file, packages), file
+    else:
+        yield from own_modules(module, name, places.get(BESIDE))
 
 
 def _resolve(module: str, name: str | None, packages: Packages) -> list[Path]:
@@ -166,9 +181,11 @@ def _imports(path: Path, package: str) -> tuple[tuple[str, str | None], ...]:
     """Return ``(module, None)`` for ``import module``, ``(module, name)`` for ``from``.
 
     Args:
-        path: of the file.
+        path: of the file; one that is compiled says nothing of what it imports.
         package: that it is a module of, by which relative names are resolved.
     """
+    if path.suffix != ".py":
+        return ()
     found: list[tuple[str, str | None]] = []
     lazily_shown = path == _PACKAGE / "__init__.py"
     for node in _running(_tree(path), type_checking=lazily_shown):
@@ -211,14 +228,16 @@ def _running(node: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:
 
 
 @cache
-def _meaning(path: Path) -> str:
-    """Return a file's syntax tree without docstrings, positions and comments."""
+def _meaning(path: Path) -> bytes:
+    """Return a file's syntax tree without docstrings, positions and comments; a binary's bytes."""
+    if path.suffix != ".py":
+        return path.read_bytes()
     tree = _parsed(path)  # one of its own, which is changed
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
+    return ast.dump(tree).encode()
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -236,10 +255,17 @@ def _module_name(path: Path, packages: Packages) -> str:
         if path == place.with_suffix(".py"):
             return name
         if place in path.parents:
-            return ".".join([name, *path.relative_to(place).with_suffix("").parts])
+            # No name has a slash, and the dots of a file's name divide none.
+            parts = path.relative_to(place).with_suffix("").parts
+            return ".".join([name, *(part.replace(".", "/") for part in parts)])
     return path.stem
 
 
-def _package_of(path: Path, packages: Packages) -> str:
-    """Return the package that a file is a module of, or is itself; empty if none."""
-    return _module_name(path, packages).rpartition(".")[0]
+def _package_of(module: str) -> str:
+    """Return the package that a module is of, or is itself; empty if none."""
+    return module.rpartition(".")[0]
+
+
+def _shown(module: str) -> str:
+    """Return a module's name without the folder of its method's file."""
+    return module.removeprefix(f"{BESIDE}.")

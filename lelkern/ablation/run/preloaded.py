@@ -6,7 +6,7 @@ The process that starts workers does not import it, for it has no use for it.
 import sklearn.linear_model  # noqa: F401
 import torch
 
-from lelkern.ablation.run.code import installed_packages
+from lelkern.ablation.run.own_modules import installed_packages
 from lelkern.methods.installed import installed
 
 # They are part of what a trial is.

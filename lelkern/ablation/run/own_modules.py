@@ -1,0 +1,84 @@
+"""Modules of a user's own: of neither the standard library nor an installed distribution.
+
+They are the files that Python would import, found without importing any of them.
+"""
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+from sys import stdlib_module_names
+
+BESIDE = "(beside)"
+"""The package of relative names in a method's file: its folder. No module is called that."""
+
+Place = tuple[Path | None, tuple[Path, ...]]
+"""The file of a module, if it has one, and the folders in which its own modules are looked for."""
+
+_NOWHERE: Place = (None, ())
+
+
+def own_modules(module: str, name: str | None, folder: Path | None) -> Iterator[tuple[str, Path]]:
+    """Yield the name and the file of each own module that an import runs, packages first.
+
+    ``from package import name`` runs ``package/__init__.py``, and ``name`` where that is a module.
+
+    Args:
+        module: what is imported, or imported from.
+        name: what is imported from it; None for ``import module``.
+        folder: of a method's file, if it has a folder of its own.
+    """
+    parts = [*module.split("."), *([name] if name else [])]
+    file, folders = _outermost(parts[0], folder)
+    for i, part in enumerate(parts):
+        if i:
+            file, folders = _inside(part, folders)
+        if file is not None:
+            yield ".".join([*parts[: i + 1], *["__init__"] * bool(folders)]), file
+
+
+@cache
+def installed_packages() -> Mapping[str, list[str]]:
+    """Return the installed packages by the modules they provide; it takes a while to find them."""
+    return packages_distributions()
+
+
+@cache
+def _outermost(name: str, folder: Path | None) -> Place:
+    """Return the place of a module that is in no package; nowhere if it is not the user's own."""
+    beside = () if folder is None else (folder,)
+    if name == BESIDE:
+        return None, beside
+    try:
+        spec = importlib.util.find_spec(name)  # which imports nothing: the name has no dot
+    except (ImportError, ValueError):  # of a broken finder; of __main__, and of no name
+        return _NOWHERE
+    if spec is None:
+        # Where a method puts its folder on the path by itself, which may not have happened yet.
+        return _inside(name, beside)
+    file, folders = _place(spec)
+    if file is None:
+        return None, tuple(folder for folder in folders if not _belongs(name, folder))
+    return _NOWHERE if _belongs(name, file) else (file, folders)
+
+
+def _inside(name: str, folders: tuple[Path, ...]) -> Place:
+    """Return the place of a module that is looked for in some folders."""
+    spec = PathFinder.find_spec(name, [*map(str, folders)])
+    return _NOWHERE if spec is None else _place(spec)
+
+
+def _place(spec: ModuleSpec) -> Place:
+    file = Path(spec.origin) if spec.has_location and spec.origin else None
+    return file, tuple(map(Path, spec.submodule_search_locations or ()))
+
+
+def _belongs(name: str, path: Path) -> bool:
+    """Return whether a module is where the standard library or a distribution has put it."""
+    homes = [Path(str(distribution(d).locate_file(""))) for d in installed_packages().get(name, ())]
+    if name in stdlib_module_names:
+        homes.append(Path(os.__file__).parent)
+    return any(home in path.parents for home in homes)

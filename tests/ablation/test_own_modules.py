@@ -1,0 +1,195 @@
+"""Helpers of a method's file: which modules count, beside it and on the path, and that they do."""
+
+import importlib.machinery
+import shutil
+import sys
+
+import pytest
+from fake_study import replaced, write_study
+from package_with_methods import clear_caches, forgotten, install
+
+from lelkern.ablation.run import code
+from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.experiment import prepare
+from lelkern.ablation.run.runner import run_trials
+from lelkern.ablation.run.worker import Done
+from lelkern.methods import find
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes files, by path and text; what was known of others is forgotten."""
+
+    def write(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        clear_caches()
+        return tmp_path
+
+    before = set(sys.modules)
+    with forgotten():
+        yield write
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def reached(method):
+    """The modules of a method's own, as they are named, without the method."""
+    file = find(str(method))
+    found = code._reached(file.path, code._packages(file))
+    return {code._shown(name) for name in found.values() if not name.startswith("lelkern")} - {
+        file.path.stem
+    }
+
+
+BESIDE = {
+    "helper.py": "from . import deeper\n",
+    "deeper.py": "",
+    "unused.py": "",
+    "random.py": "",
+    "package/__init__.py": "from .shown import thing\n",
+    "package/shown.py": "thing = 1\n",
+    "package/inner.py": "from ..helper import x\n",
+    "package/sub/__init__.py": "",
+    "package/sub/leaf.py": "from .. import inner\n",
+    "plain/one.py": "",
+    "circle.py": "from . import round\n",
+    "round.py": "from . import circle, method\n",
+    "__init__.py": "from . import unused\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from .helper import x", "helper deeper"),
+        ("from . import helper", "helper deeper"),
+        ("from . import helper as h, random", "helper deeper random"),
+        ("from .deeper import *", "deeper"),
+        ("def f():\n    from . import deeper", "deeper"),
+        ("import random, torch, os.path", ""),
+        ("from .package import thing", "package.__init__ package.shown"),
+        ("from .package.shown import thing", "package.__init__ package.shown"),
+        (
+            "from .package import inner",
+            "package.__init__ package.shown package.inner helper deeper",
+        ),
+        (
+            "from .package.sub import leaf",
+            "package.__init__ package.shown package.sub.__init__ package.sub.leaf package.inner "
+            "helper deeper",
+        ),
+        ("from .plain import one", "plain.one"),
+        ("from .plain.one import x", "plain.one"),
+        ("from . import circle", "circle round"),
+        ("from . import nothing", ""),
+        ("from .nowhere import nothing", ""),
+        ("from ... import helper", ""),
+        ("if TYPE_CHECKING:\n    from . import helper", ""),
+        # By a method that puts its folder on the path itself.
+        ("import deeper", "deeper"),
+    ],
+)
+def test_what_stands_beside_counts_where_it_is_imported(write, text, names):
+    folder = write({**BESIDE, "method.py": text + "\n"})
+    assert reached(folder / "method.py") == set(names.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import lib_helper", "lib_helper"),
+        ("from lib_helper import x", "lib_helper"),
+        ("import lib_package.inner", "lib_package.__init__ lib_package.inner lib_helper"),
+        ("from lib_plain import leaf", "lib_plain.leaf"),
+        ("import statistics", "statistics"),  # shadows the standard library's, as Python has it
+        ("import json, numpy", ""),
+        ("from . import lib_helper", ""),
+        ("import __main__", ""),
+    ],
+)
+def test_what_is_on_the_path_counts_where_it_is_imported(write, monkeypatch, text, names):
+    files = {
+        "lib_helper.py": "import json\n",
+        "lib_package/__init__.py": "",
+        "lib_package/inner.py": "import lib_helper\n",
+        "lib_plain/leaf.py": "",
+        "statistics.py": "",
+        "unused.py": "",
+    }
+    folder = write({f"lib/{name}": content for name, content in files.items()})
+    monkeypatch.syspath_prepend(folder / "lib")
+    monkeypatch.delitem(sys.modules, "statistics", raising=False)
+    write({"method.py": text + "\n"})
+    assert reached(folder / "method.py") == set(names.split())
+
+
+def test_modules_of_installed_packages_count_by_version(write, monkeypatch):
+    folder = write({"method.py": "import tiny_package.methods.commonest\n"})
+    monkeypatch.syspath_prepend(install(folder / "site"))
+    (folder / "site" / "tiny_package-1.0.dist-info" / "top_level.txt").write_text("tiny_package\n")
+    clear_caches()
+    assert reached(folder / "method.py") == set()
+    assert code.package_versions(str(folder / "method.py")) == {"tiny-package": "1.0"}
+    # Unless the path has others of that name before them.
+    write({f"first/tiny_package/{name}": "" for name in ("__init__.py", "methods/commonest.py")})
+    monkeypatch.syspath_prepend(folder / "first")
+    clear_caches()
+    assert reached(folder / "method.py") == {
+        "tiny_package.__init__",
+        "tiny_package.methods.commonest",
+    }
+
+
+def test_the_packages_that_helpers_import_count(write):
+    folder = write({"method.py": "from . import helper\n", "helper.py": "import scipy.special\n"})
+    assert set(code.package_versions(str(folder / "method.py"))) == {"scipy"}
+
+
+def fingerprint(folder):
+    clear_caches()
+    return code.code_fingerprint(str(folder / "method.py"), "cpu")
+
+
+def test_an_edit_of_a_helper_counts_and_its_words_and_place_do_not(write):
+    folder = write({"one/method.py": "from . import helper\n", "one/helper.py": "x = 1\n"})
+    plain = fingerprint(folder / "one")
+    write({"one/helper.py": '"""Words."""\nx = 1  # one\n', "one/unused.py": "y = 1\n"})
+    assert fingerprint(folder / "one") == plain
+    shutil.copytree(folder / "one", folder / "a" / "b.c" / "two")
+    assert fingerprint(folder / "a" / "b.c" / "two") == plain
+    write({"one/helper.py": "x = 2\n"})
+    assert fingerprint(folder / "one") != plain
+
+
+def test_a_compiled_helper_counts_by_its_bytes(write):
+    helper = "helper" + importlib.machinery.EXTENSION_SUFFIXES[0]
+    folder = write({"method.py": "from . import helper\n", helper: "binary"})
+    plain = fingerprint(folder)
+    write({helper: "other"})
+    assert fingerprint(folder) != plain
+
+
+def test_workers_import_helpers_and_an_edit_of_one_is_another_trial(tmp_path, store):
+    study = write_study(tmp_path)
+    method = tmp_path / "fake_method.py"
+    text = replaced(method.read_text(), ("level - 2)", "level - peak_at)"))
+    method.write_text("from .helper import peak_at\n" + text)
+    (tmp_path / "helper.py").write_text("peak_at = 2\n")
+    (tmp_path / "random.py").write_text("raise SystemExit('shadowed')\n")
+    clear_caches()
+    experiment = prepare(str(study), seeds=1)
+    files = DataFiles(store.folder / "data", experiment.source)
+    store.open()
+    files.prepare(experiment.all_trials)
+    best = experiment.trials[2]
+    *_, (_, event) = run_trials([best], files, store, 1)
+    assert isinstance(event, Done), event
+    assert event.metrics["plain"] == 1.0
+    (tmp_path / "helper.py").write_text("peak_at = 3\n")
+    clear_caches()
+    assert prepare(str(study), seeds=1).trials[2].identity != best.identity
+    clear_caches()
