@@ -8,7 +8,7 @@ means exactly what it says.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -80,7 +80,14 @@ def nearest_key(word: str, known: Iterable[str]) -> str:
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, strict types, unknown keys refused by name."""
+    """Base of every configuration: frozen, strict types, unknown keys refused by name.
+
+    Attributes:
+        in_place_of: keys that, where they are given, stand for another key: ``epochs`` for
+            ``steps``. A study that would give both is refused, unless the other is 0.
+    """
+
+    in_place_of: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -74,6 +74,38 @@ def test_a_baseline_may_equal_an_arm(ready):
     assert experiment.trials[3].identity == experiment.baselines[1].identity
 
 
+def test_equal_baselines(ready):
+    again = '[[baseline]]\nlabel = "again"\nset = { level = 9.0 }\nseeds = 1\n\n[[claim]]'
+    message = "fake.toml: baselines 'level 9' and 'again' are the same configuration"
+    with pytest.raises(ConfigError, match=message):
+        ready(("[[claim]]", again))
+    assert len(ready(("[[claim]]", again), without=["again"]).baselines) == 4
+    assert ready(("[[claim]]", again.replace("9.0", "8.0")))
+
+
+@pytest.mark.parametrize(
+    ("claim", "compared"),
+    [
+        ('shape = "beats"\narm = "4"\nover = "level 9"', None),
+        ('shape = "beats"\narm = "9"\nover = "level 9"', "'9' with 'level 9'"),
+        ('shape = "equal-within"\nmargin = 0.1\narm = "level 9"\nover = "9"', "'level 9' with '9'"),
+        ('shape = "not-worse"\nmargin = 0.1\narm = "9"\nover = "level 9"', "'9' with 'level 9'"),
+    ],
+)
+def test_a_claim_that_compares_a_configuration_with_itself(ready, claim, compared):
+    parts = [
+        (VALUES, "values = [0.0, 4.0, 9.0]"),
+        (QUICK, ""),
+        ('shape = "interior-maximum"', claim),
+    ]
+    if compared is None:
+        assert ready(*parts)
+        return
+    message = f"fake.toml: claim.0 compares {compared}, which are the same configuration"
+    with pytest.raises(ConfigError, match=message):
+        ready(*parts)
+
+
 def test_settings_go_to_those_whose_method_has_them(ready):
     experiment = ready(("[base]", "[base]\nvalue = 0.5"), settings={"steps": 7})
     assert {t.config.steps for t in experiment.trials} == {7}
@@ -412,6 +444,7 @@ shape = "ordered"
 [[plot]]
 kind = "points"
 """
+ARM = '[[arm]]\nlabel = "{}"\nset = {{ {} }}\n\n'
 KEY, SIZE, BASE = 'key = "encoder.width"', "values = [4, 8]", 'metric = "knn"\n'
 
 
@@ -493,6 +526,42 @@ def test_settings_decide_nothing_that_the_study_varies(sizes, key, settings, cul
     study = sizes((KEY, f'key = "{key}"'), (SIZE, values))
     with pytest.raises(ConfigError, match=f"--set {culprit} what the study varies"):
         prepare(study, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "given", "problem"),
+    [
+        # The study's base is what others stand over.
+        ("steps = 3", "epochs = 2", {}, None),
+        ("steps = 3", "", {"epochs": 2}, None),
+        ("epochs = 2", "steps = 0", {}, None),
+        ("epochs = 2", "", {"steps": 0}, None),
+        ("", "epochs = 2", {"steps": 0}, None),
+        ("steps = 3\nepochs = 2", "", {}, "base: steps = 3 has no effect beside epochs = 2 of "),
+        ("epochs = 2", "steps = 3", {}, "arm '4': steps = 3 has no effect beside epochs = 2 of "),
+        ("", "epochs = 2, steps = 3", {}, "arm '4': steps = 3 has no effect beside epochs = 2 of "),
+        ("epochs = 2", "", {"steps": 3}, "--set: steps = 3 has no effect beside epochs = 2 of "),
+        ("", "epochs = 2", {"steps": 3}, "--set: steps = 3 has no effect beside epochs = 2 of "),
+        (
+            "",
+            "steps = 3",
+            {"epochs": 2},
+            "arm '4': steps = 3 has no effect beside epochs = 2 of --s",
+        ),
+        ("", "", {"epochs": 2, "steps": 3}, "--set: steps = 3 has no effect beside epochs = 2 of "),
+    ],
+)
+def test_a_key_that_another_stands_in_place_of(sizes, base, own, given, problem):
+    factor, rest = SIZES.split("[[factor]]")[1].split("[[claim]]")
+    claim = rest.split("[[plot]]")[0]
+    arms = ARM.format("4", own) + ARM.format("8", "batch_size = 8")
+    replacements = [(f"[[factor]]{factor}", arms), (f"[[claim]]{claim}", "")]
+    study = sizes(*replacements, (BASE, f"{BASE}[base]\n{base}\n"))
+    if problem is None:
+        assert prepare(study, settings=given)
+        return
+    with pytest.raises(ConfigError, match=problem):
+        prepare(study, settings=given)
 
 
 def test_settings_beside_a_factor_are_taken(sizes):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from lelkern.ablation.declared import check_names
 from lelkern.ablation.grid import Arm
+from lelkern.ablation.judge.names import Grid
 from lelkern.ablation.keys import keys_of
 from lelkern.ablation.layers import defaults_of, numbered, with_whole_lists
 from lelkern.ablation.record import Asked
@@ -158,7 +159,9 @@ def prepare(
     arms = {arm.label: recipes.resolve(arm) for arm in study.arms()}
     baselines = {arm.label: recipes.resolve(arm) for arm in study.baseline_arms()}
     _check_kind(source, (*arms.values(), *baselines.values()))
-    _refuse_twins(arms, path)
+    _refuse_twins("arms", arms, path)
+    _refuse_twins("baselines", baselines, path)
+    _refuse_comparisons_with_itself(study, arms | baselines, path)
     methods = {recipe.method: get(recipe.method) for recipe in arms.values()}
     metrics = _common(methods, path, "metric", lambda method: method.metrics)
     curves = _common(methods, path, "curve", lambda method: method.curves) | {LOSS: _LOSS_CURVE}
@@ -313,7 +316,25 @@ def _parsed(config: type[C], *layers: tuple[str, Mapping[str, Any]]) -> C:
         settings = merge_over(settings, with_whole_lists(layer, below, where), parsed)
         parsed = config.parse(settings, where)
         below = parsed.model_dump(mode="json")
+    _refuse_idle(parsed, *layers)
     return parsed
+
+
+def _refuse_idle(parsed: Config, *layers: tuple[str, Mapping[str, Any]]) -> None:
+    """Refuse what another key stands in place of, but for the study's base below that key."""
+    base = layers[0]
+    for key, other in parsed.in_place_of.items():
+        keys = [layer for layer in layers if layer[1].get(key) is not None]
+        others = [layer for layer in layers if layer[1].get(other)]
+        if not keys or not others or not getattr(parsed, other):
+            continue
+        (key_at, keyed), (other_at, idle) = keys[-1], others[-1]
+        if others == [base] and keys[-1] is not base:
+            continue
+        raise ConfigError(
+            f"{other_at}: {other} = {idle[other]} has no effect beside {key} = {keyed[key]} of "
+            f"{key_at}; set one of them"
+        )
 
 
 def _refuse_unknown(settings: Mapping[str, Any], types: Sequence[type[Config]], where: str) -> None:
@@ -340,13 +361,36 @@ def _check_kind(source: DataSource, recipes: Sequence[_Recipe]) -> None:
             )
 
 
-def _refuse_twins(arms: Mapping[str, _Recipe], path: Path) -> None:
-    """Refuse a comparison of a configuration with itself; a baseline may equal an arm."""
+def _refuse_twins(what: str, recipes: Mapping[str, _Recipe], path: Path) -> None:
+    """Refuse a configuration that two arms have, or two baselines.
+
+    A baseline may be an arm: a value of a factor is drawn as a line, say, and its trials run once.
+    """
     seen: dict[_Recipe, str] = {}
-    for label, recipe in arms.items():
+    for label, recipe in recipes.items():
         same = seen.setdefault(recipe, label)
         if same != label:
-            raise ConfigError(f"{path}: arms {same!r} and {label!r} are the same configuration")
+            raise ConfigError(f"{path}: {what} {same!r} and {label!r} are the same configuration")
+
+
+def _refuse_comparisons_with_itself(
+    study: Study, recipes: Mapping[str, _Recipe], path: Path
+) -> None:
+    """Refuse a claim that compares an arm with a baseline that is this arm.
+
+    They differ by nothing, which within a margin would be supported by any data.
+    """
+    grid = Grid(study.axes(), [baseline.label for baseline in study.baseline])
+    for i, claim in enumerate(study.claim):
+        for cells in claim.comparisons(grid, study.metric):
+            seen: dict[tuple[_Recipe, str], str] = {}
+            for label, metric in cells:
+                same = seen.setdefault((recipes[label], metric), label)
+                if same != label:
+                    raise ConfigError(
+                        f"{path}: claim.{i} compares {same!r} with {label!r}, which are the same "
+                        "configuration"
+                    )
 
 
 def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any) -> dict[str, Any]:

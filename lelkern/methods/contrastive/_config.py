@@ -1,7 +1,8 @@
 """The settings that contrastive recipes share, and the data that fit them."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -32,6 +33,8 @@ class EncoderTraining(Config):
             batch: by ``linear`` N / 64 or by the ``root`` of it (SimCLR, Appendix B.1), or not at
             all.
     """
+
+    in_place_of: ClassVar[Mapping[str, str]] = {"epochs": "steps"}
 
     encoder: EncoderConfig = ConvEncoderConfig()
     augment: AugmentConfig = (
