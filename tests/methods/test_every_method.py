@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from strange_settings import strange_settings
-from tiny_data import AWKWARD, TINY, hidden, unlabelled
+from tiny_data import AWKWARD, TINY, hidden, tested_otherwise, unlabelled, validated
 from tiny_settings import grown, tiny
 
 from lelkern.ablation.run.trial import Trial
 from lelkern.config import Config, merge, nest
-from lelkern.data import DataConfig
+from lelkern.data import DATA_SETS, DataConfig
 from lelkern.methods import available, find, get
 from lelkern.runtime import RuntimeConfig
 
@@ -117,6 +117,77 @@ def test_progress_counts_steps_and_reports_finite_losses(method, config, data):
     assert steps == sorted(set(steps))
     assert all(type(step) is int and step >= 1 for step in steps)
     assert np.isfinite([loss for _, loss in reports if loss is not None]).all()
+
+
+# --- what is tested on ----------------------------------------------------------------------
+
+TRAINED = {
+    "validation_accuracy",
+    "temperature",
+    "pseudo_label_share",
+    "pseudo_label_precision",
+    "parameters",
+    "final_loss",
+    "filters_left",
+    "multiply_adds",
+    "estimation_error",
+    "rows",
+    "row_precision",
+    "row_recall",
+    "rank",
+    "cluster_agreement",
+    "strength",
+    "iterations",
+    "gap",
+    "threshold",
+    "recovered",
+    "weights",
+    "recovery",
+}
+"""Metrics and curves that say nothing of test samples, where there are validation samples.
+
+A new one need not be here; weights and losses are compared of every method.
+"""
+
+
+def trained(method, config, data):
+    """What test samples may not decide: losses, what is in TRAINED, weights; and all reported."""
+    losses = []
+    method.check(config, data)
+    outcome = method.run(config, data, 0, RUNTIME, lambda *report: losses.append(report))
+    reported = {**outcome.metrics, **outcome.curves}
+    kept = {name: value for name, value in reported.items() if name in TRAINED}
+    weights = {
+        f"{name}.{key}": value
+        for name, model in outcome.models.items()
+        for key, value in model.state_dict().items()
+    }
+    return json.dumps(losses), json.dumps(kept, default=float), weights, plain(outcome)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_what_is_trained_does_not_depend_on_test_samples(method, config, data, validation):
+    data = validated(data) if validation else data
+    other = tested_otherwise(data)
+    if other is None:
+        pytest.skip("the data has no split")
+    losses, kept, weights, reported = trained(method, config, data)
+    other_losses, other_kept, other_weights, other_reported = trained(method, config, other)
+    assert losses == other_losses
+    assert kept == other_kept or not validation  # else some are measured on test samples
+    assert weights.keys() == other_weights.keys()
+    for name, value in weights.items():
+        assert torch.equal(value, other_weights[name]), name
+    assert reported != other_reported, "the test samples make no difference at all"
+
+
+def test_the_metrics_that_say_nothing_of_test_samples_are_there():
+    methods = [get(name) for name in METHODS]
+    assert {name for m in methods for name in (*m.metrics, *m.curves)} >= TRAINED
+
+
+def test_there_is_tiny_data_of_every_kind():
+    assert TINY.keys() == AWKWARD.keys() == {found.kind for found in DATA_SETS.values()}
 
 
 # --- labels ---------------------------------------------------------------------------------

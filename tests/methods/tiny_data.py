@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lelkern.data import ImageData, ImageTaskData, TableData, Task, TaskData
+from lelkern.data import FunctionFamily, ImageData, ImageTaskData, TableData, Task, TaskData
+from lelkern.data.sine_waves import sine_waves
 
 CLASSES = ("a", "b", "c")
 
@@ -75,6 +76,48 @@ def tiny_tasks(train=30, test=20, features=6, tasks=3, validation=0, noise=0.3):
     return TaskData("tiny", tuple(every), names, coefficients, np.arange(tasks) % 2)
 
 
+def flat_functions(inputs=1, outputs=1):
+    """Functions that are 0 everywhere."""
+
+    def draw(tasks, shots, generator):
+        x = torch.rand(tasks, shots, inputs, generator=generator)
+        return x, torch.zeros(tasks, shots, outputs)
+
+    return FunctionFamily("flat", "y = 0", inputs, outputs, draw)
+
+
+def validated(data):
+    """The data with validation samples, all different from those of the other splits."""
+    if isinstance(data, TaskData):
+        tasks = tuple(replace(t, val_x=t.train_x + 0.1, val_y=t.train_y) for t in data.tasks)
+        return replace(data, tasks=tasks)
+    if isinstance(data, TableData):
+        return replace(data, val_x=data.train_x + 0.1, val_y=data.train_y)
+    if isinstance(data, ImageData):
+        val = {"val_images": data.train_images.flip(-1), "val_labels": data.train_labels}
+        if isinstance(data, ImageTaskData):
+            val["val_further"] = data.train_further
+        return replace(data, **val)
+    return data
+
+
+def tested_otherwise(data):
+    """The data with other test samples, labels and targets; None if none belong to the data."""
+    if isinstance(data, TaskData):
+        tasks = tuple(replace(t, test_x=1 - 2 * t.test_x, test_y=3 - t.test_y) for t in data.tasks)
+        return replace(data, tasks=tasks)
+    if isinstance(data, TableData):
+        y = (data.test_y + 1) % len(data.classes) if data.classes else 3 - data.test_y
+        return replace(data, test_x=1 - 2 * data.test_x, test_y=y)
+    if isinstance(data, ImageData):
+        labels = (data.test_labels + 1) % len(data.classes)
+        test = {"test_images": 255 - data.test_images, "test_labels": labels}
+        if isinstance(data, ImageTaskData):
+            test["test_further"] = 1 - data.test_further
+        return replace(data, **test)
+    return None
+
+
 def hidden(data, visible=0.6):
     """The data with the labels of the last samples hidden."""
     labels = data.labels().clone()
@@ -130,6 +173,7 @@ TINY = {
     ImageTaskData: tiny_image_tasks,
     TableData: tiny_table,
     TaskData: tiny_tasks,
+    FunctionFamily: sine_waves,
 }
 
 AWKWARD = {
@@ -213,5 +257,10 @@ AWKWARD = {
         "validation samples of one task": lambda: changed_tasks(
             lambda i, task: task if i else replace(task, val_x=task.test_x, val_y=task.test_y)
         ),
+    },
+    FunctionFamily: {
+        "flat": flat_functions,
+        "two inputs": lambda: flat_functions(inputs=2),
+        "two outputs": lambda: flat_functions(outputs=2),
     },
 }
