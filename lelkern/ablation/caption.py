@@ -62,7 +62,7 @@ def asked_in_words(asked: Asked) -> str:
 
 
 def remarks_on_baselines(record: Record) -> dict[str, str]:
-    """Return what has to be said of baselines, by label: `` at width=16, 1 seed``.
+    """Return the remarks on baselines, by label: `` at width=16, 1 seed``.
 
     A baseline has one value of what the arms differ in, if its method has such a setting, and where
     it is drawn along all of theirs this has to be said; so have settings of :data:`TOLD` in which

@@ -133,7 +133,7 @@ def _welch(first: Estimate, second: Estimate) -> tuple[float | None, float | Non
 
 
 def _settings(first: Record, second: Record) -> dict[str, tuple[str, str]]:
-    """Return what differs in how two runs were made."""
+    """Return the settings in which two runs differ, with both values."""
     one, other = (dict(_made(record)) for record in (first, second))
     keys = dict.fromkeys([*one, *other])
     pairs = {key: (one.get(key, "–"), other.get(key, "–")) for key in keys}

@@ -33,7 +33,7 @@ FORMAT = 1
 
 
 def _reader(kind: type) -> Callable[[Any], Any]:
-    """Return what turns a table into a dataclass, which strict validation does not."""
+    """Return a function that turns a table into a dataclass, which strict validation does not."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def read(value: Any) -> Any:

@@ -45,7 +45,7 @@ def _list(as_json: bool) -> None:
 
 
 def _about(method: MethodFile) -> str:
-    """Return what a method is, and of which package if not of lelkern."""
+    """Return the summary of a method, and its package if that is not lelkern."""
     package = f"[{method.distribution} {method.version}]" if method.distribution else ""
     return f"{method.summary} {package}".strip()
 

@@ -114,7 +114,7 @@ def command(
 
 
 def _words(labels: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return what is to be said for which text of the plots.
+    """Return the words for texts of the plots, by these texts.
 
     A text may hold ``=`` itself, as ``width=16`` does: the longest that there is counts.
 

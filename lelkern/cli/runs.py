@@ -93,7 +93,7 @@ def _prune(stock: list[Folder], yes: bool) -> int:
 
 
 def _amount(stock: list[Folder]) -> tuple[int, int]:
-    """Return how many trials can be removed, and how many bytes with what else can be."""
+    """Return the number of trials that can be removed, and the bytes with what else can be."""
     trials = sum(len(found.stale) + len(found.failed) for found in stock)
     return trials, sum(found.removable_size() for found in stock)
 

@@ -105,7 +105,7 @@ def show_table(report: Report) -> None:
 
 
 def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[str]:
-    """Return what stands beside an arm: its metrics, how many seeds have one, what diverged."""
+    """Return the cells beside an arm: its metrics, the number of seeds, and what diverged."""
     study, metrics = report.record.study, report.record.metrics
     cells = [_cell(metrics[name], estimates.get(name)) for name in (study.metric, *study.metrics)]
     cells.append(str(estimates[study.metric].n if study.metric in estimates else 0))

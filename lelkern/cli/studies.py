@@ -51,7 +51,7 @@ def _lines(studies: Iterable[tuple[Path, Study]]) -> Iterator[tuple[str, str]]:
 
 
 def trials(study: Study) -> int:
-    """Return how many trials a study has, baselines included."""
+    """Return the number of trials of a study, baselines included."""
     baselines = sum(min(b.seeds or study.seeds, study.seeds) for b in study.baseline)
     return len(study.arms()) * study.seeds + baselines
 

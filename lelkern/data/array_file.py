@@ -71,7 +71,7 @@ def open_arrays(
 
 
 def _names(path: Path, names: Collection[str], target: str | None) -> tuple[str, str]:
-    """Return what the samples and what is to be predicted are called in this file."""
+    """Return the names in this file of the samples and of what is to be predicted."""
     found = []
     for wanted in (("X", "x"), ("y", "Y") if target is None else (target,)):
         name = next((name for name in wanted if name in names), None)

@@ -60,7 +60,7 @@ def visible_labels(labels: Tensor, config: DataConfig, seed: int) -> Tensor:
 
 
 def _budget(labels: Tensor, config: DataConfig) -> int:
-    """Return how many labels are visible; an error where there are fewer."""
+    """Return the number of visible labels; an error where there are fewer."""
     labelled = labels[labels >= 0]
     if config.labels_per_class is not None:
         counts = labelled.bincount()

@@ -31,7 +31,7 @@ class Data(Protocol):
         """Return one line with the sizes of the data, such as ``10 classes, 1,297 training``."""
 
     def form(self) -> "DataForm":
-        """Return what a network must fit that takes the data."""
+        """Return the form of the data, which a network that takes them must fit."""
 
     def prepare(self, config: "DataConfig") -> Self:
         """Return the data as ``options`` of the configuration want it, labels aside."""

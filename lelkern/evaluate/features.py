@@ -32,7 +32,7 @@ def extract(
     device: torch.device | str | None = None,
     preprocess: Callable[[Tensor], Tensor] = to_unit,
 ) -> tuple[Tensor, ...]:
-    """Return what each module of a chain makes of images.
+    """Return the outputs of each module of a chain for images.
 
     ``h, z = extract([encoder, head], images)`` gives representations and projections in one pass.
 

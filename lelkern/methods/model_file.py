@@ -171,7 +171,7 @@ def load(
     method: str | None = None,
     device: torch.device | str = "cpu",
 ) -> TrainedModel:
-    """Return what a trial trained: ``lelkern ablate ... --keep-models`` stores it.
+    """Return the models of a trial, which ``lelkern ablate ... --keep-models`` stores.
 
     What comes out has the same bits as when it was trained, on the same kind of device.
 

@@ -46,7 +46,7 @@ def available() -> dict[str, MethodFile]:
 
 
 def problems() -> list[str]:
-    """Return what is wrong with methods that packages install, a line each."""
+    """Return the problems with methods that packages install, a line each."""
     claims = (_claims(name) for name in installed().files)
     return [
         *(line for _, line in installed().problems),

@@ -35,7 +35,7 @@ class Selection(NamedTuple):
     exclude: tuple[str, ...]
 
     def tensors(self, module: nn.Module) -> list[Tensor]:
-        """Return what takes part, parameters and buffers; those with several names several times.
+        """Return the parameters and buffers that take part; those with several names several times.
 
         It runs in every update: the names take longer.
         """

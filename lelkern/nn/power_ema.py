@@ -236,7 +236,7 @@ def _profiles(snapshot: Mapping[str, Any], i: int) -> list[Profile]:
 
 
 def _entry(snapshot: Mapping[str, Any], name: str, like: Any) -> Any:
-    """Return what a snapshot has under a name, checked to be like that of the average."""
+    """Return the entry of a snapshot, checked to be like that of the average."""
     if name not in snapshot:
         raise ValueError(f"snapshots must be of such a model, got none with {name}")
     value = snapshot[name]

@@ -90,7 +90,7 @@ def serves(device: torch.device) -> bool:
 
 
 def implementations() -> list[Implementation]:
-    """Return what serves each op on each device, and why."""
+    """Return the implementation of each op on each device, and the reason for it."""
     return [_implementation(op, library) for op in defined_ops() for library in _libraries.values()]
 
 

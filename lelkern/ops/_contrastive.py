@@ -76,7 +76,7 @@ def of_views(name: str, values: Tensor, z: Tensor) -> Tensor:
 
 
 def optional_codes(name: str, values: Tensor | None, rows: Tensor) -> Tensor | None:
-    """Return what :func:`codes` does, or None for None."""
+    """Return the :func:`codes` of values, or None for None."""
     return None if values is None else codes(name, values, rows)
 
 
@@ -116,7 +116,7 @@ def _check_whole(name: str, values: Tensor) -> None:
 
 
 def bfloat16_terms(z: Tensor) -> int:
-    """Return how many bfloat16 terms stand for a number in products; 0 for the number itself.
+    """Return the number of bfloat16 terms for each factor of a product; 0 for the factor itself.
 
     As a user asks for with ``torch.set_float32_matmul_precision``: "high" is two, "medium" one.
     """

@@ -133,12 +133,12 @@ class ContrastiveOp:
 
 
 def rectangle(rows: Tensor, columns: Tensor) -> int:
-    """Return at most how many numbers the tiles of rows and columns have."""
+    """Return an upper bound on the numbers in the tiles of rows and columns."""
     return (rows.shape[0] + _TILE) * (columns.shape[0] + 16 * _TILE)
 
 
 def worth_keeping(area: int, differentiable: Sequence[Tensor | None]) -> int:
-    """Return how many of ``area`` numbers kernels may keep for backward.
+    """Return the number of similarities, at most ``area``, that kernels may keep for backward.
 
     0 if there is no backward, or no kernel that keeps anything, as on a GPU.
     """

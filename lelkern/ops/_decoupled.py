@@ -39,7 +39,7 @@ class Variation(NamedTuple):
 def variation(
     like: Tensor, decoupled: bool, sigma: Number, margin: Number, hardness: Number
 ) -> Variation:
-    """Return what was asked for, on the device of ``like``, checked."""
+    """Return the variation of the loss, checked and on the device of ``like``."""
     if sigma is not None and not decoupled:
         raise ValueError(f"sigma must be None unless decoupled is True, got {sigma}")
     if margin is not None and decoupled:

@@ -254,5 +254,5 @@ def _places(what: str, names: Sequence[str], declared: list[str]) -> list[int]:
 
 
 def _as_output(outputs: tuple[Tensor, ...]) -> Any:
-    """Return what an op returns: one tensor, or several."""
+    """Return the result of an op: one tensor, or several."""
     return outputs[0] if len(outputs) == 1 else outputs

@@ -119,7 +119,7 @@ class Layout(NamedTuple):
         return w.reshape(self.split).permute(self.order).reshape(self.sizes).contiguous()
 
     def view(self, w: Tensor) -> Tensor:
-        """Return what ``apply`` does if ``is_view``, of the very w, in one step instead of four."""
+        """Return the view of w that ``apply`` gives if ``is_view``, in one step instead of four."""
         if torch.compiler.is_compiling():
             return self.apply(w)
         _, n, b = self.sizes
@@ -249,7 +249,7 @@ def _dimensions(name: str, shape: tuple[int, ...], dim: Dims | None) -> tuple[in
 def _blocks(
     name: str, shape: tuple[int, ...], block: tuple[int, ...]
 ) -> tuple[list[int], list[int]]:
-    """Return how many blocks there are along each dimension, and how long they are."""
+    """Return the number of blocks along each dimension, and their lengths."""
     if len(block) != len(shape) or any(
         b != -1 and (b < 1 or n % b) for n, b in zip(shape, block, strict=True)
     ):

@@ -32,7 +32,7 @@ def number_tensor(
     check: Callable[[float], None],
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Return what :func:`temperature_tensor` does of a number that errors call ``name``.
+    """Return a number as a tensor, as :func:`temperature_tensor` does; errors call it ``name``.
 
     Args:
         name: of the number.

@@ -47,7 +47,7 @@ class Rule(NamedTuple):
 
 
 def rule_of(optimizer: Optimizer) -> Rule | None:
-    """Return what is known of an optimiser; None of one whose ``step`` is none of PyTorch's."""
+    """Return the rule of an optimiser's steps; None where its ``step`` is none of PyTorch's."""
     return _RULES.get(inspect.unwrap(type(optimizer).step))
 
 

@@ -56,7 +56,7 @@ def cut_rows_backward(
 
 
 def _channel_step(height: int, width: int, inner: int) -> int:
-    """Return how many features in a row are of one channel."""
+    """Return the number of features in a row that are of one channel."""
     return height * width if inner == 1 else 1
 
 

@@ -70,7 +70,7 @@ class DenseGroups(Grouping):
         return members.amax(1, keepdim=True)
 
     def spread(self, of_groups: Tensor) -> Tensor:
-        """Return what broadcasts over N."""
+        """Return the numbers of groups, (A, 1, B), as they are: they broadcast over N."""
         return of_groups
 
     def unfold(self, numbers: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class SparseGroups(Grouping):
         return numbers.expand(self.count)
 
     def fold(self, of_groups: Tensor) -> Tensor:
-        """Return what is (G,) already."""
+        """Return the numbers of groups, which are (G,) already."""
         return of_groups
 
 

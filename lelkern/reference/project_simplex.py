@@ -76,7 +76,7 @@ def _is_inside(size: Tensor, radius: Tensor) -> Tensor:
 
 
 def _depth(below: Tensor, radius: Tensor) -> Tensor:
-    """Return how far below the largest number the level is: sum max(depth - below, 0) = radius."""
+    """Return the level's depth below the largest number: sum max(depth - below, 0) = radius."""
     if below.shape[1] == 0:
         return radius
     ordered = torch.minimum(below.detach(), radius.detach()).sort(1).values

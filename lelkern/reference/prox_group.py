@@ -246,7 +246,7 @@ def _lq_backward(grad: Tensor, p: _Problem, q: float) -> tuple[Tensor, Tensor]:
 
 
 def _lq_direction(p: _Problem, q: float) -> tuple[Direction, Tensor]:
-    """Return what general q needs, and where x is 0: there it is that of other numbers."""
+    """Return the direction for general q, and where x is 0: there it is that of other numbers."""
     conjugate = q / (q - 1)
     positive = p.v > 0
     powers = (conjugate * p.v.where(positive, 1).log()).exp().where(positive, 0)

@@ -74,7 +74,7 @@ def prox_sgd_(
 
 
 def effective_step(lr: float, momentum: float, dampening: float, nesterov: bool) -> float:
-    """Return how far SGD moves in the end for a gradient of 1 in one step."""
+    """Return the distance that SGD moves in the end for a gradient of 1 in one step."""
     if momentum == 0:
         return lr
     total = (1 - dampening) / (1 - momentum)

@@ -65,7 +65,7 @@ def powered(log_ratio: Tensor, beta: Tensor, dim: int) -> Tensor:
 
 
 def through_sum(grad: Tensor, q: Tensor, dim: int) -> Tensor:
-    """Return what q times is the gradient of a softmax's logits: grad - sum grad q."""
+    """Return the gradient of a softmax's logits, divided by its values q: grad - sum grad q."""
     return grad - (grad * q).sum(dim, keepdim=True)
 
 

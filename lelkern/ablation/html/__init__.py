@@ -60,7 +60,7 @@ def page_of(reports: Sequence[Report]) -> str:
 
 
 def _study(report: Report, key: str) -> dict[str, Any]:
-    """Return what the template asks for of a study; ``key`` is its own on the page."""
+    """Return the values that the template asks for of a study; ``key`` is its own on the page."""
     record = report.record
     return {
         "key": key,
@@ -82,7 +82,7 @@ def _study(report: Report, key: str) -> dict[str, Any]:
 
 
 def _facts(report: Report) -> dict[str, str]:
-    """Return what was measured, where and with what."""
+    """Return the facts of a run: what was measured, where and with what."""
     record, environment = report.record, report.record.environment
     methods = dict.fromkeys(recipe.method for recipe in record.recipes.values())
     return {

@@ -147,7 +147,7 @@ class Grid:
         return fitting[0]
 
     def side(self, field: str, name: Level) -> Side:
-        """Return what a name stands for: a baseline, an arm, or a level of an axis.
+        """Return the baseline, the arm or the level of an axis that a name stands for.
 
         A level that two axes have is written like ``width=16``.
 
@@ -186,7 +186,7 @@ class Grid:
         return level
 
     def level_name(self, axis: int, level: int) -> str:
-        """Return what statements call a level: ``16``, or ``width=16`` if there are two axes."""
+        """Return a level's name in statements: ``16``, or ``width=16`` if there are two axes."""
         name = self.axes[axis].names[level]
         if len(self.axes) == 1 or self.axes[axis].key == ARM:
             return name
@@ -221,7 +221,7 @@ class Grid:
     def pairs(
         self, arm: Levels | None, over: Levels | None, at: Levels = EVERY, at_field: str = "at"
     ) -> tuple[Pair, ...]:
-        """Return what is compared if every ``arm`` is held against every ``over``.
+        """Return the pairs to compare if every ``arm`` is held against every ``over``.
 
         Levels of one axis are compared at each level of the other axis. An arm by its full label
         or a baseline has no place, and is compared with the other side at every place of that.

@@ -33,7 +33,7 @@ class MoreSeeds:
 def look_ahead(
     open_: Sequence[Statement], seeds: int, level: float = ALPHA
 ) -> tuple[MoreSeeds | None, str]:
-    """Return how many more seeds the weakest of the open statements needs, and a sentence on it.
+    """Return the further seeds that the weakest open statement needs, and a sentence on them.
 
     Args:
         open_: needed statements that are not shown, at least one.
@@ -67,7 +67,7 @@ def look_ahead(
 
 
 def _needed(evidence: Evidence, seeds: int, spread: float, level: float) -> int | None:
-    """Return how many more seeds give the power; None if more than can be asked for."""
+    """Return the number of further seeds for the power; None if more than can be asked for."""
     more = np.arange(1, MOST + 1)
     enough = evidence.power((seeds + more).astype(np.float64), spread, level) >= POWER
     return int(more[enough.argmax()]) if enough.any() else None

@@ -77,7 +77,7 @@ def _ranks(values: Values) -> Values:
 
 
 def page_p(statistic: float, blocks: int, levels: int, exact: bool) -> float:
-    """Return how often L is at least as large if all orders of the levels are equally likely.
+    """Return the probability of an L at least as large if all orders of levels are equally likely.
 
     Args:
         statistic: L.

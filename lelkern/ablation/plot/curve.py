@@ -54,7 +54,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
 
 
 def _drawn(panels: Iterable[Axes]) -> list[float]:
-    """Return what lies along y, which panels share: all that is drawn but bands."""
+    """Return the values along y, which panels share: all that is drawn but bands."""
     lines = [line for axes in panels for line in axes.lines]
     return [float(y) for line in lines for y in np.asarray(line.get_ydata()) if np.isfinite(y)]
 

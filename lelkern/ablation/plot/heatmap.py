@@ -64,7 +64,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
 
 
 def _axis_labels(picture: Picture) -> tuple[str, str]:
-    """Return what rows and columns are."""
+    """Return the labels of the axes of rows and columns."""
     words, axes = picture.words, picture.axes
     first, second = (words.find(axis.label, axis.key) for axis in (axes[0], axes[-1]))
     if len(axes) == 1 and picture.study.factor[0].ordered:

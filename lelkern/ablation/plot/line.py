@@ -70,7 +70,7 @@ def draw(figure: SubFigure, picture: Picture) -> None:
 
 
 def _drawn(picture: Picture) -> list[float]:
-    """Return what lies along y: the values of all seeds, means of baselines, and levels."""
+    """Return the values along y: those of all seeds, means of baselines, and levels."""
     plot, shown = picture.plot, picture.metric.shown
     values = [value for arm in picture.study.arms() for value in picture.values(arm.label)]
     means = [estimate(of_seeds).mean for of_seeds in picture.baselines().values()]

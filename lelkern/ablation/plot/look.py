@@ -41,7 +41,7 @@ class Words:
         self._given = given
 
     def find(self, text: str, name: str = "") -> str:
-        """Return what is to stand for a text.
+        """Return the words that stand for a text.
 
         Args:
             text: what the plot would say; a key.

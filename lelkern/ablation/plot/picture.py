@@ -133,7 +133,7 @@ class Picture:
         return {label: list(found[label].values()) for label in labels if label in found}
 
     def baseline_label(self, label: str) -> str:
-        """Return what a baseline is called: ``random encoder at width=16, 1 seed``."""
+        """Return the label of a baseline, with remarks: ``random encoder at width=16, 1 seed``."""
         return self.words.find(label) + self.remarks.get(label, "")
 
     def rows(self, arm: str) -> list[Row]:
@@ -146,7 +146,7 @@ class Picture:
         return self.results.diverged()
 
     def seed_counts(self) -> set[int]:
-        """Return how many seeds arms have; empty where none has any."""
+        """Return the numbers of seeds that arms have; empty where none has any."""
         return {len(values) for values in self._measured.values()}
 
     @cached_property

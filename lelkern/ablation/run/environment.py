@@ -4,7 +4,7 @@ import platform
 
 
 def environment(device: str) -> dict[str, str]:
-    """Return what results may depend on beyond their configuration, for people to read.
+    """Return the versions, machine and device on which results may depend, for people to read.
 
     Args:
         device: ``cpu`` or ``cuda``.

@@ -394,7 +394,7 @@ def _refuse_comparisons_with_itself(
 
 
 def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any) -> dict[str, Any]:
-    """Return what all methods of the arms report."""
+    """Return the metrics or curves that all methods of the arms report."""
     tables: list[Mapping[str, Any]] = [declared(method) for method in methods.values()]
     shared = {
         name: shown for name, shown in tables[0].items() if all(name in table for table in tables)

@@ -38,7 +38,7 @@ class Folder:
         return _size(self.path)
 
     def removable(self) -> tuple[Path, ...]:
-        """Return what no study can use: trials' folders and files of data."""
+        """Return the trials' folders and files of data that no study can use."""
         return (*self.stale, *self.failed, *self.stale_data)
 
     def removable_size(self) -> int:

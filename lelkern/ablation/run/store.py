@@ -78,7 +78,7 @@ class Store:
             write_text_atomically(self.folder / MARKER, content)
 
     def result(self, trial: Identified) -> dict[str, Any] | None:
-        """Return what :meth:`save` kept for this trial, or None if it is not done.
+        """Return the result that :meth:`save` kept for this trial, or None if it is not done.
 
         A file that is damaged, or the result of another trial, is none.
         """

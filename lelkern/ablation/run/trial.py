@@ -69,7 +69,7 @@ class Trial:
         return identity_of(self.describe())
 
     def describe(self) -> dict[str, Any]:
-        """Return what the identity is made of, as plain data."""
+        """Return the parts of the identity, as plain data."""
         file = find(self.method)
         return {
             "code": code_fingerprint(self.method, self.runtime.device),

@@ -104,7 +104,7 @@ class Plot(Config):
         return self
 
     def x_key(self, axes: Sequence[str]) -> str | None:
-        """Return what lies along x: as the plot says, or the last axis that ``lines`` leaves.
+        """Return the key along x: the plot's own, or the last axis that ``lines`` leaves.
 
         Args:
             axes: keys of the study's axes.

@@ -232,7 +232,7 @@ class Study(Config):
         )
 
     def seeds_of(self, baseline: Baseline) -> int:
-        """Return how many seeds a baseline runs: no more than the arms do."""
+        """Return the number of seeds that a baseline runs: no more than the arms do."""
         return min(baseline.seeds or self.seeds, self.seeds)
 
     def quickened(self) -> "Study":

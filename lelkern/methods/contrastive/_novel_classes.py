@@ -28,7 +28,7 @@ class NovelClassesConfig(SimCLRConfig):
     novel: float = Field(default=0.5, gt=0, lt=1)
 
     def number(self, classes: int) -> int:
-        """Return how many of so many classes are novel."""
+        """Return the number of novel classes among so many."""
         return max(2, round(self.novel * classes))
 
 

@@ -84,7 +84,7 @@ class Probed(NamedTuple):
 
 
 def every_version(model: Projector, images: Tensor, transformation: str) -> Probed:
-    """Return what a model makes of images (N, 3, H, W), uint8, in all V versions, (V N) of each.
+    """Return h and z of images (N, 3, H, W), uint8, in all V versions, (V N) of each.
 
     Labels are the number of the version: k for a rotation by k times 90 degrees, else 0 for the
     original and 1 for what was made of it.

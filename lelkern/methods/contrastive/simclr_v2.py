@@ -210,7 +210,7 @@ def fine_tune(
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    r"""Return what a student loses that does not say what its teacher says.
+    r"""Return the cross-entropy between a teacher's probabilities and its student's, a scalar.
 
     .. math:: -\frac1N \sum_n \sum_y P^T(y|x_n; \tau) \log P^S(y|x_n; \tau), \qquad
               P(y|x; \tau) = \frac{\exp(f(x)[y] / \tau)}{\sum_{y'} \exp(f(x)[y'] / \tau)}
@@ -289,7 +289,7 @@ class SimCLRv2(NamedTuple):
         return self.fine_tuned if self.student is None else self.student
 
     def models(self) -> dict[str, nn.Module]:
-        """Return what is kept of it, by name."""
+        """Return the models that are kept, by name."""
         teacher = {} if self.student is None else {"teacher": self.fine_tuned}
         return {"model": self.last, **teacher, "pretrained": self.pretrained}
 

@@ -263,7 +263,7 @@ def _standardised(
 
 
 def _folds(samples: Samples, number: int, seed: int) -> list[tuple[Samples, Samples]]:
-    """Return what is learned from and what is held out in each fold.
+    """Return the samples to learn from and those held out, of each fold.
 
     The samples of a task are dealt out at random; of tasks with the same samples alike. A task with
     fewer samples than there are folds has none to hold out in some.

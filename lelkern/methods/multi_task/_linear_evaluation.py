@@ -72,7 +72,7 @@ def evaluate(learned: Learned, data: TaskData) -> dict[str, float]:
 
 
 def outcome(learned: Learned, data: TaskData) -> Outcome:
-    """Return what :func:`evaluate` says of a linear model of tasks, and the model as a layer."""
+    """Return the metrics of :func:`evaluate`, and the linear model of tasks as a layer."""
     return Outcome(evaluate(learned, data), models={"model": layer(learned.fit)})
 
 

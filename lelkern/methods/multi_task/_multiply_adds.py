@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def multiply_adds(model: nn.Module, image: Tensor) -> int:
-    """Return how many multiplications convolutions and linear layers do for one image.
+    """Return the number of multiplications that convolutions and linear layers do for one image.
 
     Args:
         model: of ordinary layers; it stays as it is.

@@ -178,7 +178,7 @@ def _fit(
 
 
 def difference(one: nn.Module, other: nn.Module, images: Tensor) -> float:
-    """Return how far the outputs of two networks in evaluation mode are apart at most, in float64.
+    """Return the largest difference of two networks' outputs, in evaluation mode and float64.
 
     Args:
         one: a network; it stays as it is.

@@ -39,7 +39,7 @@ class SoftSharingConfig(DeepConfig):
 
 
 def distance(modules: Sequence[nn.Module]) -> Tensor:
-    r"""Return how far T modules of one architecture lie apart.
+    r"""Return the sum of the squared distances of T modules of one architecture from their mean.
 
     .. math:: \sum_t \lVert \theta_t - \bar\theta \rVert^2
 

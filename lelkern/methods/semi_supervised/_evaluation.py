@@ -102,7 +102,7 @@ def evaluate(
 
 
 def outcome(trained: Trained, data: ImageData, labeller: Labeller | None = None) -> Outcome:
-    """Return what :func:`evaluate` says of a trained network, and the network with its average."""
+    """Return the metrics of :func:`evaluate`, and the trained network with its average."""
     return Outcome(evaluate(trained, data, labeller), models=trained.models())
 
 

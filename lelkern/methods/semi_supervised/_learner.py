@@ -59,7 +59,7 @@ class Trained(NamedTuple):
     average: ModelEMA
 
     def models(self) -> dict[str, nn.Module]:
-        """Return what is kept of them, by name."""
+        """Return the models that are kept, by name."""
         return {"model": self.model, "average": self.average.module}
 
 

@@ -38,7 +38,7 @@ class MeanTeacherConfig(SemiSupervisedConfig):
 
 @torch.no_grad()
 def teach(teacher: nn.Module, view: Tensor) -> Tensor:
-    """Return what the teacher predicts for a view, (B, C), without gradient.
+    """Return the teacher's probabilities for a view, (B, C), without gradient.
 
     It is in training mode, as the student is: with dropout and the batch's own statistics.
     """

@@ -79,7 +79,7 @@ class NoisyStudent(NamedTuple):
 
 
 def teacher_logits(config: NoisyStudentConfig, teacher: Trained, images: Tensor) -> Tensor:
-    """Return what a teacher says of images (M, 3, H, W), uint8: (M, C), in float32 on the CPU.
+    """Return a teacher's logits of images (M, 3, H, W), uint8: (M, C), in float32 on the CPU.
 
     Without noise it sees them as they are, in evaluation mode.
 

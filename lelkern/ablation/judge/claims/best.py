@@ -37,7 +37,7 @@ class Best(Claim):
     apart_from: Levels = ()
 
     def resolve(self, grid: Grid) -> tuple[Contender, tuple[Contender, ...]]:
-        """Return what has to win, and what it has to beat."""
+        """Return the contender that has to win, and those that it has to beat."""
         side = grid.side("arm", self.arm)
         if side.axis is None:
             if side.name in grid.baselines:

@@ -21,7 +21,7 @@ class Crossing(Sides):
     loses_at: Levels
 
     def resolve(self, grid: Grid) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-        """Return what is compared where ``arm`` wins and where it loses."""
+        """Return the pairs to compare where ``arm`` wins, and those where it loses."""
         self.check_over()
         wins = grid.pairs(self.arm, self.over, self.wins_at, "wins_at")
         loses = grid.pairs(self.arm, self.over, self.loses_at, "loses_at")

@@ -28,7 +28,7 @@ class Gap(Sides):
     along: str | None = None
 
     def resolve(self, grid: Grid) -> tuple[Series, ...]:
-        """Return what is compared along the factor."""
+        """Return the series to compare along the factor."""
         self.check_over()
         key = self.along
         if key is None and len(grid.axes) > 1:

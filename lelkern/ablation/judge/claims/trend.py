@@ -58,7 +58,7 @@ class Trend(Along):
 
 
 def verbs(sample: Sample) -> tuple[str, str]:
-    """Return what a metric does when it gets better and when it gets worse."""
+    """Return the words for a metric that gets better and for one that gets worse."""
     up, down = ("rises", "falls") if sample.metric.better == "neither" else ("improves", "worsens")
     return f"{sample.metric.label} {up}", f"{sample.metric.label} {down}"
 

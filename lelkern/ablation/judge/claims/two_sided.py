@@ -52,7 +52,7 @@ class TwoSided(Sides):
     at: Levels = EVERY
 
     def resolve(self, grid: Grid) -> tuple[Pair, ...]:
-        """Return what is compared."""
+        """Return the pairs to compare."""
         self.check_over()
         return grid.pairs(self.arm, self.over, self.at)
 
@@ -67,7 +67,7 @@ def sides(sample: Sample, pairs: Sequence[Pair]) -> tuple[Values, Values]:
 
 
 def names(sample: Sample, pair: Pair) -> tuple[str, str, str]:
-    """Return what statements call both sides, and where they are compared.
+    """Return the names of both sides in statements, and where they are compared.
 
     Where two metrics are compared, sides are called by the metric.
     """
