@@ -45,7 +45,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize=null,object-size
 RUNNABLE := $(if $(shell grep avx512bw /proc/cpuinfo),,-DLELKERN_WITHOUT_AVX512) \
     $(if $(shell grep -w avx2 /proc/cpuinfo),-DLELKERN_WITHOUT_BASELINE)
 SANITIZED := contrastive_values contrastive_temperature info_nce nt_xent_edges siglip sup_con ema ema_rounding sharpen \
-    guess_labels mixup cutmix mixup_lambda prox_l1 prox_group prox_lists prox_direct_calls \
+    guess_labels mixup cutmix mixup_lambda mixing_values prox_l1 prox_group prox_lists prox_direct_calls \
     project_simplex project_l1inf
 sanitize: $(VENV)/installed-dev
 	LELKERN_EXT=1 LELKERN_CUDA=0 CFLAGS="$(SANITIZE) -g1" \

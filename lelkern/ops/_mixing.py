@@ -8,7 +8,6 @@ from torch import Generator, Tensor
 
 from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES
-from lelkern.ops._known import known_ends
 from lelkern.ops._number import tensor_of
 
 
@@ -128,7 +127,7 @@ def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
 
     Raises:
         TypeError: it is neither a number nor a floating-point tensor.
-        ValueError: it has another shape, or is known not to be in [0, 1].
+        ValueError: it has another shape, or a number is not in [0, 1].
     """
     lam = number_or_tensor("lam", lam)
     if not isinstance(lam, Tensor):
@@ -139,8 +138,6 @@ def lam_of_rows(lam: float | Tensor, n: int, device: torch.device) -> Tensor:
         raise TypeError(f"lam must be floating point, got {lam.dtype}")
     if lam.numel() != 1 and lam.shape != (n,):
         raise ValueError(f"lam must be a number or ({n},), one a sample, got {tuple(lam.shape)}")
-    if (wrong := known_outside(lam, 0, 1)) is not None:
-        raise ValueError(f"lam must be in [0, 1], got {wrong}")
     return lam.to(device).reshape(-1).expand(n) if lam.numel() == 1 else lam.to(device)
 
 
@@ -151,7 +148,7 @@ def permutation(
 
     Raises:
         TypeError: it is not an int64 tensor.
-        ValueError: it has another shape, or is known to be no permutation.
+        ValueError: it has another shape.
     """
     if perm is None:
         where = device if generator is None else generator.device
@@ -160,30 +157,17 @@ def permutation(
         raise TypeError(f"perm must be int64, got {getattr(perm, 'dtype', type(perm).__name__)}")
     if perm.shape != (n,):
         raise ValueError(f"perm must be ({n},), one a sample, got {tuple(perm.shape)}")
-    if _is_known_no_permutation(perm, n):
-        raise ValueError(f"perm must be a permutation of 0 to {n - 1}, got {perm.tolist()}")
     return perm.to(device)
 
 
-def _is_known_no_permutation(perm: Tensor, n: int) -> bool:
-    ends = known_ends(perm)
-    if ends is None:
-        return False
-    if ends != (0, n - 1):
-        return True
-    there = torch.zeros_like(perm, dtype=torch.bool).scatter(0, perm, 1)
-    return not there.all()
+def check_labels(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> int:
+    """Raise unless labels are classes (n,) or distributions (n, C); return the number of classes.
 
-
-def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> Tensor:
-    """Return labels as distributions over the classes: (n, C).
-
-    Whole numbers (n,) become one-hot rows in float32; distributions (n, C) are left as they are.
+    The values of classes are not looked at.
 
     Raises:
         TypeError: y is neither whole numbers nor floating point.
-        ValueError: it has another shape, a class is known not to be among num_classes, or
-            num_classes is missing or contradicts it.
+        ValueError: it has another shape, or num_classes is missing or contradicts it.
     """
     if not isinstance(y, Tensor):
         raise TypeError(f"y must be a tensor, got {type(y).__name__}")
@@ -196,7 +180,7 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
             raise ValueError(f"y must be ({n}, C) distributions, got {tuple(y.shape)}")
         if num_classes not in (None, y.shape[1]):
             raise ValueError(f"num_classes must be {y.shape[1]}, as y has it, got {num_classes}")
-        return y
+        return y.shape[1]
     if y.is_complex() or y.dtype == torch.bool:
         raise TypeError(f"y must be classes or distributions over them, got {y.dtype}")
     if y.shape != (n,):
@@ -205,17 +189,12 @@ def class_rows(y: Tensor, n: int, num_classes: int | None, device: torch.device)
         raise ValueError("num_classes must be given for y of whole numbers, got None")
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-    y = y.to(torch.int64)
-    if (wrong := known_outside(y, 0, num_classes - 1)) is not None:
-        raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
-    return y.new_zeros((n, num_classes), dtype=torch.float32).scatter(1, y.unsqueeze(1), 1.0)
+    return num_classes
 
 
-def known_outside(values: Tensor, least: float, largest: float) -> float | None:
-    """Return a value that is not in [least, largest], None if there is none as far as is known."""
-    ends = known_ends(values)
-    if ends is None or (least <= ends[0] and ends[1] <= largest):
-        return None
-    values = values.detach()
-    wrong: float = values[~((values >= least) & (values <= largest))][0].item()
-    return wrong
+def class_rows(y: Tensor, num_classes: int) -> Tensor:
+    """Return labels as distributions (n, C): classes become one-hot rows in float32."""
+    if y.is_floating_point():
+        return y
+    classes = y.to(torch.int64).unsqueeze(1)
+    return y.new_zeros((len(y), num_classes), dtype=torch.float32).scatter(1, classes, 1.0)

@@ -13,10 +13,12 @@ from lelkern.ops._mixing import (
     as_rows,
     channel_values,
     check_images,
+    check_labels,
     class_rows,
     lam_of_rows,
     permutation,
 )
+from lelkern.ops._mixing_values import check_values
 from lelkern.reference import cutmix as reference
 from lelkern.reference.precision import widened
 
@@ -101,18 +103,21 @@ def cutmix(
     n, _, height, width = x.shape
     rows = as_rows(x)
     boxes = _checked_boxes(boxes, n, height, width, x.device)
-    targets = None if y is None else class_rows(y, n, num_classes, x.device)
+    classes = 0 if y is None else check_labels(y, n, num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
-    perm = permutation(perm, n, x.device, generator)
+    partners = permutation(perm, n, x.device, generator)
+    check_values(perm=perm, y=y, num_classes=classes)
     inner = rows.channels if rows.channels_last else 1
     # Labels before images, as in mixup.
-    if targets is not None:
+    targets = None
+    if y is not None:
+        labels = class_rows(y, classes)
         area = widened(boxes[:, 2] * boxes[:, 3])
-        lam = (1 - area / max(height * width, 1)).to(arithmetic_of(targets.dtype))
-        targets = mix_rows(targets, None, lam, perm)
-    cut = _OP((rows.values, boxes, perm, scale, offset), (height, width, inner, dtype))
+        lam = (1 - area / max(height * width, 1)).to(arithmetic_of(labels.dtype))
+        targets = mix_rows(labels, None, lam, partners)
+    cut = _OP((rows.values, boxes, partners, scale, offset), (height, width, inner, dtype))
     return rows.images(cut), targets
 
 
@@ -153,7 +158,9 @@ def sample_cutmix_boxes(
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
     device = lam.device if isinstance(lam, Tensor) else torch.device("cpu")
-    side = (1 - widened(lam_of_rows(lam, n, device).detach())).sqrt()
+    weights = lam_of_rows(lam, n, device).detach()
+    check_values(lam=lam)
+    side = (1 - widened(weights)).sqrt()
     where = device if generator is None else generator.device
     sizes = (height, width)
     whole = torch.stack([size * side for size in sizes]).round().to(torch.int64)

@@ -12,10 +12,12 @@ from lelkern.ops._mixing import (
     as_rows,
     channel_values,
     check_images,
+    check_labels,
     class_rows,
     lam_of_rows,
     permutation,
 )
+from lelkern.ops._mixing_values import check_values
 from lelkern.ops.guess_labels import guess_labels
 from lelkern.ops.mixup_lambda import sample_mixup_lambda
 
@@ -109,27 +111,29 @@ def mixmatch(
     _check_unlabelled(x, u, logits_u, num_classes)
     n, (K, B, C) = x.shape[0], logits_u.shape
     total = n + K * B
-    guesses = guess_labels(logits_u, temperature)
-    classes = class_rows(y, n, C, x.device)
-    classes = classes.to(arithmetic_of(classes.dtype, guesses.dtype))
-    perm = permutation(perm, total, x.device, generator)
+    check_labels(y, n, C, x.device)
+    partners = permutation(perm, total, x.device, generator)
     computed = arithmetic_of(x.dtype, dtype)
     if lam is None:
         draws = total if per_sample else 1
-        lam = sample_mixup_lambda(
+        weights = sample_mixup_lambda(
             draws, alpha, generator=generator, device=x.device, dtype=computed
         )
-        lam = lam if per_sample else lam.expand(total)
+        weights = weights if per_sample else weights.expand(total)
     else:
-        lam = lam_of_rows(lam, total, x.device)
+        weights = lam_of_rows(lam, total, x.device)
+    check_values(lam=lam, perm=perm, y=y, num_classes=C)
+    guesses = guess_labels(logits_u, temperature)
     order, labelled = _order(n, total, interleave, x.device)
 
     # Labels before images, as in mixup.
+    labels = class_rows(y, C)
+    labels = labels.to(arithmetic_of(labels.dtype, guesses.dtype))
     targets = mix_rows(
-        classes,
-        torch.cat([guesses.to(classes.dtype)] * K),
-        lam.to(classes.dtype),
-        perm,
+        labels,
+        torch.cat([guesses.to(labels.dtype)] * K),
+        weights.to(labels.dtype),
+        partners,
         order=order,
     )
     rows = as_rows(x)
@@ -137,8 +141,8 @@ def mixmatch(
     images = mix_rows(
         rows.values,
         unlabelled.values,
-        lam.to(computed),
-        perm,
+        weights.to(computed),
+        partners,
         order=order,
         scale=channel_values("scale", scale, rows, computed),
         offset=channel_values("offset", offset, rows, computed),

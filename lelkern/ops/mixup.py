@@ -11,10 +11,12 @@ from lelkern.ops._mixing import (
     as_rows,
     channel_values,
     check_images,
+    check_labels,
     class_rows,
     lam_of_rows,
     permutation,
 )
+from lelkern.ops._mixing_values import check_values
 
 
 @overload
@@ -97,21 +99,24 @@ def mixup(
     """
     dtype = check_images("x", x, dtype)
     rows = as_rows(x)
-    lam = lam_of_rows(lam, x.shape[0], x.device)
-    targets = None if y is None else class_rows(y, x.shape[0], num_classes, x.device)
+    weights = lam_of_rows(lam, x.shape[0], x.device)
+    classes = 0 if y is None else check_labels(y, x.shape[0], num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
-    perm = permutation(perm, x.shape[0], x.device, generator)
+    partners = permutation(perm, x.shape[0], x.device, generator)
+    check_values(lam=lam, perm=perm, y=y, num_classes=classes)
     # Labels before images: where small results are allocated after large ones, the C library gives
     # memory back to the system with every call, which then clears it again.
-    if targets is not None:
-        targets = mix_rows(targets, None, lam.to(arithmetic_of(targets.dtype)), perm)
+    targets = None
+    if y is not None:
+        labels = class_rows(y, classes)
+        targets = mix_rows(labels, None, weights.to(arithmetic_of(labels.dtype)), partners)
     mixed = mix_rows(
         rows.values,
         None,
-        lam.to(computed),
-        perm,
+        weights.to(computed),
+        partners,
         scale=scale,
         offset=offset,
         inner=rows.inner,

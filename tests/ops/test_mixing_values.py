@@ -1,0 +1,86 @@
+"""The check of all that is mixed with, against what each value is allowed to be."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lelkern  # noqa: F401  # which defines the op
+from lelkern.ops._dtypes import DTYPES
+from lelkern.ops._mixing_values import check_values
+
+OP = torch.ops.lelkern.mixing_values
+INTEGERS = st.lists(st.integers(-2, 6), max_size=6)
+INF, NAN = float("inf"), float("nan")
+WEIGHTS = st.lists(st.sampled_from((0.0, -0.0, 0.25, 1.0, 1.25, -0.25, INF, -INF, NAN)), max_size=6)
+
+
+@given(
+    lam=st.none() | WEIGHTS,
+    perm=st.none() | INTEGERS | st.integers(0, 6).flatmap(lambda n: st.permutations(range(n))),
+    classes=st.none() | INTEGERS,
+    num_classes=st.integers(1, 6),
+    dtype=st.sampled_from(DTYPES),
+    apart=st.booleans(),
+)
+def test_everything_that_is_given_has_to_be_right(lam, perm, classes, num_classes, dtype, apart):
+    wanted = (
+        all(0 <= x <= 1 for x in lam or ())
+        and sorted(perm or ()) == list(range(len(perm or ())))
+        and all(0 <= c < num_classes for c in classes or ())
+    )
+
+    def tensor(values, dtype):
+        if values is None:
+            return None
+        made = torch.tensor(values, dtype=dtype)
+        return torch.stack((made, made - 9), dim=1)[:, 0] if apart else made
+
+    tensors = tensor(lam, dtype), tensor(perm, torch.int64), tensor(classes, torch.int64)
+    if any(x is not None for x in tensors):
+        assert OP(*tensors, num_classes).item() is wanted
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [0, 1, 7])
+@pytest.mark.parametrize("missing", ["none", "lam", "perm", "y"])
+def test_right_values_pass(dtype, n, missing):
+    arguments = {
+        "lam": torch.linspace(0, 1, n, dtype=dtype, requires_grad=True),
+        "perm": torch.arange(n).flip(0),
+        "y": torch.arange(n).to(torch.int32) % 3,
+    }
+    arguments.pop(missing, None)
+    check_values(**arguments, num_classes=3)
+
+
+def test_distributions_and_numbers_are_not_looked_at():
+    check_values(lam=2.0, y=torch.full((2, 2), 7.0), num_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lam": torch.tensor([0.5, NAN])}, r"lam must be in \[0, 1\], got nan"),
+        ({"lam": torch.tensor([INF, 1.0])}, r"lam must be in \[0, 1\], got inf"),
+        ({"perm": torch.tensor([2, 1, 2])}, r"permutation of 0 to 2, got \[2, 1, 2\]"),
+        ({"y": torch.tensor([0, 300])}, r"y must be classes in \[0, 3\), got 300"),
+        ({"y": torch.tensor([2, -1], dtype=torch.int8)}, r"y must be classes in \[0, 3\), got -1"),
+    ],
+)
+def test_the_first_wrong_value_is_named_among_right_ones(arguments, message):
+    right = {"lam": torch.tensor(0.5), "perm": torch.arange(2), "y": torch.zeros(2).long()}
+    with pytest.raises(ValueError, match=message):
+        check_values(**{**right, **arguments}, num_classes=3)
+
+
+def test_nothing_at_all_is_refused():
+    with pytest.raises((RuntimeError, StopIteration)):
+        OP(None, None, None, 3)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_opcheck(missing):
+    given = [torch.tensor([0.5, 1.5]), torch.tensor([1, 0]), torch.tensor([0, 2])]
+    given[missing] = None
+    torch.library.opcheck(OP, (*given, 3))
