@@ -9,7 +9,14 @@ from lelkern.reference import mixing_values as reference
 
 
 def check_values(
-    *, lam: object = None, perm: Tensor | None = None, y: Tensor | None = None, num_classes: int = 0
+    *,
+    lam: object = None,
+    perm: Tensor | None = None,
+    y: Tensor | None = None,
+    num_classes: int = 0,
+    boxes: Tensor | None = None,
+    height: int = 0,
+    width: int = 0,
 ) -> None:
     """Raise for a value that is known to be wrong, of arguments whose shapes and dtypes are right.
 
@@ -18,32 +25,49 @@ def check_values(
         perm: (R,) int64.
         y: (N,) whole numbers, the classes; distributions over them are not looked at.
         num_classes: of which the classes are.
+        boxes: (4,) or (R, 4) int64: top, left, height and width.
+        height: of images, which boxes have to be within.
+        width: likewise.
 
     Raises:
-        ValueError: lam is not in [0, 1], perm is no permutation, or a class is not among them.
+        ValueError: lam is not in [0, 1], perm is no permutation, a class is not among them, or a
+            box reaches out of its image.
     """
     weights = lam.detach() if isinstance(lam, Tensor) and is_looked_at(lam) else None
     perm = perm if perm is not None and is_looked_at(perm) else None
     whole = y is not None and not y.is_floating_point() and is_looked_at(y)
     classes = y.to(torch.int64) if y is not None and whole else None
-    if weights is None and perm is None and classes is None:
+    boxes = boxes.reshape(-1, 4) if boxes is not None and is_looked_at(boxes) else None
+    given = (weights, perm, classes, boxes)
+    if all(x is None for x in given):
         return
-    right = known_number(torch.ops.lelkern.mixing_values(weights, perm, classes, num_classes))
+    right = known_number(torch.ops.lelkern.mixing_values(*given, num_classes, height, width))
     if right is None or right:
         return
     if weights is not None and (wrong := known_outside(weights, 0, 1)) is not None:
         raise ValueError(f"lam must be in [0, 1], got {wrong}")
     if classes is not None and (wrong := known_outside(classes, 0, num_classes - 1)) is not None:
         raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
+    if boxes is not None and (box := _outside_image(boxes, height, width)) is not None:
+        raise ValueError(
+            f"boxes must be top, left, height, width within {height} x {width}, got {box}"
+        )
     assert perm is not None
     raise ValueError(f"perm must be a permutation of 0 to {len(perm) - 1}, got {perm.tolist()}")
 
 
+def _outside_image(boxes: Tensor, height: int, width: int) -> list[int] | None:
+    """Return a box that reaches out of its image, None if there is none."""
+    limit = boxes.new_tensor((height, width))
+    outside = (boxes < 0).any(dim=1) | (boxes[:, 2:] > limit - boxes[:, :2]).any(dim=1)
+    wrong: list[list[int]] = boxes[outside][:1].tolist()
+    return wrong[0] if wrong else None
+
+
 define(
     "mixing_values",
-    "(Tensor? lam, Tensor? perm, Tensor? classes, SymInt num_classes) -> Tensor",
+    "(Tensor? lam, Tensor? perm, Tensor? classes, Tensor? boxes, SymInt num_classes, "
+    "SymInt height, SymInt width) -> Tensor",
     reference=reference.mixing_values,
-    fake=lambda lam, perm, classes, num_classes: next(
-        x for x in (lam, perm, classes) if x is not None
-    ).new_empty((), dtype=torch.bool),
+    fake=lambda *given: next(x for x in given[:4] if x is not None).new_empty((), dtype=torch.bool),
 )

@@ -6,7 +6,6 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._differentiable_op import DifferentiableOp
-from lelkern.ops._known import known_ends
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
     arithmetic_of,
@@ -102,22 +101,22 @@ def cutmix(
         raise ValueError(f"x must be (N, channels, H, W), got {tuple(x.shape)}")
     n, _, height, width = x.shape
     rows = as_rows(x)
-    boxes = _checked_boxes(boxes, n, height, width, x.device)
+    of_rows = _boxes_of_rows(boxes, n, x.device)
     classes = 0 if y is None else check_labels(y, n, num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     partners = permutation(perm, n, x.device, generator)
-    check_values(perm=perm, y=y, num_classes=classes)
+    check_values(perm=perm, y=y, num_classes=classes, boxes=boxes, height=height, width=width)
     inner = rows.channels if rows.channels_last else 1
     # Labels before images, as in mixup.
     targets = None
     if y is not None:
         labels = class_rows(y, classes)
-        area = widened(boxes[:, 2] * boxes[:, 3])
+        area = widened(of_rows[:, 2] * of_rows[:, 3])
         lam = (1 - area / max(height * width, 1)).to(arithmetic_of(labels.dtype))
         targets = mix_rows(labels, None, lam, partners)
-    cut = _OP((rows.values, boxes, partners, scale, offset), (height, width, inner, dtype))
+    cut = _OP((rows.values, of_rows, partners, scale, offset), (height, width, inner, dtype))
     return rows.images(cut), targets
 
 
@@ -174,33 +173,13 @@ def sample_cutmix_boxes(
     return torch.stack((*begin, *(torch.stack(clipped) - begin)), dim=1)
 
 
-def _checked_boxes(boxes: Tensor, n: int, height: int, width: int, device: torch.device) -> Tensor:
+def _boxes_of_rows(boxes: Tensor, n: int, device: torch.device) -> Tensor:
     """Return boxes as the op takes them: (n, 4), contiguous, on the device of the images."""
     if not isinstance(boxes, Tensor) or boxes.dtype != torch.int64:
         raise TypeError(f"boxes must be int64, got {getattr(boxes, 'dtype', type(boxes).__name__)}")
     if boxes.shape not in ((4,), (n, 4)):
         raise ValueError(f"boxes must be (4,) or ({n}, 4), got {tuple(boxes.shape)}")
-    if (wrong := _known_outside_image(boxes, height, width)) is not None:
-        raise ValueError(
-            f"boxes must be top, left, height, width within {height} x {width}, got {wrong}"
-        )
     return boxes.to(device).expand(n, 4).contiguous()
-
-
-def _known_outside_image(boxes: Tensor, height: int, width: int) -> list[int] | None:
-    """Return a box that reaches out of its image, None if there is none as far as is known."""
-    known = known_ends(boxes)
-    if known is None:
-        return None
-    rows = boxes.reshape(-1, 4)
-    if known[0] >= 0 and known[1] <= max(height, width):  # so that no sum overflows
-        bottom, right = (rows[:, :2] + rows[:, 2:]).amax(dim=0).tolist()
-        if bottom <= height and right <= width:
-            return None
-    limit = rows.new_tensor((height, width))
-    outside = (rows < 0).any(dim=1) | (rows[:, 2:] > limit - rows[:, :2]).any(dim=1)
-    wrong: list[int] = rows[outside][0].tolist()
-    return wrong
 
 
 def _fake(x: Tensor, *others: object) -> Tensor:

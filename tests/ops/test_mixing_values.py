@@ -12,6 +12,7 @@ from lelkern.ops._mixing_values import check_values
 OP = torch.ops.lelkern.mixing_values
 INTEGERS = st.lists(st.integers(-2, 6), max_size=6)
 INF, NAN = float("inf"), float("nan")
+SIDES = st.sampled_from((0, 1, 2, 3, 4, -1, 2**63 - 1))
 WEIGHTS = st.lists(st.sampled_from((0.0, -0.0, 0.25, 1.0, 1.25, -0.25, INF, -INF, NAN)), max_size=6)
 
 
@@ -19,39 +20,49 @@ WEIGHTS = st.lists(st.sampled_from((0.0, -0.0, 0.25, 1.0, 1.25, -0.25, INF, -INF
     lam=st.none() | WEIGHTS,
     perm=st.none() | INTEGERS | st.integers(0, 6).flatmap(lambda n: st.permutations(range(n))),
     classes=st.none() | INTEGERS,
+    boxes=st.none() | st.lists(st.tuples(*[SIDES] * 4), max_size=3),
     num_classes=st.integers(1, 6),
     dtype=st.sampled_from(DTYPES),
     apart=st.booleans(),
 )
-def test_everything_that_is_given_has_to_be_right(lam, perm, classes, num_classes, dtype, apart):
+def test_everything_that_is_given_has_to_be_right(
+    lam, perm, classes, boxes, num_classes, dtype, apart
+):
+    height, width = 3, 2
     wanted = (
         all(0 <= x <= 1 for x in lam or ())
         and sorted(perm or ()) == list(range(len(perm or ())))
         and all(0 <= c < num_classes for c in classes or ())
+        and all(
+            min(box) >= 0 and box[0] + box[2] <= height and box[1] + box[3] <= width
+            for box in boxes or ()
+        )
     )
 
     def tensor(values, dtype):
         if values is None:
             return None
         made = torch.tensor(values, dtype=dtype)
-        return torch.stack((made, made - 9), dim=1)[:, 0] if apart else made
+        return torch.stack((made, made - 9), dim=-1)[..., 0] if apart else made
 
-    tensors = tensor(lam, dtype), tensor(perm, torch.int64), tensor(classes, torch.int64)
+    whole = [tensor(values, torch.int64) for values in (perm, classes, boxes)]
+    tensors = tensor(lam, dtype), *whole[:2], None if boxes is None else whole[2].reshape(-1, 4)
     if any(x is not None for x in tensors):
-        assert OP(*tensors, num_classes).item() is wanted
+        assert OP(*tensors, num_classes, height, width).item() is wanted
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [0, 1, 7])
-@pytest.mark.parametrize("missing", ["none", "lam", "perm", "y"])
+@pytest.mark.parametrize("missing", ["none", "lam", "perm", "y", "boxes"])
 def test_right_values_pass(dtype, n, missing):
     arguments = {
         "lam": torch.linspace(0, 1, n, dtype=dtype, requires_grad=True),
         "perm": torch.arange(n).flip(0),
         "y": torch.arange(n).to(torch.int32) % 3,
+        "boxes": torch.tensor((1, 0, 3, 5)).expand(n, 4),
     }
     arguments.pop(missing, None)
-    check_values(**arguments, num_classes=3)
+    check_values(**arguments, num_classes=3, height=4, width=5)
 
 
 def test_distributions_and_numbers_are_not_looked_at():
@@ -66,21 +77,24 @@ def test_distributions_and_numbers_are_not_looked_at():
         ({"perm": torch.tensor([2, 1, 2])}, r"permutation of 0 to 2, got \[2, 1, 2\]"),
         ({"y": torch.tensor([0, 300])}, r"y must be classes in \[0, 3\), got 300"),
         ({"y": torch.tensor([2, -1], dtype=torch.int8)}, r"y must be classes in \[0, 3\), got -1"),
+        ({"boxes": torch.tensor([1, 0, 4, 5])}, r"within 4 x 5, got \[1, 0, 4, 5\]"),
     ],
 )
 def test_the_first_wrong_value_is_named_among_right_ones(arguments, message):
     right = {"lam": torch.tensor(0.5), "perm": torch.arange(2), "y": torch.zeros(2).long()}
+    right["boxes"] = torch.tensor([[0, 0, 4, 5], [4, 5, 0, 0]])
     with pytest.raises(ValueError, match=message):
-        check_values(**{**right, **arguments}, num_classes=3)
+        check_values(**{**right, **arguments}, num_classes=3, height=4, width=5)
 
 
 def test_nothing_at_all_is_refused():
     with pytest.raises((RuntimeError, StopIteration)):
-        OP(None, None, None, 3)
+        OP(None, None, None, None, 3, 4, 5)
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("missing", [0, 1, 2, 3])
 def test_opcheck(missing):
     given = [torch.tensor([0.5, 1.5]), torch.tensor([1, 0]), torch.tensor([0, 2])]
+    given.append(torch.tensor([[1, 0, 3, 5]]))
     given[missing] = None
-    torch.library.opcheck(OP, (*given, 3))
+    torch.library.opcheck(OP, (*given, 3, 4, 5))

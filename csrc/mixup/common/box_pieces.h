@@ -11,6 +11,12 @@ struct Box {
     int64_t top, left, height, width;
 };
 
+// Whether a box is within an image of so many pixels; no sum is taken, which may be no number.
+inline bool is_within(const Box& box, int64_t height, int64_t width) {
+    return box.top >= 0 && box.left >= 0 && box.height >= 0 && box.width >= 0 &&
+           box.height <= height - box.top && box.width <= width - box.left;
+}
+
 // An image as a row: `planes` times height x width pixels, each of `inner` numbers side by side.
 struct ImageShape {
     int64_t planes, height, width, inner;

@@ -21,11 +21,11 @@ constexpr int64_t kPattern = 2048;  // features at a time, where channels take t
 // Raises unless the box is within its image.
 Box box_of(const RowCut& cut, int64_t i) {
     const auto* const b = static_cast<const int64_t*>(cut.boxes.const_data_ptr()) + 4 * i;
-    const bool within = b[0] >= 0 && b[1] >= 0 && b[2] >= 0 && b[3] >= 0 &&
-                        b[2] <= cut.shape.height - b[0] && b[3] <= cut.shape.width - b[1];
-    STD_TORCH_CHECK(within, "boxes must be top, left, height, width within ", cut.shape.height,
-                    " x ", cut.shape.width, ", got ", b[0], ", ", b[1], ", ", b[2], ", ", b[3]);
-    return {b[0], b[1], b[2], b[3]};
+    const Box box{b[0], b[1], b[2], b[3]};
+    STD_TORCH_CHECK(is_within(box, cut.shape.height, cut.shape.width),
+                    "boxes must be top, left, height, width within ", cut.shape.height, " x ",
+                    cut.shape.width, ", got ", b[0], ", ", b[1], ", ", b[2], ", ", b[3]);
+    return box;
 }
 
 // The numbers of channels for pieces of rows.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "mixup/common/box_pieces.h"
 #include "mixup/common/mixing.h"
 #include "shared/common/contiguous.h"
 
@@ -41,18 +42,29 @@ bool is_permutation(const Tensor& perm) {
         perm, [&](int64_t i) { return i >= 0 && i < n && !std::exchange(seen[i], true); });
 }
 
-Tensor mixing_values(OptionalTensor lam, OptionalTensor perm, OptionalTensor classes,
-                     int64_t num_classes) {
-    for (const auto& whole : {perm, classes}) {
-        STD_TORCH_CHECK(!whole || whole->scalar_type() == ScalarType::Long,
-                        "perm and classes must be int64");
+// Whether boxes (R, 4), top, left, height and width, are within their images.
+bool are_within(const Tensor& boxes, int64_t height, int64_t width) {
+    STD_TORCH_CHECK(boxes.dim() == 2 && boxes.size(1) == 4, "boxes must be (R, 4)");
+    const Tensor values = as_contiguous(boxes);
+    const auto* const first = static_cast<const int64_t*>(values.const_data_ptr());
+    for (const int64_t* b = first; b < first + values.numel(); b += 4) {
+        if (!is_within({b[0], b[1], b[2], b[3]}, height, width)) return false;
     }
+    return true;
+}
+
+Tensor mixing_values(OptionalTensor lam, OptionalTensor perm, OptionalTensor classes,
+                     OptionalTensor boxes, int64_t num_classes, int64_t height, int64_t width) {
+    for (const auto& whole : {perm, classes, boxes}) {
+        STD_TORCH_CHECK(!whole || whole->scalar_type() == ScalarType::Long,
+                        "perm, classes and boxes must be int64");
+    }
+    const auto is_class = [&](int64_t c) { return c >= 0 && c < num_classes; };
     const bool right = (!lam || are_weights(*lam)) && (!perm || is_permutation(*perm)) &&
-                       (!classes || all_of<int64_t>(*classes, [&](int64_t c) {
-                           return c >= 0 && c < num_classes;
-                       }));
-    const auto& given = lam ? lam : perm ? perm : classes;
-    STD_TORCH_CHECK(given, "one of lam, perm and classes must be given");
+                       (!classes || all_of<int64_t>(*classes, is_class)) &&
+                       (!boxes || are_within(*boxes, height, width));
+    const auto& given = lam ? lam : perm ? perm : classes ? classes : boxes;
+    STD_TORCH_CHECK(given, "one of lam, perm, classes and boxes must be given");
     Tensor result = torch::stable::new_empty(*given, {}, ScalarType::Bool);
     *static_cast<bool*>(result.mutable_data_ptr()) = right;
     return result;
