@@ -6,6 +6,7 @@ sharpened and becomes the label of all of them; then every image is mixed, and i
 with another one of all images (Algorithm 1, :func:`lelkern.mixmatch`).
 """
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,15 +14,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from lelkern.augment import Augment
 from lelkern.data import ImageData
+from lelkern.evaluate import extract
+from lelkern.evaluate.features import to_unit
 from lelkern.methods.method import Method, Outcome
 from lelkern.methods.semi_supervised._config import SemiSupervisedConfig, check_unlabelled
-from lelkern.methods.semi_supervised._evaluation import METRICS, outcome
+from lelkern.methods.semi_supervised._evaluation import METRICS, Labeller, outcome
 from lelkern.methods.semi_supervised._frozen_statistics import frozen_statistics
 from lelkern.methods.semi_supervised._learner import Learner, Trained, build
 from lelkern.methods.semi_supervised._ramp import linear_ramp
 from lelkern.methods.training import seeded
-from lelkern.ops import mixmatch, sample_mixup_lambda
+from lelkern.ops import guess_labels, mixmatch, sample_mixup_lambda
 from lelkern.runtime import Progress, RuntimeConfig, silent
 
 
@@ -82,6 +86,21 @@ def guess(model: nn.Module, views: Tensor) -> Tensor:
     """
     with frozen_statistics(model):
         return model(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+
+
+def guessed(config: MixMatchConfig, trained: Trained, seed: int, images: Tensor) -> Tensor:
+    """Return the logarithms of guesses for images (N, 3, H, W) uint8: (N, C) float64, on the CPU.
+
+    As in training, of K views each, but for BatchNorm, which is in evaluation mode.
+    """
+    guesser = trained.model if config.guesses == "network" else trained.average
+    augment = Augment(config.augment, images.shape[-1])
+    with seeded(seed):
+        views = [
+            extract([guesser], images, preprocess=lambda batch: augment(to_unit(batch)))[0]
+            for _ in range(config.views)
+        ]
+    return guess_labels(torch.stack(views).double(), config.temperature).log()
 
 
 def losses(logits: Tensor, targets: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +174,8 @@ def run(
     config: MixMatchConfig, data: ImageData, seed: int, runtime: RuntimeConfig, progress: Progress
 ) -> Outcome:
     """Train on all training images, then evaluate."""
-    return outcome(train(config, data, seed, runtime, progress), data)
+    trained = train(config, data, seed, runtime, progress)
+    return outcome(trained, data, Labeller(partial(guessed, config, trained, seed), threshold=0))
 
 
 METHOD = Method(

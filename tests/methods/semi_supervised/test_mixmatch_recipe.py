@@ -1,15 +1,20 @@
 import pytest
 import torch
-from few_labels import few_labels, recorded, same, small, weights
+from few_labels import FLOAT32, few_labels, recorded, same, small, weights
 
+from lelkern.augment import Augment
 from lelkern.methods.semi_supervised.mixmatch import (
     MixMatchConfig,
     draw_mixing,
     guess,
+    guessed,
     losses,
+    run,
     train,
 )
 from lelkern.methods.training import seeded
+from lelkern.ops import sharpen
+from lelkern.runtime import silent
 
 N, OTHERS = 6, 10
 
@@ -43,6 +48,24 @@ def test_guesses_have_no_gradient_and_leave_no_trace():
     assert not logits.requires_grad
     assert same(weights(model), before)
     assert torch.equal(logits[2, 1], model(views.flatten(0, 1))[5])
+
+
+@pytest.mark.parametrize("guesses", ["network", "average"])
+def test_share_and_precision_are_those_of_the_guesses(guesses):
+    config, data = small(MixMatchConfig, guesses=guesses, views=3), few_labels()
+    trained = train(config, data, 7, FLOAT32)
+    guesser = trained.model if guesses == "network" else trained.average.module
+    augment = Augment(config.augment, 16)
+    with seeded(7), torch.no_grad():
+        views = [augment(data.test_images / 255) for _ in range(3)]
+        p = torch.stack([guesser.eval()(view).softmax(dim=1) for view in views]).mean(dim=0)
+    metrics = run(config, data, 7, FLOAT32, silent).metrics
+    assert metrics["pseudo_label_share"] == 1
+    right = (p.argmax(dim=1) == data.test_labels).double().mean()
+    assert metrics["pseudo_label_precision"] == right
+    # Sharpened they still are distributions, and of the same classes.
+    sharp = guessed(config, trained, 7, data.test_images).exp()
+    torch.testing.assert_close(sharp, sharpen(p.double(), config.temperature), rtol=1e-4, atol=1e-9)
 
 
 def test_the_losses_take_the_rows_that_are_theirs():
