@@ -207,7 +207,8 @@ def decide(
         open_ = [pair for pair in needed if pair not in shown]
         but = f"; they do show that {_least_certain(shown)}" if shown else ""
         reason = f"{seeds} seeds do not show that {_least_certain(open_)}{but}{remark}."
-        more, outlook = look_ahead([s for s, c in needed if c.p_value > ALPHA], seeds)
+        unshown = [s for s, c in needed if c.p_value > ALPHA]
+        more, outlook = look_ahead(unshown, seeds, against=statements.against)
     elif statements.doubt is not None:
         doubt = next(pair for pair in against if pair[0] is statements.doubt)
         reason = (

@@ -71,6 +71,28 @@ def test_what_points_the_wrong_way():
     assert text.startswith("On average it is not so that statement 1 (-1.0 points)")
 
 
+def test_what_points_the_wrong_way_may_be_contradicted():
+    open_ = statements(with_moments(-0.01, 0.02, 4))
+    one = statements(with_moments(0.01, 0.01, 4))
+    more, text = look_ahead(open_, 4, against=one)
+    assert more == look_ahead(one, 4)[0]
+    shown = f"about {more.estimate} more seeds ({more.low} to {more.high})"
+    assert text.endswith(f"if that stays, and {shown} would show that statement 0.")
+    # Of several it is the one that takes fewest, at the level at which Holm begins.
+    d = with_moments(-0.01, 0.02, 4), with_moments(0.01, 0.02, 4), with_moments(0.02, 0.02, 4)
+    more, text = look_ahead(open_, 4, against=statements(*d))
+    assert more == look_ahead(statements(d[2]), 4, ALPHA / 3)[0]
+    assert text.endswith("would show that statement 2.")
+
+
+def test_nor_may_what_points_the_right_way_nor_what_takes_too_many():
+    open_ = statements(with_moments(-0.01, 0.02, 4))
+    against = statements(with_moments(-0.01, 0.02, 4), with_moments(0.001, 0.02, 4))
+    more, text = look_ahead(open_, 4, against=against)
+    assert more is None
+    assert text.endswith("more seeds would not show it if that stays.")
+
+
 def test_more_than_can_be_asked_for():
     more, text = look_ahead(statements(with_moments(0.001, 0.02, 4)), 4)
     assert more is None
@@ -105,7 +127,7 @@ def test_every_inconclusive_verdict_says_what_more_seeds_would_do(claim):
         assert bool(found.outlook) == (found.outcome == "inconclusive")
         if found.more_seeds:
             numbers += 1
-            assert re.search(rf"About {found.more_seeds.estimate} more seeds?\b", found.outlook)
+            assert re.search(rf"[Aa]bout {found.more_seeds.estimate} more seeds?\b", found.outlook)
             high = found.more_seeds.high
             assert 1 <= found.more_seeds.low <= found.more_seeds.estimate <= (high or 100)
         else:
