@@ -21,9 +21,10 @@ def project_simplex(x: Tensor, radius: Radius = 1.0, dim: int = -1) -> Tensor:
     Dimensions", ICML 2008; sparsemax for r = 1, Martins & Astudillo, ICML 2016).
 
     Computed in float32, or float64 for float64, and rounded once, from how far numbers are below
-    the largest, so that a radius that is small beside them loses nothing. A nan makes its row nan,
-    as does -inf in all places; numbers of infinity share the radius. Differentiable in x and
-    radius, twice, where an element at the threshold counts as one that is 0.
+    the largest, so that a radius that is small beside them loses nothing; numbers and radii may be
+    the largest or the smallest of their dtype. A nan makes its row nan, as does -inf in all places;
+    numbers of infinity share the radius. Differentiable in x and radius, twice, where an element at
+    the threshold counts as one that is 0.
 
     Args:
         x: of any shape and strides: float64, float32, bfloat16 or float16.

@@ -26,7 +26,8 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     the threshold is 1e-4 of the largest singular value, and more below. Gradients of w and lam are
     made of divided differences, not by differentiating the decomposition, so that they are exact
     also where singular values are equal, or 0; a singular value of lam counts as one that vanishes.
-    They can be differentiated once more, in m + n steps. 16-bit matrices are computed in float32.
+    They can be differentiated once more, in m + n steps. 16-bit matrices are computed in float32,
+    and all relative to the largest number, so that singular values may pass that of the dtype.
 
     Args:
         w: (..., m, n), float64, float32, bfloat16 or float16.

@@ -27,7 +27,9 @@ def project_simplex(x: Tensor, radius: Tensor, l1: bool) -> tuple[Tensor, Tensor
     below, largest = _below_largest(size)
     inside = _is_inside(size, radius) if l1 else torch.zeros_like(largest, dtype=torch.bool)
     # Infinite for the l1 ball only.
-    depth = _depth(below, radius.masked_fill(inside, 1))
+    given = radius.masked_fill(inside, 1)
+    unit = _unit(given, x.shape[1])
+    depth = _depth(below * unit, given * unit) / unit
     y = (depth - below).clamp(min=0)
     if l1:
         y = torch.where(values < 0, -y, y)
@@ -73,6 +75,17 @@ def _below_largest(size: Tensor) -> tuple[Tensor, Tensor]:
 
 def _is_inside(size: Tensor, radius: Tensor) -> Tensor:
     return size.detach().sum(1, keepdim=True) <= radius
+
+
+def _unit(radius: Tensor, n: int) -> Tensor:
+    """Return what a radius is multiplied by so that an n-th of it has all digits.
+
+    And so that n times as much does not overflow.
+    """
+    numbers, times = torch.finfo(radius.dtype), 4 * (n + 1)
+    unit = torch.where(radius > numbers.max / times, 1 / times, 1)
+    large = times / numbers.eps
+    return torch.where(radius < numbers.smallest_normal * large, large, unit)
 
 
 def _depth(below: Tensor, radius: Tensor) -> Tensor:

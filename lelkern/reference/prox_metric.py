@@ -43,13 +43,15 @@ def prox_group_lasso_metric(
     v = groups.members(w).to(dtype)
     t = groups.unfold(nan_if_negative(lam.to(dtype)))
     d = _metric(groups.members(metric), dtype)
-    tau = groups.spread(t) / d
     largest = groups.largest(v.abs())
     # Relative to the largest of the group, so that no square overflows, nor all of them underflow.
     scale = groups.spread(torch.where((largest > 0) & largest.isfinite(), largest, 1))
-    r, alive = _norm(groups, v.abs() / scale, tau / scale)
+    tau = groups.spread(t) / d
+    # What overflows before it is divided by the scale may not overflow after it.
+    tau = torch.where(tau.isinf(), groups.spread(t) / scale / d, tau / scale)
+    r, alive = _norm(groups, v.abs() / scale, tau)
     r = groups.spread(r)
-    x = v * (r / (r + tau / scale))
+    x = v * (r / (r + tau))
 
     def where(condition: Tensor, value: Tensor | float, x: Tensor) -> Tensor:
         return torch.where(groups.spread(condition), value, x)

@@ -10,6 +10,9 @@ linear on both sides of t.
 The second derivative is that of a function of the symmetric matrix [[0, W], [W', 0]], whose
 eigenvalues are s and -s: products with second divided differences (Daleckii & Krein 1965). All
 derivatives are those of the side where a singular value of t is 0, and t = 0 is the identity.
+
+All is relative to a power of 2 near the largest number of the matrix, so that singular values,
+which may be sqrt(m n) times as large, do not overflow, nor their sums; it rounds nothing.
 """
 
 from typing import Any
@@ -31,14 +34,17 @@ def prox_nuclear(w: Tensor, t: Tensor) -> Tensor:
 
 
 class _ProxNuclear(torch.autograd.Function):
+    """Returns x, and of w and t relative to a scale: U, S, V', t and the scale."""
+
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(w: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        u, s, vh = torch.linalg.svd(w, full_matrices=False)
-        left = _column(t)
-        x = (u * (s - left).clamp(min=0).unsqueeze(-2)) @ vh
-        return torch.where(left.unsqueeze(-1) == 0, w, x), u, s, vh
+    def forward(w: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        scale = _power_of_2(w.abs().amax((-2, -1)))
+        u, s, vh = torch.linalg.svd(w / _matrix(scale), full_matrices=False)
+        relative = t / scale
+        x = (u * (s - _column(relative)).clamp(min=0).unsqueeze(-2)) @ vh * _matrix(scale)
+        return torch.where(_matrix(t) == 0, w, x), u, s, vh, relative, scale
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
@@ -57,14 +63,14 @@ class _ProxNuclear(torch.autograd.Function):
 
 class _ProxNuclearWithJvp(_ProxNuclear):
     @staticmethod
-    def jvp(ctx: Any, of_w: Tensor | None, of_t: Tensor | None) -> tuple[Tensor, None, None, None]:
-        w, t, u, s, vh = ctx.saved_tensors
+    def jvp(ctx: Any, of_w: Tensor | None, of_t: Tensor | None) -> tuple[Tensor | None, ...]:
+        w, _, u, s, vh, t, _ = ctx.saved_tensors
         moved = torch.zeros_like(w)
         if of_w is not None:
             moved = _derivative(of_w, t, u, s, vh)
         if of_t is not None:
-            moved = moved - _column(of_t).unsqueeze(-1) * _direction(t, u, s, vh)
-        return moved, None, None, None
+            moved = moved - _matrix(of_t) * _direction(t, u, s, vh)
+        return moved, None, None, None, None, None
 
 
 class _Backward(torch.autograd.Function):
@@ -74,10 +80,17 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        grad: Tensor, w: Tensor, t: Tensor, u: Tensor, s: Tensor, vh: Tensor
+        grad: Tensor,
+        w: Tensor,
+        given: Tensor,
+        u: Tensor,
+        s: Tensor,
+        vh: Tensor,
+        t: Tensor,
+        scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         grad_t = -(grad * _direction(t, u, s, vh)).sum((-2, -1))
-        return _derivative(grad, t, u, s, vh), grad_t if t.dim() else grad_t.sum()
+        return _derivative(grad, t, u, s, vh), _like(given, grad_t)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -87,12 +100,12 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_grad_w: Tensor, of_grad_t: Tensor) -> tuple[Tensor | None, ...]:
-        grad, w, t, u, s, vh = ctx.saved_tensors
-        weight = _column(of_grad_t).unsqueeze(-1)
+        grad, w, given, u, s, vh, t, scale = ctx.saved_tensors
+        weight = _matrix(of_grad_t)
         first = _derivative(of_grad_w, t, u, s, vh) - weight * _direction(t, u, s, vh)
-        second, along = _second_derivative(w, t, grad, of_grad_w)
-        of_t = -(of_grad_w * along).sum((-2, -1))
-        return first, second - weight * along, of_t if t.dim() else of_t.sum(), None, None, None
+        second, along = _second_derivative(w, t, scale, grad, of_grad_w)
+        of_t = _like(given, -(of_grad_w * along).sum((-2, -1)))
+        return first, second - weight * along, of_t, None, None, None, None, None
 
 
 class _BackwardWithJvp(_Backward):
@@ -100,20 +113,35 @@ class _BackwardWithJvp(_Backward):
     def jvp(
         ctx: Any, of_grad: Tensor | None, of_w: Tensor | None, of_t: Tensor | None, *_: Any
     ) -> tuple[Tensor, Tensor]:
-        grad, w, t, u, s, vh = ctx.saved_tensors
+        grad, w, given, u, s, vh, t, scale = ctx.saved_tensors
         zeros = torch.zeros_like(w)
         of_grad, of_w = (zeros if x is None else x for x in (of_grad, of_w))
-        second, along = _second_derivative(w, t, grad, of_w)
-        of_t = torch.zeros_like(t) if of_t is None else of_t
+        second, along = _second_derivative(w, t, scale, grad, of_w)
+        of_t = torch.zeros_like(given) if of_t is None else of_t
         of_grad_w = _derivative(of_grad, t, u, s, vh) + second
-        of_grad_w = of_grad_w - _column(of_t).unsqueeze(-1) * along
+        of_grad_w = of_grad_w - _matrix(of_t) * along
         of_grad_t = -(of_grad * _direction(t, u, s, vh) + of_w * along).sum((-2, -1))
-        return of_grad_w, of_grad_t if t.dim() else of_grad_t.sum()
+        return of_grad_w, _like(given, of_grad_t)
+
+
+def _power_of_2(x: Tensor) -> Tensor:
+    """Return the largest power of 2 that is not above x; 1 of 0."""
+    return (x / (2 * torch.frexp(x).mantissa)).where(x > 0, 1)
+
+
+def _like(given: Tensor, of_matrices: Tensor) -> Tensor:
+    """Return the gradient of a threshold for all matrices, or of one for each."""
+    return of_matrices if given.dim() else of_matrices.sum()
 
 
 def _column(t: Tensor) -> Tensor:
     """Return one number a matrix as what goes with a vector a matrix."""
     return t.unsqueeze(-1)
+
+
+def _matrix(t: Tensor) -> Tensor:
+    """Return one number a matrix as what goes with a matrix."""
+    return t.unsqueeze(-1).unsqueeze(-1)
 
 
 def _alive(s: Tensor, t: Tensor) -> Tensor:
@@ -152,10 +180,15 @@ def _divided(x: Tensor, f: Tensor, alive: Tensor) -> Tensor:
     return torch.where(same, alive.to(f.dtype).unsqueeze(-1), quotient)
 
 
-def _second_derivative(w: Tensor, t: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the second derivative of x in the directions a and b, and in a and -t."""
+def _second_derivative(
+    w: Tensor, t: Tensor, scale: Tensor, a: Tensor, b: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the second derivative of x in the directions a and b, and in a and -t.
+
+    ``t``: relative to the scale.
+    """
     m, n = w.shape[-2:]
-    values, basis = torch.linalg.eigh(_dilated(w))
+    values, basis = torch.linalg.eigh(_dilated(w / _matrix(scale)))
     threshold = _column(t)
     sign = values.sign()
     g = sign * (values.abs() - threshold).clamp(min=0)
@@ -175,7 +208,7 @@ def _second_derivative(w: Tensor, t: Tensor, a: Tensor, b: Tensor) -> tuple[Tens
     curved = basis @ torch.cat(columns, -1) @ basis.mT
     jumps = _differences(values, side, side)
     along = basis @ (jumps * a) @ basis.mT
-    return curved[..., :m, m:], along[..., :m, m:]
+    return curved[..., :m, m:] / _matrix(scale), along[..., :m, m:] / _matrix(scale)
 
 
 def _dilated(w: Tensor) -> Tensor:

@@ -148,6 +148,23 @@ def test_sums_that_overflow(dtype) -> None:
     assert torch.equal(emulated.project_l1inf(x, one * INF)[0], x)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_many_of_the_largest_numbers(dtype) -> None:
+    """Sums of which even what one thread adds up overflows; each is a power of 2 of one near 1."""
+    x = (draw(2, 1032).clamp(-1, 1) * 2**20).round().div(2**20)
+    e = {torch.float64: 1023, torch.float32: 127}[dtype]
+    huge = (x * 2.0**e).to(dtype)
+    radius = torch.tensor(0.75 * 2.0**e, dtype=dtype)
+    eps = torch.finfo(dtype).eps
+    for l1 in (False, True):
+        y = emulated.project_simplex(huge, radius, l1)[0].double() * 2.0**-e
+        want = row_reference.project_simplex(x, torch.tensor(0.75).double(), l1)[0]
+        torch.testing.assert_close(y, want, rtol=0, atol=16 * eps)
+    y = emulated.project_l1inf(huge[None], radius)[0].double() * 2.0**-e
+    want = ball_reference.project_l1inf(x[None], torch.tensor(0.75).double())[0]
+    torch.testing.assert_close(y, want, rtol=0, atol=64 * eps)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_ball_of_radius_0_leaves_nothing(dtype) -> None:
     # Sums that a rounding makes larger or less than what the rows lose.

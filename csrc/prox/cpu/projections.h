@@ -28,6 +28,13 @@ inline RowLargest largest_of(const Element* from, int64_t n, const F& f) {
     return {static_cast<double>(max_of_lanes<T>(largest)), sums[0]};
 }
 
+// What a radius is multiplied by so that n times as much does not overflow.
+template <typename T>
+inline double unit_of(double radius, int64_t n) {
+    const double small = 0.25 / static_cast<double>(n + 1);
+    return radius > small * std::numeric_limits<T>::max() ? small : 1;
+}
+
 // Numbers are compared with the largest of the row, so that a radius that is small beside it loses
 // nothing; what is infinite shares its place.
 template <typename Element>
@@ -52,12 +59,14 @@ __attribute__((noinline)) double simplex(const void* from, int64_t n, double rad
     }
     const Vec<T> top = broadcast<T>(static_cast<T>(known.largest)), zero{};
     const Vec<T> lowest = broadcast<T>(-kInfinity<T>);
+    const double unit = unit_of<T>(radius, n), sum = radius * unit;
+    const Vec<T> by = broadcast<T>(static_cast<T>(unit));
     const auto relative = [&](const Vec<T>& v) {
         const Vec<T> size = l1 ? magnitude<T>(v) : v;
         return size == top ? zero : size - top;
     };
     const auto total = sums_of<T, 1>(x, n, [&](int64_t i, const Vec<T>& v, Vec<T>(&parts)[1]) {
-        Vec<T> value = relative(v);
+        Vec<T> value = relative(v) * by;
         if (i + lanes > n) {
             const auto there = first_lanes<T>(n - i);
             parts[0] += there ? value : zero;
@@ -67,11 +76,12 @@ __attribute__((noinline)) double simplex(const void* from, int64_t n, double rad
         }
         store<T>(values + i, value);
     });
-    const double mean = (total.of[0] - radius) / static_cast<double>(n);
+    const double mean = (total.of[0] - sum) / static_cast<double>(n);
     const double depth =
-        water_level<T>(values, padded<T>(n), radius, std::max(mean, -radius), -kInfinity<double>,
+        water_level<T>(values, padded<T>(n), sum, std::max(mean, -sum), -kInfinity<double>,
                        [](const Vec<T>& v, int64_t) { return v; })
-            .level;
+            .level /
+        unit;
     const Vec<T> level = broadcast<T>(static_cast<T>(depth));
     transform<T, Element>(x, n, results, [&](int64_t, const Vec<T>& v) {
         const Vec<T> above = relative(v) - level;

@@ -106,8 +106,8 @@ __global__ void __launch_bounds__(kThreads, kBallBlocks<T>)
     const auto count = static_cast<double>(problems.groups);
     T to_unit = 1;
     auto sums = groups.sums(to_unit);
-    if (sums.all == Numbers<double>::infinity) {
-        // Of doubles they may overflow: a power of 2 less, which rounds none that matters.
+    if (sums.all > Numbers<T>::largest) {
+        // They may overflow in T: a power of 2 less, which rounds none that matters.
         to_unit = static_cast<T>(::ldexp(1.0, -2 - ::ilogb(n * count)));
         sums = groups.sums(to_unit);
     }

@@ -34,9 +34,14 @@ class RowCut {
             totals.sum - static_cast<double>(members.size()) * totals.largest;
         // Of sums that overflow nothing is known but that no number is above the largest.
         const bool known = below_largest <= 0;
-        const Totals below{known ? below_largest : -Numbers<double>::infinity, 0, false};
-        depth_ = -level_of<T>(
-            team, members, [&](T x) { return -below_most(x); }, radius, below, valid_ && !inside_);
+        // By which the radius is multiplied so that so many times as much does not overflow.
+        const T small = T(0.25) / static_cast<T>(members.size() + 1);
+        const T unit = radius > small * Numbers<T>::largest ? small : 1;
+        const Totals below{known ? below_largest * unit : -Numbers<double>::infinity, 0, false};
+        const T level = level_of<T>(
+            team, members, [&](T x) { return -below_most(x) * unit; }, radius * unit, below,
+            valid_ && !inside_);
+        depth_ = -level / unit;
     }
 
     __device__ bool valid() const { return valid_; }

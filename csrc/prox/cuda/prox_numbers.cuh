@@ -13,6 +13,7 @@ template <>
 struct Numbers<float> {
     static constexpr float infinity = __builtin_huge_valf(), epsilon = 0x1p-23f;
     static constexpr float smallest = 0x1p-126f;  // of those with all digits
+    static constexpr float largest = 0x1.fffffep127f;
     static constexpr int largest_exponent = 126;  // of powers of 2 whose inverse has all digits
     __device__ static float nan() { return __int_as_float(0x7fffffff); }
 };
@@ -20,7 +21,7 @@ struct Numbers<float> {
 template <>
 struct Numbers<double> {
     static constexpr double infinity = __builtin_huge_val(), epsilon = 0x1p-52;
-    static constexpr double smallest = 0x1p-1022;
+    static constexpr double smallest = 0x1p-1022, largest = 0x1.fffffffffffffp1023;
     static constexpr int largest_exponent = 1022;
     __device__ static double nan() { return __longlong_as_double(0x7fffffffffffffff); }
 };

@@ -1,0 +1,348 @@
+"""Proximal operators and projections of the largest and the smallest numbers of a dtype.
+
+All are positively homogeneous: of numbers and thresholds (or radii) 2^e times as large they are 2^e
+times as large. So they are held against float64 where nothing is large or small; the numbers there
+are few digits long, tied and often 0, so that they are the same in every dtype and at every scale.
+"""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from covering import covering
+from prox_samples import DTYPES, INF, NAN, NORMS, as_csr, leaf, norms, off, same_bits, stored
+from torch import Tensor
+
+from lelkern import (
+    project_l1_ball,
+    project_l1inf_ball,
+    project_simplex,
+    prox_group_lasso,
+    prox_nuclear,
+    prox_sparse_group_lasso,
+)
+from lelkern.ops._dtypes import computed_in
+from lelkern.ops.prox_metric import prox_group_lasso_metric, prox_l1_metric
+
+PLACES = ("huge", "tiny", "subnormal")
+
+
+def exponent(place: str, dtype: torch.dtype) -> int:
+    """The exponent e for which 2^e times numbers of `eighths` are there."""
+    numbers = torch.finfo(dtype)
+    if place == "huge":
+        return math.frexp(numbers.max)[1] - 1
+    least = numbers.smallest_normal * (1 if place == "tiny" else numbers.eps)
+    return math.frexp(least)[1] - 1 + 3
+
+
+def eighths(*shape: int, seed: int = 0) -> Tensor:
+    """Multiples of 1/8 up to 1.75, half of them 0 or the largest: the smallest numbers times 8."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-28, 29, shape, generator=generator).clamp(-14, 14).double() / 8
+    return x.where(torch.rand(shape, generator=generator) > 0.2, 0)
+
+
+def times_power(x: Tensor, e: int) -> Tensor:
+    """x times 2^e, which itself may be no float64."""
+    return x.double() * 2.0 ** (e // 2) * 2.0 ** (e - e // 2)
+
+
+def quantum(dtype: torch.dtype, e: int) -> float:
+    """The distance of the smallest numbers of a dtype, times 2^-e."""
+    numbers = torch.finfo(dtype)
+    return math.ldexp(numbers.smallest_normal * numbers.eps, -e)
+
+
+def assert_scales(
+    call: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    t: Tensor,
+    dtype: torch.dtype,
+    place: str,
+    error: Tensor | float,
+) -> Tensor:
+    """Raise unless call(x, t) of a dtype is 2^e times what it is near 1 in float64.
+
+    Up to the error, relative to what numbers are near 1; what rounding to the dtype takes; and some
+    of the last digits that there are. Returns the result, times 2^-e.
+    """
+    e = exponent(place, dtype)
+    at = times_power(x, e).to(dtype)
+    assert torch.equal(times_power(at, -e), x)  # nothing is rounded, nor infinite
+    got = call(at, times_power(t, e).to(computed_in(at)))
+    assert got.dtype == dtype
+    want = call(x, t)
+    got = times_power(got, -e)
+    bound = error + stored(want, dtype) + 4 * quantum(dtype, e)
+    assert ((got - want).abs() <= bound).all(), (got - want).abs().max()
+    return got
+
+
+# ----- projections -----
+
+
+@pytest.mark.parametrize("function", [project_simplex, project_l1_ball])
+@pytest.mark.parametrize(
+    ("dtype", "place", "n", "radius"),
+    covering(DTYPES, PLACES, (1, 2, 9, 33, 1000), (0.25, 1.0, 1.75), strength=3),
+    ids=str,
+)
+def test_rows_at_the_ends_of_the_range(function, dtype, place, n, radius, device):
+    x = eighths(7, n, seed=n).to(device)
+    x[0], x[1], x[2] = 1.75, -1.75, 0
+    t = torch.full((7,), radius, dtype=torch.float64, device=device)
+    y = assert_scales(function, x, t, dtype, place, 2 * off(dtype, n) * radius)
+    if place == "huge":  # elsewhere what is off by the smallest number may be all of it
+        sums = y.abs().sum(1)
+        want = t if function is project_simplex else torch.minimum(t, x.abs().sum(1))
+        rounded = n * (2 * off(dtype, n) + torch.finfo(dtype).eps) * radius
+        torch.testing.assert_close(sums, want, rtol=0, atol=rounded)
+
+
+@pytest.mark.parametrize("function", [project_simplex, project_l1_ball])
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "radius"),
+    covering(DTYPES[1:], PLACES, PLACES),
+    ids=str,
+)
+def test_a_radius_far_from_the_numbers(function, dtype, numbers, radius, device):
+    """float64 has room for both, beside each other."""
+    x = times_power(eighths(5, 33), exponent(numbers, dtype)).to(device, dtype)
+    r = torch.tensor(1.25 * 2.0 ** exponent(radius, computed_in(x)), device=device)
+    y, want = function(x, r.to(computed_in(x))), function(x.double(), r.double())
+    bound = off(dtype, 33) * want.abs().sum(1, keepdim=True) + stored(want, dtype)
+    least = torch.finfo(computed_in(x)).smallest_normal * torch.finfo(computed_in(x)).eps
+    # In float16 the largest radii are infinite numbers.
+    finite = want.abs() <= torch.finfo(dtype).max
+    assert ((y.double() - want).abs() <= bound + 4 * least)[finite].all()
+    assert torch.equal(y.isinf() & ~finite, ~finite)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "place", "G", "n", "radius"),
+    covering(DTYPES, PLACES, (1, 2, 17), (1, 3, 33, 300), (0.25, 1.0, 1.75), strength=3),
+    ids=str,
+)
+def test_balls_of_rows_at_the_ends_of_the_range(dtype, place, G, n, radius, device):
+    x = eighths(3, G, n, seed=n).to(device)
+    x[0], x[1, -1] = 1.75, 0
+    t = torch.full((3,), radius, dtype=torch.float64, device=device)
+    tops = x.abs().amax(2).sum(1).reshape(-1, 1, 1)
+    assert_scales(project_l1inf_ball, x, t, dtype, place, off(dtype, G * n) * tops)
+
+
+@pytest.mark.parametrize("function", [project_simplex, project_l1_ball, project_l1inf_ball])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_gradients_of_projections_of_the_largest_numbers(function, dtype, device):
+    """They do not depend on the scale: no sum of them overflows either."""
+    x = torch.tensor([[1.75, -1.5, 0.25, 1.0], [1.5, 0.25, -0.5, 0.0]], dtype=torch.float64)
+    found = []
+    for e, as_dtype in ((exponent("huge", dtype), dtype), (0, torch.float64)):
+        w = times_power(x, e).to(device, as_dtype).requires_grad_()
+        radius = leaf(times_power(torch.tensor(1.5), e), device, computed_in(w))
+        grad = torch.linspace(1, 2, 8, device=device).reshape(2, 4).to(as_dtype)
+        found.append(torch.autograd.grad(function(w, radius), (w, radius), grad))
+    for got, want in zip(*found, strict=True):
+        torch.testing.assert_close(got.double(), want, rtol=0, atol=8 * torch.finfo(dtype).eps)
+
+
+# ----- singular values -----
+
+
+@pytest.mark.parametrize(
+    ("dtype", "place", "shape", "t"),
+    covering(
+        DTYPES,
+        PLACES,
+        ((4, 4), (9, 3), (3, 9), (1, 5), (2, 3, 2), (40, 7)),
+        (0.0, 0.5, 1.75),
+        strength=3,
+    ),
+    ids=str,
+)
+def test_matrices_at_the_ends_of_the_range(dtype, place, shape, t, device):
+    w = eighths(*shape, seed=2).to(device)
+    lam = torch.tensor(t, dtype=torch.float64, device=device)
+    # A number is one of a product with matrices of norm 1.
+    error = 64 * torch.finfo(computed_in(w.to(dtype))).eps * torch.linalg.matrix_norm(w).max()
+    x = assert_scales(prox_nuclear, w, lam, dtype, place, error if t else 0.0)
+    if t == 0:
+        assert torch.equal(x, w)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_singular_values_that_overflow(dtype, device):
+    """Of n times n equal numbers the only one is n times that number."""
+    huge = torch.finfo(dtype).max
+    w = torch.full((8, 8), huge, dtype=dtype, device=device)
+    eps = torch.finfo(computed_in(w)).eps
+    x = prox_nuclear(w, huge / 2)
+    want = torch.full_like(w, (1 - 1 / 16) * huge)
+    torch.testing.assert_close(x, want, rtol=64 * eps + torch.finfo(dtype).eps, atol=0)
+    diagonal = torch.diag(torch.tensor([huge, huge, huge / 4], dtype=dtype, device=device))
+    x = prox_nuclear(diagonal, huge / 2)  # singular values that are tied, and one that vanishes
+    want = torch.diag(torch.tensor([huge / 2, huge / 2, 0.0], dtype=dtype, device=device))
+    torch.testing.assert_close(x, want, rtol=64 * eps, atol=64 * eps * huge)
+
+
+@pytest.mark.parametrize("place", ["huge", "tiny", "subnormal"])
+def test_gradients_of_singular_values_at_the_ends_of_the_range(place, device):
+    """First ones do not depend on the scale."""
+    found = []
+    for e in (exponent(place, torch.float64), 0):
+        w = leaf(times_power(eighths(5, 3, seed=2), e), device)
+        lam = leaf(times_power(torch.tensor(1.0), e), device)
+        grad = torch.linspace(1, 2, 15, dtype=torch.float64, device=device).reshape(5, 3)
+        found.append(torch.autograd.grad(prox_nuclear(w, lam), (w, lam), grad))
+    for got, want in zip(*found, strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+
+
+# ----- groups, and elements in them -----
+
+
+def along(call: Callable[..., Tensor], arrangement: str) -> Callable[[Tensor], Tensor]:
+    """From rows that are groups to the result, with the groups as columns or listed as well."""
+
+    def of(rows: Tensor) -> Tensor:
+        if arrangement == "columns":
+            return call(rows.t().contiguous(), dim=0).t()
+        return call(rows, **({"groups": as_csr(rows)} if arrangement == "csr" else {"dim": 1}))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("q", "dtype", "place", "n", "arrangement"),
+    covering(NORMS, DTYPES, PLACES, (1, 3, 33), ("rows", "columns", "csr")),
+    ids=str,
+)
+@pytest.mark.parametrize("lam1", [0.125, 1.5])
+def test_sparse_groups_at_the_ends_of_the_range(lam1, q, dtype, place, n, arrangement, device):
+    w = eighths(6, n, seed=n).to(device)
+    w[0], w[1], w[2], w[2, 0] = 1.75, 0, 0, -1.75
+    t = torch.full((6,), 0.25, dtype=torch.float64, device=device)
+
+    def call(w: Tensor, t: Tensor) -> Tensor:
+        def sparse(w: Tensor, **how) -> Tensor:
+            return prox_sparse_group_lasso(w, 4 * lam1 * t, t, q=q, **how)
+
+        return along(sparse, arrangement)(w)
+
+    size = (norms(w, 2.0) + t).unsqueeze(1)
+    x = assert_scales(call, w, t, dtype, place, off(dtype, n) * size)
+    assert (x[1] == 0).all()
+
+
+@pytest.mark.parametrize("arrangement", ["rows", "columns", "csr"])
+@pytest.mark.parametrize(("q", "dtype"), covering(NORMS, DTYPES), ids=str)
+def test_sparse_groups_of_what_is_not_finite(q, dtype, arrangement, device):
+    v = eighths(8, 21, seed=3).to(device, dtype)
+    v[1, 20], v[2, 3], v[3, 0], v[3, 1], v[4], v[5, 7] = NAN, INF, NAN, -INF, 0, -INF
+
+    def sparse(lam1: float, lam2: float) -> Tensor:
+        return along(
+            lambda w, **how: prox_sparse_group_lasso(w, lam1, lam2, q=q, **how), arrangement
+        )(v)
+
+    x = sparse(0.5, 0.25)
+    assert x[[1, 3]].isnan().all()
+    # Elements have their thresholds, and the norm of a group that is infinite takes nothing off.
+    for g, i in ((2, 3), (5, 7)):
+        want = v[g].sign() * (v[g].abs() - 0.5).clamp(min=0)
+        assert (x[g] == want).all()
+        assert x[g, i].isinf()
+    assert (x[4] == 0).all()
+    assert x[[0, 6, 7]].isfinite().all()
+    for lam1, lam2 in ((INF, 0.25), (0.5, INF), (INF, INF), (INF, 0.0)):
+        x = sparse(lam1, lam2)
+        kept = [g for g in range(8) if g not in (1, 3)]
+        assert (x[kept] == 0).all()
+        # With no threshold of groups each element is alone with its own.
+        assert x[1].isnan().all() if lam2 else x[1, 20].isnan()
+    assert sparse(NAN, 0.25).isnan().all()
+    assert sparse(0.5, NAN).isnan().all()
+    assert same_bits(sparse(0.0, 0.0), v)
+
+
+# ----- in a metric -----
+
+
+@pytest.mark.parametrize(
+    ("dtype", "place", "n", "metric"),
+    covering(DTYPES[:2], PLACES, (1, 3, 33), (-100, -20, 0, 20, 100)),
+    ids=str,
+)
+def test_groups_in_a_metric_at_the_ends_of_the_range(dtype, place, n, metric, device):
+    """x(2^e w, 2^m d, 2^(e + m) lam) = 2^e x(w, d, lam), where the threshold is a number."""
+    e, m = exponent(place, dtype), metric
+    w = eighths(6, n, seed=n).to(device)
+    w[0], w[1] = 1.75, 0
+    d = (eighths(6, n, seed=9).abs() + 0.25).to(device)
+    lam = torch.full((6,), 1.0, dtype=torch.float64, device=device)
+    numbers = torch.finfo(dtype)
+    scaled = times_power(lam, e + m)
+    if not (scaled <= numbers.max).all() or (scaled < numbers.smallest_normal).any():
+        m = 0
+    at = [times_power(x, k).to(dtype) for x, k in ((w, e), (d, m), (lam, e + m))]
+    for function, how, thresholds in (
+        (prox_group_lasso_metric, {"dim": 1}, lambda t: t),
+        (prox_l1_metric, {}, lambda t: t.unsqueeze(1).expand(6, n)),
+    ):
+        got = times_power(function(at[0], at[1], thresholds(at[2]), **how), -e)
+        want = function(w, d, thresholds(lam), **how)
+        bound = 16 * numbers.eps * want.abs() + 4 * quantum(dtype, e)
+        assert ((got - want).abs() <= bound + 1e-300).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_thresholds_over_a_metric_that_overflow(dtype, device):
+    """lam / d is no number, but is not above the norm of the largest ones."""
+    largest = torch.finfo(computed_in(torch.empty(0, dtype=dtype))).max
+    w = torch.full((1, 100), torch.finfo(dtype).max, dtype=dtype, device=device)
+    lam = torch.tensor(0.3 * float(w[0, 0]), device=device, dtype=torch.float64)
+    lam = lam.to(computed_in(w))
+    metric = torch.full_like(w, 0.125)
+    x = prox_group_lasso_metric(w, metric, lam, dim=1)
+    # lam / d = 2.4 times w, of a norm of 10 times w.
+    assert float(lam) * 8 > largest or dtype == torch.float16
+    want = w.double() * (1 - 0.24)
+    torch.testing.assert_close(x.double(), want, rtol=2 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_metric_of_what_is_not_finite(dtype, device):
+    w = torch.tensor(
+        [[3.0, 4.0], [NAN, 4.0], [INF, 4.0], [0.0, -0.0], [3.0, 4.0], [3.0, 4.0]],
+        dtype=dtype,
+        device=device,
+    )
+    metric = torch.ones_like(w)
+    metric[4, 0], metric[5, 0] = NAN, INF
+    x = prox_group_lasso_metric(w, metric, 2.5, dim=1)
+    torch.testing.assert_close(x[0].double(), w[0].double() / 2, rtol=1e-2, atol=0)
+    assert x[1].isnan().all()
+    assert same_bits(x[2], w[2])
+    assert (x[3] == 0).all()
+    assert x[4].isnan().all()
+    assert x[5, 0] == 3  # which nothing moves
+    assert 0 < x[5, 1] < 4
+    assert same_bits(prox_group_lasso_metric(w, metric, 0.0, dim=1), w)
+    x = prox_l1_metric(w, metric, 2.5)
+    want = [[0.5, 1.5], [NAN, 1.5], [INF, 1.5], [0, 0], [NAN, 1.5], [3, 1.5]]
+    assert torch.equal(
+        x.double().nan_to_num(7), torch.tensor(want).double().nan_to_num(7).to(device)
+    )
+    assert same_bits(prox_l1_metric(w, metric, 0.0), w)
+
+
+def test_of_no_threshold_of_elements_it_is_the_group_lasso(device):
+    """At the ends of the range too, where it is another kernel."""
+    for place in PLACES:
+        w = times_power(eighths(6, 33), exponent(place, torch.float32)).to(device, torch.float32)
+        t = times_power(torch.tensor(0.25), exponent(place, torch.float32)).float()
+        for q in NORMS:
+            want = prox_group_lasso(w, t, dim=1, q=q)
+            assert same_bits(prox_sparse_group_lasso(w, 0.0, t, dim=1, q=q), want)
