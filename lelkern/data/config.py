@@ -29,6 +29,8 @@ class DataConfig(Config):
             (0, 1]; the same number of each class as far as that goes; by default all.
         target: the column of a ``.csv`` file, or the array of an ``.npz`` or ``.mat`` file, that is
             to be predicted; by default the last column, or the array ``y``.
+        task: the column of a ``.csv`` file that names the task of each row, by text or whole
+            numbers: the rows of a name are a regression task. By default the file is one table.
         samples_per_task: number of samples of each task that may be learned from, the validation
             samples among them; the same number of every task that has as many, and by default all.
             They are drawn with ``seed``, and a smaller number is a part of a larger one.
@@ -48,6 +50,7 @@ class DataConfig(Config):
     labels_per_class: int | None = Field(default=None, ge=1)
     labels: int | float | None = None
     target: str | None = None
+    task: str | None = None
     samples_per_task: int | None = Field(default=None, ge=1)
     noise: float | None = Field(default=None, ge=0)
     overlap: float | None = Field(default=None, ge=0, le=1)

@@ -1,9 +1,13 @@
-"""Read a table from a ``.csv`` file.
+"""Read a table, or regression tasks, from a ``.csv`` file.
 
 The first row names the columns. One of them is what is to be predicted, the last unless ``target``
 names another; all others are features, and numbers. Text and whole numbers to be predicted are
 classes, numbers with a decimal point are targets. Columns are separated by commas, semicolons or
 tabs, whichever the first row has most of.
+
+Where ``task`` names a column, it says by text or whole numbers which task each row belongs to: a
+task is the rows that have one name, wherever they stand. What is to be predicted are targets then,
+whole numbers too.
 """
 
 import csv
@@ -22,24 +26,26 @@ from lelkern.data.classes import encode
 from lelkern.data.errors import DataError
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.table_data import TableData
+from lelkern.data.task_data import TaskData
 
 VERSION = 1
 """Raised whenever the same file would give another table, so that caches notice."""
 
 
-def open_csv(path: Path, target: str | None) -> DataSet:
+def open_csv(path: Path, target: str | None, task: str | None) -> DataSet:
     """Return the data set of a ``.csv`` file, which is not read yet.
 
     Args:
         path: the file.
         target: the column to be predicted; checked when the file is read.
+        task: the column that names tasks, likewise; None for a table.
     """
     return DataSet(
         name="csv",
-        kind=TableData,
-        summary="a table",
+        kind=TableData if task is None else TaskData,
+        summary="a table" if task is None else "regression tasks",
         version=VERSION,
-        read=partial(read_csv, path),
+        read=partial(read_csv if task is None else read_csv_tasks, path),
         content=lambda root: [file_hash(path)],
     )
 
@@ -58,24 +64,60 @@ def read_csv(path: Path, *, target: str | None, seed: int, test_fraction: float)
             column.
     """
     header, rows = _read_rows(path)
-    if target is not None and target not in header:
-        raise DataError(f"{path}: no column '{target}'; {nearest(target, header)}")
-    column = len(header) - 1 if target is None else header.index(target)
-    features = [name for i, name in enumerate(header) if i != column]
-    x = np.empty((len(rows), len(features)))
-    for i, (number, cells) in enumerate(rows):
-        values = [cell for j, cell in enumerate(cells) if j != column]
-        for j, (name, cell) in enumerate(zip(features, values, strict=True)):
-            x[i, j] = _number(cell, path, number, name)
-    y, classes = encode(_target(path, rows, header[column], column), str(path))
+    column = len(header) - 1 if target is None else _column(path, header, target)
+    features = [i for i in range(len(header)) if i != column]
+    y, classes = encode(_labels(path, rows, header[column], column), str(path))
     data = TableData.from_arrays(
         str(path),
-        x,
+        _numbers(path, header, rows, features),
         y,
         test_fraction=test_fraction,
         seed=seed,
         classes=classes,
-        features=features,
+        features=[header[i] for i in features],
+    )
+    return replace(data, name=path.stem)
+
+
+def read_csv_tasks(
+    path: Path, *, target: str | None, task: str, seed: int, test_fraction: float
+) -> TaskData:
+    """Read regression tasks, in the order of their names: numbers by size, text by letters.
+
+    Args:
+        path: the file.
+        target: the column to be predicted; by default the last that does not name tasks.
+        task: the column that names the task of each row.
+        seed: decides which samples are test samples.
+        test_fraction: share of the test samples of each task.
+
+    Raises:
+        DataError: the file is no such table, or a task has one row; names the file and, as far as
+            there are such, the task, the row (of the header: 1) and the column.
+    """
+    header, rows = _read_rows(path)
+    naming = _column(path, header, task)
+    others = [i for i in range(len(header)) if i != naming]
+    column = others[-1] if target is None else _column(path, header, target)
+    features = [i for i in others if i != column]
+    if column == naming:
+        raise DataError(f"{path}: column '{task}' names the tasks and cannot be predicted")
+    if not features:
+        raise DataError(f"{path}: no column besides '{task}' and '{header[column]}' is a feature")
+    labels = _labels(path, rows, task, naming)
+    if labels.dtype.kind == "f":
+        raise DataError(f"{path}: column '{task}' must name tasks by text or whole numbers")
+    x = _numbers(path, header, rows, features)
+    y = _numbers(path, header, rows, [column])[:, 0]
+    names = np.unique(labels)
+    data = TaskData.from_arrays(
+        str(path),
+        [x[labels == name] for name in names],
+        [y[labels == name] for name in names],
+        test_fraction=test_fraction,
+        seed=seed,
+        names=[str(name) for name in names],
+        features=[header[i] for i in features],
     )
     return replace(data, name=path.stem)
 
@@ -112,8 +154,24 @@ def _read_rows(path: Path) -> tuple[list[str], _Rows]:
     return header, rows
 
 
-def _target(path: Path, rows: _Rows, name: str, column: int) -> NDArray[Any]:
-    """Return the column that is to be predicted as integers, as real numbers or as text."""
+def _column(path: Path, header: list[str], name: str) -> int:
+    """Return which column has a name."""
+    if name not in header:
+        raise DataError(f"{path}: no column '{name}'; {nearest(name, header)}")
+    return header.index(name)
+
+
+def _numbers(path: Path, header: list[str], rows: _Rows, columns: list[int]) -> NDArray[np.float64]:
+    """Return columns that have to be numbers."""
+    x = np.empty((len(rows), len(columns)))
+    for i, (number, cells) in enumerate(rows):
+        for j, column in enumerate(columns):
+            x[i, j] = _number(cells[column], path, number, header[column])
+    return x
+
+
+def _labels(path: Path, rows: _Rows, name: str, column: int) -> NDArray[Any]:
+    """Return a column as integers, as real numbers or as text."""
     cells = [cells[column].strip() for _, cells in rows]
     numbers = [_parse(cell) for cell in cells]
     for (row, _), cell, number in zip(rows, cells, numbers, strict=True):

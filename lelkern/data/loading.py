@@ -29,23 +29,24 @@ from lelkern.torch_settings import usual_settings
 
 __all__ = ["DATA_SETS", "DEFAULT_ROOT", "FILES", "find", "fingerprint", "load"]
 
-FILES: Mapping[str, Callable[[Path, str | None], DataSet]] = {
+FILES: Mapping[str, Callable[[Path, str | None, str | None], DataSet]] = {
     ".csv": open_csv,
-    ".mat": open_mat,
-    ".npz": open_npz,
+    ".mat": lambda path, target, task: open_mat(path, target),
+    ".npz": lambda path, target, task: open_npz(path, target),
 }
-"""What opens a file, by suffix: takes its path and the option ``target``."""
+"""What opens a file, by suffix: takes its path and the options ``target`` and ``task``."""
 
 DEFAULT_ROOT = Path("data")
 
 
-def find(name: str, target: str | None = None) -> DataSet:
+def find(name: str, target: str | None = None, task: str | None = None) -> DataSet:
     """Return the data set of a name or a path; nothing is decoded yet.
 
     Args:
         name: one of :data:`DATA_SETS`, or the path of a folder of class folders or of a file. A
             name wins over a folder that is called the same; write ``./cifar10`` for the folder.
         target: what of a file is to be predicted.
+        task: what of a file names tasks.
 
     Raises:
         DataError: neither a name nor a path, or what is there can't be data.
@@ -59,7 +60,7 @@ def find(name: str, target: str | None = None) -> DataSet:
     if open_file is not None:
         if not path.exists():
             raise DataError(f"{path}: no such file")
-        return open_file(path, target)
+        return open_file(path, target, task)
     if path.exists():
         raise DataError(f"{path}: neither a folder nor a file that ends in {', '.join(FILES)}")
     # A single word that is no path was meant as a name, anything with a separator as a path.

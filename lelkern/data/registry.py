@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from lelkern.data.kind import Data
 from lelkern.torch_settings import usual_settings
 
-OPTIONS = frozenset({"image_size", "seed", "test_fraction", "target", "noise", "overlap"})
+OPTIONS = frozenset({"image_size", "seed", "test_fraction", "target", "task", "noise", "overlap"})
 """The keys of a data configuration that a reader may take."""
 
 PLACES = frozenset({"root", "download"})

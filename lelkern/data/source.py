@@ -75,7 +75,8 @@ class DataSource:
 
     @cached_property
     def _found(self) -> DataSet:
-        config, found = self.config, find(self.config.name, self.config.target)
+        config = self.config
+        found = find(config.name, config.target, config.task)
         # Seeds are never wrong: where nothing is drawn, every seed gives the same data.
         fine = found.options | {"name", "seed", "redraw"}
         for key in sorted(DataConfig.model_fields.keys() - fine):

@@ -3,14 +3,15 @@ import re
 import numpy as np
 import pytest
 
-from lelkern.data import DataConfig, DataError, DataSource, TableData
+from lelkern.config import ConfigError
+from lelkern.data import DataConfig, DataError, DataSource, TableData, TaskData
 
 
 @pytest.fixture
 def read(tmp_path):
     """Writes text to a file and reads it as a study would."""
 
-    def write_and_read(text, **options) -> TableData:
+    def write_and_read(text, **options) -> TableData | TaskData:
         file = tmp_path / "flowers.csv"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         return DataSource(DataConfig(name=str(file), test_fraction=0.5, **options)).load()
@@ -90,3 +91,110 @@ def test_what_is_wrong_is_named_with_file_row_and_column(read, tmp_path, text, m
 def test_an_unknown_target_is_answered_with_the_nearest(read):
     with pytest.raises(DataError, match=r"no column 'hight'; did you mean 'height'\?"):
         read("height,y\n1,2.5\n3,4.5\n", target="hight")
+
+
+# ----- several tasks -----
+
+SCHOOLS = """school,hours,age,score
+north,1,10,1
+south,2,11,2.5
+north,3,12,3
+east,4,13,4
+south,5,14,5.5
+north,6,15,6
+east,7,16,7
+"""
+"""A score is that of the hours, or half more in the south."""
+
+
+def task_rows(data):
+    """By task all samples with their targets, sorted, whichever part they are in."""
+    return {
+        task.name: sorted(
+            (*x.tolist(), y)
+            for xs, ys in ((task.train_x, task.train_y), (task.test_x, task.test_y))
+            for x, y in zip(xs, ys.tolist(), strict=True)
+        )
+        for task in data.tasks
+    }
+
+
+def test_a_column_names_the_task_of_each_row(read):
+    data = read(SCHOOLS, task="school")
+    assert isinstance(data, TaskData)
+    assert data.name == "flowers"
+    assert data.features == ("hours", "age")
+    assert task_rows(data) == {
+        "east": [(4, 13, 4), (7, 16, 7)],
+        "north": [(1, 10, 1), (3, 12, 3), (6, 15, 6)],
+        "south": [(2, 11, 2.5), (5, 14, 5.5)],
+    }
+    # Half of the samples of each, rounded.
+    assert [len(task.test_y) for task in data.tasks] == [1, 2, 1]
+    assert data.form().tasks == ("east", "north", "south")
+
+
+def test_where_the_rows_of_other_tasks_stand_decides_nothing(read):
+    header, *lines = SCHOOLS.splitlines()
+    together = "\n".join([header, *sorted(lines, key=lambda line: line.partition(",")[0])])
+    one, other = (read(text, task="school").tasks for text in (SCHOOLS, together))
+    for a, b in zip(one, other, strict=True):
+        assert a.name == b.name
+        for part in ("train_x", "train_y", "test_x", "test_y"):
+            assert np.array_equal(getattr(a, part), getattr(b, part))
+
+
+@pytest.mark.parametrize("target", [None, "score"])
+def test_the_column_of_tasks_may_be_the_last(read, target):
+    lines = [line.partition(",")[::2] for line in SCHOOLS.splitlines()]
+    data = read(
+        "\n".join(f"{rest},{school}" for school, rest in lines), task="school", target=target
+    )
+    assert data.features == ("hours", "age")
+    assert task_rows(data) == task_rows(read(SCHOOLS, task="school"))
+
+
+def test_another_column_is_predicted(read):
+    data = read(SCHOOLS, task="school", target="hours")
+    assert data.features == ("age", "score")
+    assert task_rows(data)["east"] == [(13, 4, 4), (16, 7, 7)]
+
+
+def test_whole_numbers_name_tasks_in_their_own_order(read):
+    data = read("t;a;y\n10;1;2\n9;2;3\n10;3;4\n 9;4;5\n", task="t")
+    assert [task.name for task in data.tasks] == ["9", "10"]
+    assert task_rows(data) == {"9": [(2, 3), (4, 5)], "10": [(1, 2), (3, 4)]}
+
+
+def test_tasks_of_a_file_have_options_of_tasks(read, tmp_path):
+    data = read(SCHOOLS, task="school", samples_per_task=1)
+    assert [len(task.train_y) for task in data.tasks] == [1, 1, 1]
+    file = str(tmp_path / "flowers.csv")
+    tasks, table = (DataSource(DataConfig(name=file, task=task)) for task in ("school", None))
+    assert (tasks.kind, table.kind) == (TaskData, TableData)
+    assert tasks.fingerprint != table.fingerprint
+    with pytest.raises(ConfigError, match=r"data\.task: means nothing for 'iris' \(table\)"):
+        DataSource(DataConfig(name="iris", task="species")).load()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scool,a,y\nn,1,2\n", "no column 'school'; did you mean 'scool'?"),
+        ("school,a,y\nn,1,2\n ,3,4\n", "row 3, column 'school': '' is a missing value"),
+        ("school,a,y\n1,1,2\nnan,3,4\n", "row 3, column 'school': 'nan' is a missing value"),
+        ("school,a,y\n1.5,1,2\n2,3,4\n", "column 'school' must name tasks by text or whole"),
+        ("school,a,y\nn,1,2\nn,b,4\n", "row 3, column 'a': 'b' is not a number"),
+        ("school,a,y\nn,1,2\nn,1,up\n", "row 3, column 'y': 'up' is not a number"),
+        ("school,a,y\nn,1,2\nn,1,2\ns,1,2\n", "task 's' has 1 sample; a split needs at least 2"),
+        ("school,y\nn,1\n", "no column besides 'school' and 'y' is a feature"),
+    ],
+)
+def test_what_is_wrong_with_tasks_is_named_as_well(read, tmp_path, text, message):
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'flowers.csv'}: {message}")):
+        read(text, task="school")
+
+
+def test_what_names_tasks_is_not_predicted(read):
+    with pytest.raises(DataError, match="'school' names the tasks and cannot be predicted"):
+        read(SCHOOLS, task="school", target="school")

@@ -91,6 +91,7 @@ OTHER = {
     "test_fraction": 0.3,
     "val_fraction": 0.1,
     "target": "y",
+    "task": "t",
     "samples_per_task": 5,
     "noise": 0.3,
     "overlap": 0.5,
