@@ -23,7 +23,7 @@ PLAIN = (("pytorch", "float32"), ("pytorch-foreach", "float32"))
 FAMILIES = {
     "ema": ("ema",),
     "mixup": ("mix", "cutmix", "guess_labels", "sharpen"),
-    "prox": ("prox",),
+    "prox": ("prox", "project"),
 }
 """By file, with what the names of its ops begin; all others are losses."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +89,53 @@ def test_others_are_timed_if_one_runs_out_of_memory(module) -> None:
     error = outcomes["does not"]
     assert isinstance(error, torch.OutOfMemoryError)
     assert error.__traceback__ is None  # whose frames would keep the tensors
+
+
+def test_a_proximal_operator_that_is_wrong_is_not_timed(module) -> None:
+    prox_cases = module("prox_cases")
+
+    def way(name: str, factor: float) -> Any:
+        halved = prox_cases.each(lambda w: factor * w)
+        return prox_cases.Way(prox_cases.provider(name), halved)
+
+    ways = way("right", 0.5), way("wrong", 0.501)
+    case = prox_cases.Case("half", "new", lambda: [torch.ones(9)], lambda w: w / 2, ways)
+    outcomes = case.time(torch.device("cpu"))
+    assert len(outcomes["right"]) >= 5
+    assert str(outcomes["wrong"]) == "half: wrong errs by 2.0e-03"
+
+
+SMALL = {
+    "bench_projections": {"SIDE": 64, "L1_RADIUS": 25.0},
+    "bench_prox_nuclear": {
+        "SHAPES": {"tall": (40, 7), "wide": (7, 40), "square": (9, 9), "many small": (3, 5, 4)}
+    },
+    "bench_prox_groups": {"NUMBERS": 4096},
+    "bench_proximal_adam": {},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_what_is_compared_of_proximal_operators_is_right(module, monkeypatch, name) -> None:
+    """Of every case lelkern and the compositions, at a size that takes no time."""
+    prox_cases, benchmark = module("prox_cases"), module(name)
+    generator = torch.Generator().manual_seed(0)
+    shrunk = torch.linspace(0, 1, 40).view(-1, 1, 1, 1)  # of which some vanish
+    filters = [torch.randn(40, n, 3, 3, generator=generator) * shrunk for n in (1, 3)]
+    few = {"random_rows": lambda: [torch.randn(64, 64, generator=torch.Generator().manual_seed(0))]}
+    for key, value in {**few, "filters": lambda: filters, **SMALL[name]}.items():
+        if hasattr(benchmark, key):
+            monkeypatch.setattr(benchmark, key, value)
+    for case_name, build in benchmark.CASES.items():
+        case = build()
+        names = [way.provider.name for way in case.ways]
+        assert names == benchmark.PROVIDERS[case_name].split()
+        for way in case.ways:
+            if way.provider.compiled or way.provider.why_not(0, torch.device("cpu")):
+                continue
+            fresh = prox_cases.Fresh(way, case.given, torch.device("cpu"), case.mode != "new")
+            case.verify(way, fresh.once())
+            case.verify(way, fresh.once())
 
 
 @pytest.mark.slow
