@@ -4,6 +4,7 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "mixup/common/mixing.h"
@@ -27,6 +28,20 @@ inline std::vector<int64_t> inverse_of(const char* name, const int64_t* perm, in
     }
     return inverse;
 }
+
+// Where the mix of each row is, among the rows of a contiguous tensor (R, D): `order` says whose
+// mix each of these is. Raises if it is no permutation.
+class Places {
+  public:
+    Places(const std::optional<Tensor>& order, int64_t rows) {
+        if (order) places_ = inverse_of("order", numbers_of(*order).data(), rows);
+    }
+
+    int64_t operator[](int64_t i) const { return places_.empty() ? i : places_[i]; }
+
+  private:
+    std::vector<int64_t> places_;
+};
 
 // All rows, each followed by its partner: what was read as a partner is the next row, so that each
 // comes from memory once. Raises if the partners of n rows are no permutation of them: then what

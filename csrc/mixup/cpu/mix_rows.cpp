@@ -65,19 +65,6 @@ class Weights {
     bool in_double_;
 };
 
-// Where the mix of each row is, among the rows of a contiguous tensor (R, D).
-class Places {
-  public:
-    explicit Places(const RowMix& mix) {
-        if (mix.order) places_ = inverse_of("order", numbers_of(*mix.order).data(), mix.rows());
-    }
-
-    int64_t operator[](int64_t i) const { return places_.empty() ? i : places_[i]; }
-
-  private:
-    std::vector<int64_t> places_;
-};
-
 // Calls f(row, the row after it, begin, count, values) for all features of all rows in an order,
 // some of them at a time.
 template <typename F>
@@ -112,7 +99,7 @@ void mix_rows(const RowMix& mix, Tensor& mixed) {
     const auto order = along_cycles("perm", perm.data(), mix.rows());
     const Rows rows(mix);
     const Weights weights(mix);
-    const Places places(mix);
+    const Places places(mix.order, mix.rows());
     const int64_t bytes = static_cast<int64_t>(mixed.element_size());
     auto* const results = static_cast<char*>(mixed.mutable_data_ptr());
     advise_huge_pages(results, mixed.numel() * bytes);
@@ -134,7 +121,7 @@ void mix_rows_backward(const RowMix& mix, const Tensor& grad, Tensor& of_first, 
     const std::vector<int64_t> other = inverse_of("perm", numbers_of(mix.perm).data(), mix.rows());
     const auto order = along_cycles("perm", other.data(), mix.rows());
     const Weights weights(mix);
-    const Places places(mix);
+    const Places places(mix.order, mix.rows());
     const char* const grads = static_cast<const char*>(grad.const_data_ptr());
     char* const to_first = static_cast<char*>(of_first.mutable_data_ptr());
     char* const to_second =
@@ -160,7 +147,7 @@ void lam_backward(const RowMix& mix, const Tensor& grad, Tensor& of_lam) {
     const std::vector<int64_t> perm = numbers_of(mix.perm);
     const auto order = along_cycles("perm", perm.data(), mix.rows());
     const Rows rows(mix);
-    const Places places(mix);
+    const Places places(mix.order, mix.rows());
     const int64_t of_grad = static_cast<int64_t>(grad.element_size());
     const char* const grads = static_cast<const char*>(grad.const_data_ptr());
     const int64_t features = mix.first.features, chunks = (features + kChunk - 1) / kChunk;
