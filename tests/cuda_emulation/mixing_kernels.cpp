@@ -1,6 +1,7 @@
-// The host functions of csrc/mixup/cuda/{mix_rows,cut_rows,mixup_lambda}.h for Python.
+// The host functions of csrc/mixup/cuda/{mix_rows,mix_labels,cut_rows,mixup_lambda}.h for Python.
 
 #include "mixup/cuda/cut_rows.cu"
+#include "mixup/cuda/mix_labels.cu"
 #include "mixup/cuda/mix_rows.cu"
 #include "mixup/cuda/mixing.cu"
 #include "mixup/cuda/mixup_lambda.cu"
@@ -75,6 +76,31 @@ int64_t emulated_lam_backward(const Array& grad, const Array& first, const Array
     return lam_backward(mix, of_lam.data, nullptr);
 }
 
+// Numbers in a matrix that lie side by side, if there are any.
+Distributions distributions_of(const Array& rows) {
+    if (rows.data == nullptr) return {};
+    return {rows.data, emulation::element_of(rows)};
+}
+
+int64_t emulated_mix_labels(const int64_t* classes, const Array& labels, const Array& guesses,
+                            const Array& lam, const int64_t* perm, const int64_t* order,
+                            int64_t labelled, Array& mixed) {
+    LabelMix mix{};
+    mix.classes = classes;
+    mix.labels = distributions_of(labels);
+    mix.guesses = distributions_of(guesses);
+    mix.labelled = labelled;
+    mix.unlabelled = guesses.data == nullptr ? 0 : guesses.shape[0];
+    mix.rows = lam.shape[0];
+    mix.num_classes = mixed.shape[1];
+    mix.row = order;
+    mix.partner = perm;
+    mix.lam = lam.data;
+    mix.to = mixed.data;
+    mix.type = emulation::element_of(mixed);
+    return mix_labels(mix, nullptr);
+}
+
 Cut cut_of(const Array& from, const int64_t* boxes, const int64_t* partner, const Array& scale,
            const Array& offset, int64_t height, int64_t width, int64_t inner, const Array& to) {
     Cut cut{};
@@ -113,6 +139,7 @@ int64_t emulated_draw(const int64_t* seed, const double* alpha, bool fold, Array
 }  // namespace
 
 LELKERN_EXPORT(mix, emulated_mix);
+LELKERN_EXPORT(mix_labels, emulated_mix_labels);
 LELKERN_EXPORT(mix_backward, emulated_mix_backward);
 LELKERN_EXPORT(lam_backward, emulated_lam_backward);
 LELKERN_EXPORT(cut, emulated_cut);

@@ -7,7 +7,7 @@ import torch
 from covering import covering
 from torch import Tensor
 
-from lelkern.reference import cutmix, mixup, mixup_lambda
+from lelkern.reference import cutmix, mix_labels, mixup, mixup_lambda
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +89,53 @@ def test_rows_with_gaps_and_off_vectors(types, how):
     step = types[1].itemsize
     got = emulated.mix_rows(wide[:, :32], None, *rest, misaligned=step)
     assert same_numbers(got, mixup.mix_rows(wide[:, :32], None, *rest))
+
+
+def labels_of(dtype: torch.dtype, rows: int, num_classes: int) -> Tensor:
+    if dtype != torch.int64:
+        return images(dtype, rows, num_classes)
+    return torch.randint(num_classes, (rows,), generator=torch.Generator().manual_seed(4))
+
+
+# N, B and the classes: less than a warp and more, more rows than a block's, and no rows of a kind.
+LABELS = [(5, 3, 10), (0, 4, 32), (6, 0, 1), (20, 2, 70)]
+
+
+@pytest.mark.parametrize(
+    ("source", "guessed", "dtype", "copies", "sizes", "ordered"),
+    covering(
+        *([torch.int64, *FLOATING], [None, *FLOATING], FLOATING, [0, 1, 3], LABELS, [False, True])
+    ),
+    ids=str,
+)
+def test_mixing_of_labels(source, guessed, dtype, copies, sizes, ordered):
+    N, B, C = sizes
+    labels = labels_of(source, N, C)
+    guesses = None if guessed is None else images(guessed, B, C, seed=1)
+    total = N if guesses is None else N + copies * B
+    lam = torch.linspace(0, 1, total, dtype=arithmetic(dtype))
+    lam[2::5], lam[3::7] = torch.inf, torch.nan
+    order = permuted(total, 4) if ordered else None
+    given = (labels, guesses, lam, permuted(total, 3), order, copies, C, dtype)
+    if total > 0:  # or nothing is launched
+        assert same_numbers(emulated.mix_labels(*given), mix_labels.mix_labels(*given))
+
+
+def test_labels_that_are_no_classes_and_what_is_no_index_give_nan():
+    def rows_of_nan(labels=(0, 2, 1), perm=(1, 2, 0), order=None):
+        given = [None if z is None else torch.tensor(z) for z in (labels, perm, order)]
+        lam = torch.full((3,), 0.5)
+        mixed = emulated.mix_labels(given[0], None, lam, *given[1:], 1, 3, torch.float32)
+        assert (mixed.isnan().any(1) == mixed.isnan().all(1)).all()
+        return mixed.isnan().any(1).tolist()
+
+    assert rows_of_nan() == [False, False, False]
+    assert rows_of_nan(labels=(0, 3, 1)) == [True, True, False]
+    assert rows_of_nan(labels=(0, 2, -1)) == [False, True, True]
+    assert rows_of_nan(labels=(0, 2, -(2**63))) == [False, True, True]
+    assert rows_of_nan(perm=(1, 3, -1)) == [False, True, True]
+    assert rows_of_nan(order=(1, 3, 0)) == [False, True, False]
+    assert rows_of_nan(order=(1, 0, -1)) == [False, False, True]
 
 
 def test_what_is_no_index_gives_nan():

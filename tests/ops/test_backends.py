@@ -32,7 +32,7 @@ ARITHMETIC = {
     "test_contrastive_temperature.py",
     "test_siglip.py",
     *("test_ema.py", "test_ema_rounding.py", "test_sharpen.py", "test_guess_labels.py"),
-    *("test_mixup.py", "test_cutmix.py"),
+    *("test_mixup.py", "test_mix_labels.py", "test_cutmix.py"),
     *("test_prox_group.py", "test_prox_gradients.py", "test_prox_l1.py", "test_prox_lists.py"),
     *("test_project_simplex.py", "test_project_l1inf.py"),
 }
@@ -100,7 +100,8 @@ def test_the_list_says_what_serves_each_op_and_why() -> None:
     ops += ("mix_rows", "cut_rows")
     ops += ("prox_l1", "prox_group", "project_simplex", "project_l1inf")
     pairs = {*ops, *(f"{op}_backward" for op in ops)}
-    alone = {"ema_update_", "mixup_lambda", "mixing_values", "prox_group_", "prox_sgd_"}
+    alone = {"ema_update_", "mix_labels", "mixup_lambda", "mixing_values"}
+    alone |= {"prox_group_", "prox_sgd_"}
     assert {row.op for row in rows} == pairs | alone
     for row in rows:
         path = lelkern.ops.library_path(row.device)
