@@ -160,10 +160,25 @@ def permutation(
     return perm.to(device)
 
 
-def check_labels(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> int:
-    """Raise unless labels are classes (n,) or distributions (n, C); return the number of classes.
+class Labels(NamedTuple):
+    """Labels as the op takes them.
 
-    The values of classes are not looked at.
+    Attributes:
+        values: (n,) int64 classes, or (n, C) distributions over them.
+        num_classes: C.
+        dtype: of distributions over the classes.
+    """
+
+    values: Tensor
+    num_classes: int
+    dtype: torch.dtype
+
+
+def checked_labels(y: Tensor, n: int, num_classes: int | None, device: torch.device) -> Labels:
+    """Return labels as the op takes them; the values of classes are not looked at.
+
+    Whole numbers (n,), whose distributions are in float32, become int64; distributions (n, C) are
+    left as they are.
 
     Raises:
         TypeError: y is neither whole numbers nor floating point.
@@ -180,7 +195,7 @@ def check_labels(y: Tensor, n: int, num_classes: int | None, device: torch.devic
             raise ValueError(f"y must be ({n}, C) distributions, got {tuple(y.shape)}")
         if num_classes not in (None, y.shape[1]):
             raise ValueError(f"num_classes must be {y.shape[1]}, as y has it, got {num_classes}")
-        return y.shape[1]
+        return Labels(y, y.shape[1], y.dtype)
     if y.is_complex() or y.dtype == torch.bool:
         raise TypeError(f"y must be classes or distributions over them, got {y.dtype}")
     if y.shape != (n,):
@@ -189,12 +204,4 @@ def check_labels(y: Tensor, n: int, num_classes: int | None, device: torch.devic
         raise ValueError("num_classes must be given for y of whole numbers, got None")
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-    return num_classes
-
-
-def class_rows(y: Tensor, num_classes: int) -> Tensor:
-    """Return labels as distributions (n, C): classes become one-hot rows in float32."""
-    if y.is_floating_point():
-        return y
-    classes = y.to(torch.int64).unsqueeze(1)
-    return y.new_zeros((len(y), num_classes), dtype=torch.float32).scatter(1, classes, 1.0)
+    return Labels(y.to(torch.int64), num_classes, torch.float32)

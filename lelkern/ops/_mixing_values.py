@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lelkern.ops._define import define
 from lelkern.ops._known import is_looked_at, known_number, known_outside
+from lelkern.ops._mixing import Labels
 from lelkern.reference import mixing_values as reference
 
 
@@ -12,8 +13,7 @@ def check_values(
     *,
     lam: object = None,
     perm: Tensor | None = None,
-    y: Tensor | None = None,
-    num_classes: int = 0,
+    labels: Labels | None = None,
     boxes: Tensor | None = None,
     height: int = 0,
     width: int = 0,
@@ -23,8 +23,7 @@ def check_values(
     Args:
         lam: lambda, of which tensors are looked at.
         perm: (R,) int64.
-        y: (N,) whole numbers, the classes; distributions over them are not looked at.
-        num_classes: of which the classes are.
+        labels: of which classes are looked at, and distributions over them are not.
         boxes: (4,) or (R, 4) int64: top, left, height and width.
         height: of images, which boxes have to be within.
         width: likewise.
@@ -35,8 +34,9 @@ def check_values(
     """
     weights = lam.detach() if isinstance(lam, Tensor) and is_looked_at(lam) else None
     perm = perm if perm is not None and is_looked_at(perm) else None
-    whole = y is not None and not y.is_floating_point() and is_looked_at(y)
-    classes = y.to(torch.int64) if y is not None and whole else None
+    classes, num_classes = None, 0
+    if labels is not None and not labels.values.is_floating_point() and is_looked_at(labels.values):
+        classes, num_classes, _ = labels
     boxes = boxes.reshape(-1, 4) if boxes is not None and is_looked_at(boxes) else None
     given = (weights, perm, classes, boxes)
     if all(x is None for x in given):

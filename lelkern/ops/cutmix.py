@@ -6,14 +6,13 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._differentiable_op import DifferentiableOp
-from lelkern.ops._mix_rows import mix_rows
+from lelkern.ops._mix_labels import mix_labels
 from lelkern.ops._mixing import (
     arithmetic_of,
     as_rows,
     channel_values,
     check_images,
-    check_labels,
-    class_rows,
+    checked_labels,
     lam_of_rows,
     permutation,
 )
@@ -102,20 +101,18 @@ def cutmix(
     n, _, height, width = x.shape
     rows = as_rows(x)
     of_rows = _boxes_of_rows(boxes, n, x.device)
-    classes = 0 if y is None else check_labels(y, n, num_classes, x.device)
+    labels = None if y is None else checked_labels(y, n, num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     partners = permutation(perm, n, x.device, generator)
-    check_values(perm=perm, y=y, num_classes=classes, boxes=boxes, height=height, width=width)
+    check_values(perm=perm, labels=labels, boxes=boxes, height=height, width=width)
     inner = rows.channels if rows.channels_last else 1
     # Labels before images, as in mixup.
     targets = None
-    if y is not None:
-        labels = class_rows(y, classes)
+    if labels is not None:
         area = widened(of_rows[:, 2] * of_rows[:, 3])
-        lam = (1 - area / max(height * width, 1)).to(arithmetic_of(labels.dtype))
-        targets = mix_rows(labels, None, lam, partners)
+        targets = mix_labels(*labels, 1 - area / max(height * width, 1), partners)
     cut = _OP((rows.values, of_rows, partners, scale, offset), (height, width, inner, dtype))
     return rows.images(cut), targets
 

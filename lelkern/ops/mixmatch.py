@@ -6,14 +6,14 @@ import torch
 from torch import Generator, Tensor
 
 from lelkern.ops._dtypes import check_floating
+from lelkern.ops._mix_labels import mix_labels
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
     arithmetic_of,
     as_rows,
     channel_values,
     check_images,
-    check_labels,
-    class_rows,
+    checked_labels,
     lam_of_rows,
     permutation,
 )
@@ -111,7 +111,7 @@ def mixmatch(
     _check_unlabelled(x, u, logits_u, num_classes)
     n, (K, B, C) = x.shape[0], logits_u.shape
     total = n + K * B
-    check_labels(y, n, C, x.device)
+    labels = checked_labels(y, n, C, x.device)
     partners = permutation(perm, total, x.device, generator)
     computed = arithmetic_of(x.dtype, dtype)
     if lam is None:
@@ -122,18 +122,19 @@ def mixmatch(
         weights = weights if per_sample else weights.expand(total)
     else:
         weights = lam_of_rows(lam, total, x.device)
-    check_values(lam=lam, perm=perm, y=y, num_classes=C)
+    check_values(lam=lam, perm=perm, labels=labels)
     guesses = guess_labels(logits_u, temperature)
     order, labelled = _order(n, total, interleave, x.device)
 
     # Labels before images, as in mixup.
-    labels = class_rows(y, C)
-    labels = labels.to(arithmetic_of(labels.dtype, guesses.dtype))
-    targets = mix_rows(
-        labels,
-        torch.cat([guesses.to(labels.dtype)] * K),
-        weights.to(labels.dtype),
+    targets = mix_labels(
+        labels.values,
+        C,
+        arithmetic_of(labels.dtype, guesses.dtype),
+        weights,
         partners,
+        guesses=guesses,
+        copies=K,
         order=order,
     )
     rows = as_rows(x)

@@ -5,14 +5,14 @@ from typing import overload
 import torch
 from torch import Generator, Tensor
 
+from lelkern.ops._mix_labels import mix_labels
 from lelkern.ops._mix_rows import mix_rows
 from lelkern.ops._mixing import (
     arithmetic_of,
     as_rows,
     channel_values,
     check_images,
-    check_labels,
-    class_rows,
+    checked_labels,
     lam_of_rows,
     permutation,
 )
@@ -81,7 +81,7 @@ def mixup(
             a GPU is not looked at, nor is one inside ``torch.compile``; the same holds of the
             values of y and perm.
         perm: (N,) int64, the permutation :math:`\pi`; by default a random one. One on a GPU with
-            an index that is none gives nan, or an error of PyTorch.
+            an index that is none gives nan, or an error of PyTorch; so does a class that is none.
         num_classes: C, needed for classes.
         scale: x is multiplied by it on the way: a number, or (channels,) for dimension 1 of x,
             as 1/255. It gets no gradient.
@@ -100,18 +100,15 @@ def mixup(
     dtype = check_images("x", x, dtype)
     rows = as_rows(x)
     weights = lam_of_rows(lam, x.shape[0], x.device)
-    classes = 0 if y is None else check_labels(y, x.shape[0], num_classes, x.device)
+    labels = None if y is None else checked_labels(y, x.shape[0], num_classes, x.device)
     computed = arithmetic_of(x.dtype, dtype)
     scale = channel_values("scale", scale, rows, computed)
     offset = channel_values("offset", offset, rows, computed)
     partners = permutation(perm, x.shape[0], x.device, generator)
-    check_values(lam=lam, perm=perm, y=y, num_classes=classes)
+    check_values(lam=lam, perm=perm, labels=labels)
     # Labels before images: where small results are allocated after large ones, the C library gives
     # memory back to the system with every call, which then clears it again.
-    targets = None
-    if y is not None:
-        labels = class_rows(y, classes)
-        targets = mix_rows(labels, None, weights.to(arithmetic_of(labels.dtype)), partners)
+    targets = None if labels is None else mix_labels(*labels, weights, partners)
     mixed = mix_rows(
         rows.values,
         None,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import lelkern  # noqa: F401  # which defines the op
 from lelkern.ops._dtypes import DTYPES
+from lelkern.ops._mixing import Labels
 from lelkern.ops._mixing_values import check_values
 
 OP = torch.ops.lelkern.mixing_values
@@ -53,20 +54,20 @@ def test_everything_that_is_given_has_to_be_right(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [0, 1, 7])
-@pytest.mark.parametrize("missing", ["none", "lam", "perm", "y", "boxes"])
+@pytest.mark.parametrize("missing", ["none", "lam", "perm", "labels", "boxes"])
 def test_right_values_pass(dtype, n, missing):
     arguments = {
         "lam": torch.linspace(0, 1, n, dtype=dtype, requires_grad=True),
         "perm": torch.arange(n).flip(0),
-        "y": torch.arange(n).to(torch.int32) % 3,
+        "labels": Labels(torch.arange(n) % 3, 3, torch.float32),
         "boxes": torch.tensor((1, 0, 3, 5)).expand(n, 4),
     }
     arguments.pop(missing, None)
-    check_values(**arguments, num_classes=3, height=4, width=5)
+    check_values(**arguments, height=4, width=5)
 
 
 def test_distributions_and_numbers_are_not_looked_at():
-    check_values(lam=2.0, y=torch.full((2, 2), 7.0), num_classes=2)
+    check_values(lam=2.0, labels=Labels(torch.full((2, 2), 7.0), 2, torch.float32))
 
 
 @pytest.mark.parametrize(
@@ -75,16 +76,18 @@ def test_distributions_and_numbers_are_not_looked_at():
         ({"lam": torch.tensor([0.5, NAN])}, r"lam must be in \[0, 1\], got nan"),
         ({"lam": torch.tensor([INF, 1.0])}, r"lam must be in \[0, 1\], got inf"),
         ({"perm": torch.tensor([2, 1, 2])}, r"permutation of 0 to 2, got \[2, 1, 2\]"),
-        ({"y": torch.tensor([0, 300])}, r"y must be classes in \[0, 3\), got 300"),
-        ({"y": torch.tensor([2, -1], dtype=torch.int8)}, r"y must be classes in \[0, 3\), got -1"),
+        ({"labels": torch.tensor([0, 300])}, r"y must be classes in \[0, 3\), got 300"),
+        ({"labels": torch.tensor([2, -1])}, r"y must be classes in \[0, 3\), got -1"),
         ({"boxes": torch.tensor([1, 0, 4, 5])}, r"within 4 x 5, got \[1, 0, 4, 5\]"),
     ],
 )
 def test_the_first_wrong_value_is_named_among_right_ones(arguments, message):
-    right = {"lam": torch.tensor(0.5), "perm": torch.arange(2), "y": torch.zeros(2).long()}
+    right = {"lam": torch.tensor(0.5), "perm": torch.arange(2), "labels": torch.zeros(2).long()}
     right["boxes"] = torch.tensor([[0, 0, 4, 5], [4, 5, 0, 0]])
+    given = {**right, **arguments}
+    given["labels"] = Labels(given["labels"], 3, torch.float32)
     with pytest.raises(ValueError, match=message):
-        check_values(**{**right, **arguments}, num_classes=3, height=4, width=5)
+        check_values(**given, height=4, width=5)
 
 
 def test_nothing_at_all_is_refused():
