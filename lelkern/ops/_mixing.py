@@ -181,8 +181,8 @@ def checked_labels(y: Tensor, n: int, num_classes: int | None, device: torch.dev
     left as they are.
 
     Raises:
-        TypeError: y is neither whole numbers nor floating point.
-        ValueError: it has another shape, or num_classes is missing or contradicts it.
+        TypeError: y is neither whole numbers nor floating point, or num_classes is no whole number.
+        ValueError: y has another shape, or num_classes is missing or contradicts it.
     """
     if not isinstance(y, Tensor):
         raise TypeError(f"y must be a tensor, got {type(y).__name__}")
@@ -202,6 +202,8 @@ def checked_labels(y: Tensor, n: int, num_classes: int | None, device: torch.dev
         raise ValueError(f"y must be ({n},) classes, got {tuple(y.shape)}")
     if num_classes is None:
         raise ValueError("num_classes must be given for y of whole numbers, got None")
+    if not hasattr(num_classes, "__index__"):
+        raise TypeError(f"num_classes must be a whole number, got {num_classes}")
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     return Labels(y.to(torch.int64), num_classes, torch.float32)

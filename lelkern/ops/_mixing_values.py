@@ -38,30 +38,37 @@ def check_values(
     if labels is not None and not labels.values.is_floating_point() and is_looked_at(labels.values):
         classes, num_classes, _ = labels
     boxes = boxes.reshape(-1, 4) if boxes is not None and is_looked_at(boxes) else None
-    given = (weights, perm, classes, boxes)
-    if all(x is None for x in given):
+    values = {"lam": weights, "perm": perm, "classes": classes, "boxes": boxes}
+    given = {name: x for name, x in values.items() if x is not None}
+    sizes = num_classes, height, width
+    if not given or _are_right(given, sizes):
         return
-    right = known_number(torch.ops.lelkern.mixing_values(*given, num_classes, height, width))
-    if right is None or right:
-        return
-    if weights is not None and (wrong := known_outside(weights, 0, 1)) is not None:
-        raise ValueError(f"lam must be in [0, 1], got {wrong}")
-    if classes is not None and (wrong := known_outside(classes, 0, num_classes - 1)) is not None:
-        raise ValueError(f"y must be classes in [0, {num_classes}), got {wrong}")
-    if boxes is not None and (box := _outside_image(boxes, height, width)) is not None:
-        raise ValueError(
-            f"boxes must be top, left, height, width within {height} x {width}, got {box}"
-        )
-    assert perm is not None
-    raise ValueError(f"perm must be a permutation of 0 to {len(perm) - 1}, got {perm.tolist()}")
+    # One of them is wrong; or under vmap has many values, and another one may be wrong.
+    for name, x in given.items():
+        if _are_right({name: x}, sizes) is False:
+            raise ValueError(_what_is_wrong(name, x, sizes))
 
 
-def _outside_image(boxes: Tensor, height: int, width: int) -> list[int] | None:
-    """Return a box that reaches out of its image, None if there is none."""
-    limit = boxes.new_tensor((height, width))
-    outside = (boxes < 0).any(dim=1) | (boxes[:, 2:] > limit - boxes[:, :2]).any(dim=1)
-    wrong: list[list[int]] = boxes[outside][:1].tolist()
-    return wrong[0] if wrong else None
+def _are_right(given: dict[str, Tensor], sizes: tuple[int, int, int]) -> bool | None:
+    """Return whether all that is given may be mixed with; None if it is not known."""
+    each = (given.get(name) for name in ("lam", "perm", "classes", "boxes"))
+    right = known_number(torch.ops.lelkern.mixing_values(*each, *sizes))
+    return None if right is None else bool(right)
+
+
+def _what_is_wrong(name: str, x: Tensor, sizes: tuple[int, int, int]) -> str:
+    num_classes, height, width = sizes
+    if name == "lam":
+        return f"lam must be in [0, 1], got {known_outside(x, 0, 1)}"
+    if name == "perm":
+        return f"perm must be a permutation of 0 to {len(x) - 1}, got {x.tolist()}"
+    if name == "classes":
+        wrong = known_outside(x, 0, num_classes - 1)
+        return f"y must be classes in [0, {num_classes}), got {wrong}"
+    limit = x.new_tensor((height, width))
+    outside = (x < 0).any(dim=1) | (x[:, 2:] > limit - x[:, :2]).any(dim=1)
+    box = x[outside][0].tolist()
+    return f"boxes must be top, left, height, width within {height} x {width}, got {box}"
 
 
 define(

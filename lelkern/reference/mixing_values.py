@@ -18,8 +18,10 @@ def mixing_values(
     That is lambda (R,) in [0, 1], a permutation (R,), classes (N,) in [0, num_classes), and boxes
     (R, 4), top, left, height and width, within an image.
     """
-    given = next(x for x in (lam, perm, classes, boxes) if x is not None)
-    right = given.new_ones((), dtype=torch.bool)
+    given = [x for x in (lam, perm, classes, boxes) if x is not None]
+    if not given:
+        raise RuntimeError("one of lam, perm, classes and boxes must be given")
+    right = given[0].new_ones((), dtype=torch.bool)
     if lam is not None:
         right = right & ((lam >= 0) & (lam <= 1)).all()
     if perm is not None:

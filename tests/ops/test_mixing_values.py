@@ -91,8 +91,33 @@ def test_the_first_wrong_value_is_named_among_right_ones(arguments, message):
 
 
 def test_nothing_at_all_is_refused():
-    with pytest.raises((RuntimeError, StopIteration)):
+    with pytest.raises(RuntimeError, match="one of lam, perm, classes and boxes must be given"):
         OP(None, None, None, None, 3, 4, 5)
+
+
+@pytest.mark.parametrize("batched", ["lam", "perm", "y", "boxes"])
+@pytest.mark.parametrize("wrong", ["lam", "perm", "y", "boxes"])
+def test_under_vmap_what_has_one_value_is_looked_at(batched, wrong):
+    right = {
+        "lam": torch.tensor([0.5, 0.25]),
+        "perm": torch.arange(2),
+        "y": torch.arange(2),
+        "boxes": torch.tensor([0, 0, 4, 5]),
+    }
+    bad = {"lam": 3 * right["lam"], "perm": torch.zeros(2).long(), "y": right["y"] + 3}
+    bad["boxes"] = right["boxes"] + 1
+
+    def check(x):
+        given = {**right, wrong: bad[wrong], batched: x}
+        labels = Labels(given.pop("y"), 3, torch.float32)
+        check_values(**given, labels=labels, height=4, width=5)
+        return x
+
+    if wrong == batched:  # of many values nothing is known
+        torch.func.vmap(check)(torch.stack([bad[wrong]] * 2))
+        return
+    with pytest.raises(ValueError, match=rf"{wrong} must be"):
+        torch.func.vmap(check)(torch.stack([right[batched]] * 2))
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3])

@@ -477,6 +477,7 @@ WRONG = [
     (ValueError, {"perm": torch.tensor([0, 1, 1])}, r"permutation of 0 to 2, got \[0, 1, 1\]"),
     (ValueError, {"perm": torch.tensor([0, 1, 3])}, r"permutation of 0 to 2, got \[0, 1, 3\]"),
     (ValueError, {"y": Y, "num_classes": None}, "num_classes must be given for y of whole numbers"),
+    (TypeError, {"y": Y, "num_classes": 3.0}, "num_classes must be a whole number, got 3.0"),
     (ValueError, {"y": Y, "num_classes": 0}, "num_classes must be at least 1, got 0"),
     (ValueError, {"y": Y, "num_classes": 2}, r"y must be classes in \[0, 2\), got 2"),
     (ValueError, {"y": Y - 1}, r"y must be classes in \[0, 3\), got -1"),
