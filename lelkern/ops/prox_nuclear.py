@@ -9,7 +9,9 @@ from torch import Tensor
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._in_place import replace_
 from lelkern.ops._prox import Threshold, threshold
+from lelkern.ops._transforms import only_autograd
 from lelkern.reference import prox_nuclear as reference
+from lelkern.reference.prox_nuclear_by_gram import prox_nuclear_by_gram
 
 
 def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
@@ -21,10 +23,11 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     (Cai, Candès & Shen, "A Singular Value Thresholding Algorithm for Matrix Completion", SIAM
     Journal on Optimization 2010). It lowers the rank, as a penalty of tasks that share a subspace.
 
-    There is no kernel of it: ``torch.linalg.svd`` decides how long it takes. The Gram matrix would
-    take less than half of that for tall matrices, but lose two of a float32's seven digits where
-    the threshold is 1e-4 of the largest singular value, and more below. Gradients of w and lam are
-    made of divided differences, not by differentiating the decomposition, so that they are exact
+    There is no kernel of it. On a CPU, matrices of up to 32 bits of which no gradient is asked for
+    are shrunk by way of the smaller Gram matrix in float64, which is faster than
+    ``torch.linalg.svd`` in float32 and ten times as close to the exact result; all others by
+    ``torch.linalg.svd``, of which the last digits differ. Gradients of w and lam are made of
+    divided differences, not by differentiating the decomposition, so that they are exact
     also where singular values are equal, or 0; a singular value of lam counts as one that vanishes.
     They can be differentiated once more, in m + n steps. 16-bit matrices are computed in float32,
     and all relative to the largest number, so that singular values may pass that of the dtype.
@@ -52,9 +55,17 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     defined = w.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
     defined = defined & (t >= 0).unsqueeze(-1).unsqueeze(-1)
     values = w.to(computed_in(w)).where(defined, 0)
-    x = reference.prox_nuclear(values, t.where(t >= 0, 0))
+    shrink = prox_nuclear_by_gram if _gram_serves(values, t) else reference.prox_nuclear
+    x = shrink(values, t.where(t >= 0, 0))
     undefined = ~defined & (t != 0).unsqueeze(-1).unsqueeze(-1)
     return torch.where(defined, x, w).masked_fill(undefined, math.nan).to(w.dtype)
+
+
+def _gram_serves(w: Tensor, t: Tensor) -> bool:
+    """Whether the Gram matrix in float64 keeps all digits, and no gradient is asked for."""
+    if w.dtype != torch.float32 or w.device.type != "cpu" or not only_autograd((w, t)):
+        return False
+    return not (torch.is_grad_enabled() and (w.requires_grad or t.requires_grad))
 
 
 def prox_nuclear_(w: Tensor | Iterable[Tensor], lam: Threshold | list[Threshold]) -> None:

@@ -34,6 +34,25 @@ def test_it_is_the_minimiser(dtype, shape, device):
     assert (work.abs() <= eps * torch.linalg.matrix_norm(w.double())).all()
 
 
+@pytest.mark.parametrize("share", [0.5, 1e-2, 1e-4, 1e-6, 0.0])
+@pytest.mark.parametrize("shape", [(64, 5), (5, 64), (16, 16), (3, 20, 7)])
+@pytest.mark.parametrize("needs_grad", [False, True])
+def test_float32_is_close_to_float64_whatever_the_threshold(shape, share, needs_grad, device):
+    """Singular values from 1 to 1e-6; with a gradient by another way than without."""
+    m, n = shape[-2:]
+    values = torch.logspace(0, -6, min(m, n), dtype=torch.float64).tolist()
+    w = torch.stack([with_values(values, m, n, seed=i) for i in range(3)]).to(device).float()
+    w = w if len(shape) == 3 else w[0]
+    want = prox_nuclear(w.double(), share)
+    got = prox_nuclear(w.requires_grad_(needs_grad), share)
+    assert got.requires_grad == needs_grad
+    # A result in float32 is rounded by half an eps of its numbers, at most 1; the Gram matrix adds
+    # a sixteenth, and a decomposition in float32 some eps for each column (LAPACK's bound).
+    eps = torch.finfo(torch.float32).eps
+    bound = 4 * min(m, n) * eps if needs_grad or device != "cpu" else 0.75 * eps
+    assert (got.double() - want).abs().max() <= bound
+
+
 def test_many_matrices_with_thresholds_of_their_own(device):
     w, lam = normals(2, 3, 5, 4).to(device), normals(2, 3, seed=1).abs().to(device)
     x = prox_nuclear(w, lam)
