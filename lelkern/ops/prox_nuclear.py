@@ -30,7 +30,8 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     divided differences, not by differentiating the decomposition, so that they are exact
     also where singular values are equal, or 0; a singular value of lam counts as one that vanishes.
     They can be differentiated once more, in m + n steps. 16-bit matrices are computed in float32,
-    and all relative to the largest number, so that singular values may pass that of the dtype.
+    and those with very large numbers relative to them, so that singular values may pass the largest
+    of the dtype; where float32 numbers pass 2^40, those below 2^-166 times the largest lose digits.
 
     Args:
         w: (..., m, n), float64, float32, bfloat16 or float16.

@@ -11,10 +11,13 @@ The second derivative is that of a function of the symmetric matrix [[0, W], [W'
 eigenvalues are s and -s: products with second divided differences (Daleckii & Krein 1965). All
 derivatives are those of the side where a singular value of t is 0, and t = 0 is the identity.
 
-All is relative to a power of 2 near the largest number of the matrix, so that singular values,
-which may be sqrt(m n) times as large, do not overflow, nor their sums; it rounds nothing.
+A matrix whose largest number is near an end of the range is divided by a power of 2, so that
+neither singular values, which may be sqrt(m n) times as large, nor sums of squares overflow or lose
+digits. What of the largest matrices is then below the smallest normal number loses digits itself:
+in float32 what is less than 2^-166 times the largest number, in float64 2^-1481 times.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -34,15 +37,15 @@ def prox_nuclear(w: Tensor, t: Tensor) -> Tensor:
 
 
 class _ProxNuclear(torch.autograd.Function):
-    """Returns x, and of w and t relative to a scale: U, S, V', t and the scale."""
+    """Returns x, and of w and t divided by the scale: U, S, V', t and the scale."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(w: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-        scale = _power_of_2(w.abs().amax((-2, -1)))
+        scale = _scale(w.abs().amax((-2, -1)))
         u, s, vh = torch.linalg.svd(w / _matrix(scale), full_matrices=False)
-        relative = t / scale
+        relative = _relative(t, scale)
         x = (u * (s - _column(relative)).clamp(min=0).unsqueeze(-2)) @ vh * _matrix(scale)
         return torch.where(_matrix(t) == 0, w, x), u, s, vh, relative, scale
 
@@ -104,8 +107,9 @@ class _Backward(torch.autograd.Function):
         weight = _matrix(of_grad_t)
         first = _derivative(of_grad_w, t, u, s, vh) - weight * _direction(t, u, s, vh)
         second, along = _second_derivative(w, t, scale, grad, of_grad_w)
-        of_t = _like(given, -(of_grad_w * along).sum((-2, -1)))
-        return first, second - weight * along, of_t, None, None, None, None, None
+        of_t = _like(given, -(of_grad_w * along).sum((-2, -1)) / scale)
+        of_w = (second - weight * along) / _matrix(scale)
+        return first, of_w, of_t, None, None, None, None, None
 
 
 class _BackwardWithJvp(_Backward):
@@ -118,10 +122,30 @@ class _BackwardWithJvp(_Backward):
         of_grad, of_w = (zeros if x is None else x for x in (of_grad, of_w))
         second, along = _second_derivative(w, t, scale, grad, of_w)
         of_t = torch.zeros_like(given) if of_t is None else of_t
-        of_grad_w = _derivative(of_grad, t, u, s, vh) + second
-        of_grad_w = of_grad_w - _matrix(of_t) * along
-        of_grad_t = -(of_grad * _direction(t, u, s, vh) + of_w * along).sum((-2, -1))
+        curved = (second - _matrix(of_t) * along) / _matrix(scale)
+        of_grad_w = _derivative(of_grad, t, u, s, vh) + curved
+        of_grad_t = -(of_grad * _direction(t, u, s, vh)).sum((-2, -1))
+        of_grad_t = of_grad_t - (of_w * along).sum((-2, -1)) / scale
         return of_grad_w, _like(given, of_grad_t)
+
+
+def _scale(largest: Tensor) -> Tensor:
+    """Return what to divide matrices by, a power of 2, given their largest numbers.
+
+    It is 1 for all but those near the ends of the range, and takes these no further than needed: to
+    where the square of what is eps times as large is a normal number, and as far from the other
+    end, with room for sums of 2^46 squares in float32 and 2^104 in float64. LAPACK's bounds, too.
+    """
+    numbers = torch.finfo(largest.dtype)
+    least = math.sqrt(numbers.smallest_normal) / numbers.eps
+    power = _power_of_2(largest)
+    return (power * least).clamp(min=1) * (power / least).clamp(max=1)
+
+
+def _relative(t: Tensor, scale: Tensor) -> Tensor:
+    """Return thresholds divided by the scale: 0, the identity, only where they are 0."""
+    numbers = torch.finfo(t.dtype)
+    return (t / scale).clamp(min=numbers.smallest_normal * numbers.eps).where(t > 0, 0)
 
 
 def _power_of_2(x: Tensor) -> Tensor:
@@ -185,7 +209,8 @@ def _second_derivative(
 ) -> tuple[Tensor, Tensor]:
     """Return the second derivative of x in the directions a and b, and in a and -t.
 
-    ``t``: relative to the scale.
+    ``t``: divided by the scale; the result is still to be. In between, where what is divided by the
+    scale of subnormal numbers is infinite, it may be multiplied by 0.
     """
     m, n = w.shape[-2:]
     values, basis = torch.linalg.eigh(_dilated(w / _matrix(scale)))
@@ -208,7 +233,7 @@ def _second_derivative(
     curved = basis @ torch.cat(columns, -1) @ basis.mT
     jumps = _differences(values, side, side)
     along = basis @ (jumps * a) @ basis.mT
-    return curved[..., :m, m:] / _matrix(scale), along[..., :m, m:] / _matrix(scale)
+    return curved[..., :m, m:], along[..., :m, m:]
 
 
 def _dilated(w: Tensor) -> Tensor:

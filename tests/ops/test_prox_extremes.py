@@ -187,6 +187,71 @@ def test_singular_values_that_overflow(dtype, device):
     torch.testing.assert_close(x, want, rtol=64 * eps, atol=64 * eps * huge)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "t"),
+    [
+        (torch.float32, (1e10, 1e-36), 1e-37),
+        (torch.float32, (1e10, 1e-30), 1e-33),
+        (torch.float32, (1e38, 1e-3), 1e-6),
+        (torch.float64, (1e100, 1e-300), 1e-301),
+        (torch.float64, (1e300, 1e-100), 1e-103),
+        (torch.float32, (1e-45, 3e-45), 1e-45),
+    ],
+    ids=str,
+)
+def test_singular_values_of_a_wide_range(dtype, values, t, device):
+    """Those of a diagonal matrix are its numbers, which nothing mixes: each keeps its digits."""
+    values = torch.tensor(values, dtype=dtype)
+    # Beside one that needs no scale, and one that needs another.
+    one = torch.eye(2, dtype=dtype)
+    w = torch.stack([torch.diag(values), one, 3 * values.max() * one])
+    x = prox_nuclear(w.to(device), t).double()
+    want = values.double() - torch.tensor(t, dtype=dtype).double()
+    torch.testing.assert_close(
+        x[0].diagonal(), want.to(device), rtol=4 * torch.finfo(dtype).eps, atol=0
+    )
+    assert x[0].count_nonzero() == want.count_nonzero()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "t"),
+    [
+        (torch.float32, (1e38, 1.0, 0.0), 1e-20),
+        (torch.float32, (1e25, 1.0, 0.0), 1e-25),
+        (torch.float64, (1e300, 1.0, 0.0), 1e-200),
+    ],
+    ids=str,
+)
+def test_a_threshold_far_below_the_singular_values_is_not_0(dtype, values, t, device):
+    """A singular value of 0 vanishes, with its gradient, and where t is 0 it does not."""
+    w = leaf(torch.diag(torch.tensor(values, dtype=dtype)), device, dtype)
+    for threshold, last in ((t, 0.0), (0.0, 1.0)):
+        x = prox_nuclear(w, threshold)
+        (grad,) = torch.autograd.grad(x.diagonal().sum(), w, create_graph=True)
+        want = torch.tensor([1.0, 1.0, last], dtype=dtype, device=device)
+        torch.testing.assert_close(grad.diagonal(), want)
+        (second,) = torch.autograd.grad(grad.sum(), w)
+        assert second.isfinite().all()
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+def test_second_derivatives_at_the_ends_of_the_range(dtype, place, device):
+    """They are 2^-e times as large: of subnormal numbers infinite, but 0 where they are 0."""
+    w = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.0]], dtype=torch.float64, device=device)
+    lam = torch.tensor(0.75, dtype=torch.float64, device=device)
+    want = torch.func.hessian(prox_nuclear, (0, 1))(w, lam)
+    e = exponent(place, dtype)
+    at = [times_power(x, e).to(dtype) for x in (w, lam)]
+    got = torch.func.hessian(prox_nuclear, (0, 1))(*at)
+    for got_of, want_of in zip(got, want, strict=True):
+        for g, wanted in zip(got_of, want_of, strict=True):
+            scaled = times_power(wanted, -e).to(dtype)
+            torch.testing.assert_close(
+                g, scaled, rtol=64 * torch.finfo(dtype).eps, atol=torch.finfo(dtype).tiny
+            )
+
+
 @pytest.mark.parametrize("place", ["huge", "tiny", "subnormal"])
 def test_gradients_of_singular_values_at_the_ends_of_the_range(place, device):
     """First ones do not depend on the scale."""
