@@ -1,5 +1,7 @@
 """Numbers as the ops take them: tensors."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,3 +25,14 @@ def tensor_of(
         if dtype != torch.float64:
             raise
         return torch.full(shape, number, dtype=torch.float32, device=device)
+
+
+def in_range(number: float, dtype: torch.dtype) -> float:
+    """Return a number, at least 0, as a tensor of a dtype has it: infinite above its largest one.
+
+    As a tensor of a wider dtype is cast; PyTorch has no such number put into a new one. Inside
+    ``torch.compile`` it is a sum, which is infinite by itself.
+    """
+    if torch.compiler.is_compiling():
+        return number
+    return math.inf if number > torch.finfo(dtype).max else float(number)

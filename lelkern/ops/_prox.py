@@ -12,7 +12,7 @@ from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES, check_floating, computed_in
 from lelkern.ops._groups import CSRGroups, Dims, Layout, dense_layout, elementwise_layout
 from lelkern.ops._known import known_ends
-from lelkern.ops._number import tensor_of
+from lelkern.ops._number import in_range, tensor_of
 
 Groups = tuple[int, ...] | CSRGroups
 Threshold = float | Tensor
@@ -87,7 +87,8 @@ def threshold(
         if value < 0:
             raise ValueError(f"{name} must be >= 0, got {value}")
         dtype, device = computed_in(like), like.device
-        value = value if times == 1 else value * times
+        value = in_range(value, dtype)
+        value = value if times == 1 else in_range(value * times, dtype)
         if made is None or torch.compiler.is_compiling():  # which makes one tensor of those alike
             return tensor_of(value, dtype=dtype, device=device)
         key = value, dtype, device

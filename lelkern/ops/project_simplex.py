@@ -28,9 +28,9 @@ def project_simplex(x: Tensor, radius: Radius = 1.0, dim: int = -1) -> Tensor:
 
     Args:
         x: of any shape and strides: float64, float32, bfloat16 or float16.
-        radius: at least 0 and finite: a number, or a tensor with one element or of the shape of x
-            without ``dim``. A tensor on a GPU is not looked at, nor is one inside ``torch.compile``
-            or ``torch.func.vmap``: there another radius gives nan.
+        radius: at least 0 and finite in what is computed in: a number, or a tensor with one element
+            or of the shape of x without ``dim``. A tensor on a GPU is not looked at, nor is one
+            inside ``torch.compile`` or ``torch.func.vmap``: there another radius gives nan.
         dim: the dimension that is summed over.
 
     Returns:

@@ -7,6 +7,7 @@ are few digits long, tied and often 0, so that they are the same in every dtype 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from lelkern import (
     project_l1inf_ball,
     project_simplex,
     prox_group_lasso,
+    prox_l1,
     prox_nuclear,
     prox_sparse_group_lasso,
 )
@@ -99,6 +101,42 @@ def assert_scales(
     got = times_power(got, -e)
     assert_near(got, want, error + stored(want, dtype) + quanta(dtype, e))
     return got
+
+
+# ----- numbers past the range -----
+
+
+@pytest.mark.parametrize("number", [1e39, 10**39, 10**400, math.nextafter(2.0**128, 0)], ids=str)
+@pytest.mark.parametrize(
+    "function",
+    [
+        prox_l1,
+        prox_nuclear,
+        project_l1_ball,
+        project_l1inf_ball,
+        partial(prox_group_lasso, dim=1),
+        partial(prox_group_lasso, dim=1, weights="sqrt_size"),
+        lambda w, lam: prox_sparse_group_lasso(w, lam, 0.5, dim=1),
+        lambda w, lam: prox_sparse_group_lasso(w, 0.5, lam, dim=1),
+        lambda w, lam: prox_l1_metric(w, torch.ones_like(w), lam),
+        lambda w, lam: prox_group_lasso_metric(w, torch.ones_like(w), lam, dim=1),
+    ],
+)
+def test_a_number_above_the_largest_is_infinite(function, number, device):
+    """As is a tensor of another dtype that is cast."""
+    for dtype in DTYPES[1:]:
+        w = eighths(3, 5).to(device, dtype)
+        assert torch.equal(function(w, number), function(w, INF))
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
+@pytest.mark.parametrize("radius", [1e39, 10**39, torch.tensor(1e39, dtype=torch.float64)])
+def test_a_simplex_has_no_radius_above_the_largest(radius, dtype):
+    message = r"radius must be finite in torch\.float32, which is computed in, got 1"
+    with pytest.raises(ValueError, match=message):
+        project_simplex(torch.ones(3, dtype=dtype), radius)
+    x = project_simplex(torch.ones(4, dtype=torch.float64), radius)
+    assert torch.equal(x, torch.full_like(x, 1e39 / 4))
 
 
 # ----- projections -----
