@@ -6,8 +6,9 @@ classes, numbers with a decimal point are targets. Columns are separated by comm
 tabs, whichever the first row has most of.
 
 Where ``task`` names a column, it says by text or whole numbers which task each row belongs to: a
-task is the rows that have one name, wherever they stand. What is to be predicted are targets then,
-whole numbers too.
+task is the rows that have one name, wherever they stand, letter by letter but for blanks around it.
+Numbers only decide the order of tasks, and may not be written in two ways. What is to be predicted
+are targets then, whole numbers too.
 """
 
 import csv
@@ -28,7 +29,10 @@ from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.table_data import TableData
 from lelkern.data.task_data import TaskData
 
-VERSION = 1
+# Of any length that Python reads as a number.
+_WHOLE = re.compile(r"[+-]?\d{1,4000}")
+
+VERSION = 2
 """Raised whenever the same file would give another table, so that caches notice."""
 
 
@@ -82,7 +86,7 @@ def read_csv(path: Path, *, target: str | None, seed: int, test_fraction: float)
 def read_csv_tasks(
     path: Path, *, target: str | None, task: str, seed: int, test_fraction: float
 ) -> TaskData:
-    """Read regression tasks, in the order of their names: numbers by size, text by letters.
+    """Read regression tasks, in the order of their names: by size if all are whole, or by letters.
 
     Args:
         path: the file.
@@ -92,8 +96,9 @@ def read_csv_tasks(
         test_fraction: share of the test samples of each task.
 
     Raises:
-        DataError: the file is no such table, or a task has one row; names the file and, as far as
-            there are such, the task, the row (of the header: 1) and the column.
+        DataError: the file is no such table, a task has one row, or a number names tasks in two
+            spellings; names the file and, as far as there are such, the task, the row (of the
+            header: 1) and the column.
     """
     header, rows = _read_rows(path)
     naming = _column(path, header, task)
@@ -104,19 +109,16 @@ def read_csv_tasks(
         raise DataError(f"{path}: column '{task}' names the tasks and cannot be predicted")
     if not features:
         raise DataError(f"{path}: no column besides '{task}' and '{header[column]}' is a feature")
-    labels = _labels(path, rows, task, naming)
-    if labels.dtype.kind == "f":
-        raise DataError(f"{path}: column '{task}' must name tasks by text or whole numbers")
+    members = _members(path, rows, task, naming)
     x = _numbers(path, header, rows, features)
     y = _numbers(path, header, rows, [column])[:, 0]
-    names = np.unique(labels)
     data = TaskData.from_arrays(
         str(path),
-        [x[labels == name] for name in names],
-        [y[labels == name] for name in names],
+        [x[of_task] for of_task in members.values()],
+        [y[of_task] for of_task in members.values()],
         test_fraction=test_fraction,
         seed=seed,
-        names=[str(name) for name in names],
+        names=list(members),
         features=[header[i] for i in features],
     )
     return replace(data, name=path.stem)
@@ -173,15 +175,48 @@ def _numbers(path: Path, header: list[str], rows: _Rows, columns: list[int]) -> 
 def _labels(path: Path, rows: _Rows, name: str, column: int) -> NDArray[Any]:
     """Return a column as integers, as real numbers or as text."""
     cells = [cells[column].strip() for _, cells in rows]
+    for (row, _), cell in zip(rows, cells, strict=True):
+        _check_there(cell, path, row, name)
     numbers = [_parse(cell) for cell in cells]
-    for (row, _), cell, number in zip(rows, cells, numbers, strict=True):
-        if not cell or (number is not None and not math.isfinite(number)):
-            raise DataError(f"{path}: row {row}, column '{name}': '{cell}' is a missing value")
     if all(re.fullmatch(r"[+-]?\d{1,18}", cell) for cell in cells):
         return np.array([int(cell) for cell in cells], dtype=np.int64)
     if None not in numbers:
         return np.array(numbers, dtype=np.float64)
     return np.array(cells)
+
+
+def _members(path: Path, rows: _Rows, name: str, column: int) -> dict[str, list[int]]:
+    """Return the names of tasks in their order, with the places of each one's rows.
+
+    Python's strings and integers, as NumPy's strings lose a NUL at their end, and its integers the
+    digits that 64 bits have no room for.
+    """
+    members: dict[str, list[int]] = {}
+    for i, (row, cells) in enumerate(rows):
+        cell = cells[column].strip()
+        if not _WHOLE.fullmatch(cell):
+            _check_there(cell, path, row, name)
+        members.setdefault(cell, []).append(i)
+    spellings: dict[int, str] = {}
+    for cell in filter(_WHOLE.fullmatch, members):
+        first = spellings.setdefault(int(cell), cell)
+        if first != cell:
+            raise DataError(
+                f"{path}: column '{name}' names tasks by one number in two ways, "
+                f"'{first}' and '{cell}'"
+            )
+    if len(spellings) == len(members):
+        return {cell: members[cell] for _, cell in sorted(spellings.items())}
+    if all(_parse(cell) is not None for cell in members):
+        raise DataError(f"{path}: column '{name}' must name tasks by text or whole numbers")
+    return dict(sorted(members.items()))
+
+
+def _check_there(cell: str, path: Path, row: int, name: str) -> None:
+    """Raise if a cell that may be text has nothing, or what stands for it among numbers."""
+    number = _parse(cell)
+    if not cell or (number is not None and not math.isfinite(number)):
+        raise DataError(f"{path}: row {row}, column '{name}': '{cell}' is a missing value")
 
 
 def _number(cell: str, path: Path, row: int, name: str) -> float:

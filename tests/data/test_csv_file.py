@@ -166,6 +166,40 @@ def test_whole_numbers_name_tasks_in_their_own_order(read):
     assert task_rows(data) == {"9": [(2, 3), (4, 5)], "10": [(1, 2), (3, 4)]}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["007", "010", "-3"],
+        ["9223372036854775807", "9223372036854775806", "-9223372036854775809", "1"],
+        ["1000000000000000000000", "999999999999999999999", "8" * 400],
+        ["+5", "٤", "3"],
+    ],
+    ids=["zeros in front", "64 bits", "more than 64 bits", "a sign, and other digits"],
+)
+def test_names_of_tasks_stay_as_they_are_written(read, names):
+    text = "".join(f"{name},{i},{2 * i}\n" for i, name in enumerate(names))
+    data = read(f"t,a,y\n{text}{text}", task="t")
+    want = sorted(names, key=int)
+    assert [task.name for task in data.tasks] == want
+    for name, found in task_rows(data).items():
+        i = names.index(name)
+        assert found == [(i, 2 * i)] * 2
+
+
+@pytest.mark.parametrize("more", ["", "s,5,6\ns,7,8\n"])
+@pytest.mark.parametrize(("one", "other"), [("007", "7"), ("5", "+5"), ("٣", "3"), ("0", "-0")])
+def test_a_number_in_two_spellings_is_refused(read, one, other, more):
+    """Whether or not another task is named by text."""
+    message = f"column 't' names tasks by one number in two ways, '{one}' and '{other}'"
+    with pytest.raises(DataError, match=re.escape(message)):
+        read(f"t,a,y\n{one},1,2\n{one},3,4\n{other},5,6\n{other},7,8\n{more}", task="t")
+
+
+def test_names_of_tasks_that_end_in_nul(read):
+    data = read("t,a,y\nn,1,2\nn\0,3,4\nn,1,2\nn\0,3,4\n", task="t")
+    assert task_rows(data) == {"n": [(1, 2)] * 2, "n\0": [(3, 4)] * 2}
+
+
 def test_tasks_of_a_file_have_options_of_tasks(read, tmp_path):
     data = read(SCHOOLS, task="school", samples_per_task=1)
     assert [len(task.train_y) for task in data.tasks] == [1, 1, 1]
