@@ -2,10 +2,10 @@
 
     pytest benchmarks/bench_prox_nuclear.py --benchmark-group-by=group --csv
 
-There is no kernel of it: lelkern's time is that of ``torch.linalg.svd``, and what is to be seen is
-that nothing is added to it. ``pytorch-gram``, by the eigenvectors of the smaller Gram matrix, takes
-less time and loses digits of what is small beside the largest singular value. ``sgemm`` is a
-product of the matrices with others, of as many flops as a decomposition and the product after it.
+There is no kernel of it: lelkern calls ``torch.linalg.svd``, as ``pytorch`` does. ``pytorch-gram``,
+by the eigenvectors of the smaller Gram matrix, loses digits of what is small beside the largest
+singular value. ``sgemm`` is a product of the matrices with others, of as many flops as a
+decomposition and the product after it.
 """
 
 import functools

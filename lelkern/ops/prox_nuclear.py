@@ -27,10 +27,10 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
     are shrunk by way of the smaller Gram matrix in float64, which is faster than
     ``torch.linalg.svd`` in float32 and ten times as close to the exact result; all others by
     ``torch.linalg.svd``, of which the last digits differ. Gradients of w and lam are made of
-    divided differences, not by differentiating the decomposition, so that they are exact
-    also where singular values are equal, or 0; a singular value of lam counts as one that vanishes.
-    They can be differentiated once more, in m + n steps. 16-bit matrices are computed in float32,
-    and those with very large numbers relative to them, so that singular values may pass the largest
+    divided differences, not by differentiating the decomposition, so that they are exact also where
+    singular values are equal, or 0; a singular value of lam counts as one that vanishes. They can
+    be differentiated once more, in m + n steps. 16-bit matrices are computed in float32, and the
+    largest and the smallest relative to a power of 2, so that singular values may pass the largest
     of the dtype; where float32 numbers pass 2^40, those below 2^-166 times the largest lose digits.
 
     Args:
