@@ -163,6 +163,23 @@ def test_rows_at_the_ends_of_the_range(function, dtype, place, n, radius, device
 
 @pytest.mark.parametrize("function", [project_simplex, project_l1_ball])
 @pytest.mark.parametrize(
+    ("dtype", "place", "n"), covering(DTYPES, ("tiny", "subnormal"), (33, 1000)), ids=str
+)
+def test_a_radius_of_few_quanta_is_not_given_to_each(function, dtype, place, n, device):
+    """Each of n tied numbers has a share that rounds to 0, or a quantum at most."""
+    x = times_power(torch.full((2, n), 1.5), exponent(place, dtype)).to(device, dtype)
+    numbers = torch.finfo(computed_in(x))
+    least = numbers.smallest_normal * numbers.eps
+    for radius in (2, 8, 14):
+        r = torch.tensor(radius * least, dtype=computed_in(x), device=device)
+        assert float(r) == radius * least
+        y = function(x, r)
+        assert (y >= 0).all()
+        assert (y.double() <= least).all(), y.max()
+
+
+@pytest.mark.parametrize("function", [project_simplex, project_l1_ball])
+@pytest.mark.parametrize(
     ("dtype", "numbers", "radius"),
     covering(DTYPES[1:], PLACES, PLACES),
     ids=str,
