@@ -2,9 +2,9 @@
 
     pytest benchmarks/bench_prox_nuclear.py --benchmark-group-by=group --csv
 
-There is no kernel of it: lelkern calls ``torch.linalg.svd``, as ``pytorch`` does. ``pytorch-gram``,
-by the eigenvectors of the smaller Gram matrix, loses digits of what is small beside the largest
-singular value. ``sgemm`` is a product of the matrices with others, of as many flops as a
+There is no kernel of it: lelkern takes the eigenvectors of the smaller Gram matrix in float64,
+``pytorch-gram`` in float32, which loses digits of what is small beside the largest singular value,
+and ``pytorch`` calls ``torch.linalg.svd``. ``sgemm`` is a product of the matrices with others, of as many flops as a
 decomposition and the product after it.
 """
 
