@@ -113,6 +113,7 @@ def install(
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[lelkern.methods]\n{points}\n")
+    (info / "RECORD").write_text("".join(f"{f.relative_to(folder)},,\n" for f in package.iterdir()))
     return folder
 
 
@@ -134,7 +135,7 @@ def clear_caches() -> None:
     for cached in (
         *(code.code_fingerprint, code.package_versions, code.imported_files),
         *(code._reached, code._tree, code._imports, code._bindings, code._meaning),
-        *(own_modules._outermost, own_modules.installed_packages),
+        *(own_modules._outermost, own_modules.installed_packages, own_modules._sites),
     ):
         cached.cache_clear()
 

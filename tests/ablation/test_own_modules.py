@@ -61,6 +61,8 @@ BESIDE = {
     "__init__.py": "from . import unused\n",
 }
 
+ROUND, ANY = "circle round", "deeper random"
+
 
 @pytest.mark.parametrize(
     ("text", "names"),
@@ -89,6 +91,15 @@ BESIDE = {
         ("from .nowhere import nothing", ""),
         ("from ... import helper", ""),
         ("if TYPE_CHECKING:\n    from . import helper", ""),
+        (
+            "if t.TYPE_CHECKING:\n    from . import helper\nelse:\n    from . import round",
+            ROUND,
+        ),
+        ("if TYPE_CHECKING:\n    from . import helper\nelif x:\n    from . import round", ROUND),
+        ("if not TYPE_CHECKING:\n    from . import round\nelse:\n    from . import helper", ROUND),
+        ("if not t.TYPE_CHECKING:\n    from . import round", ROUND),
+        ("if TYPE_CHECKING or x:\n    from . import deeper\nelse:\n    from . import random", ANY),
+        ("if NO_TYPE_CHECKING:\n    from . import deeper\nelse:\n    from . import random", ANY),
         # By a method that puts its folder on the path itself.
         ("import deeper", "deeper"),
     ],
@@ -142,6 +153,47 @@ def test_modules_of_installed_packages_count_by_version(write, monkeypatch):
         "tiny_package.__init__",
         "tiny_package.methods.commonest",
     }
+
+
+@pytest.mark.parametrize("metadata", ["tiny.egg-info", "tiny-1.0.dist-info"])
+def test_what_a_project_says_of_itself_beside_its_modules_installs_none(
+    write, monkeypatch, metadata
+):
+    """As building it leaves it there, or installing it editable."""
+    info = f"project/{metadata}"
+    lists = {"top_level.txt": "tiny\n", "SOURCES.txt": "tiny/__init__.py\n"}
+    folder = write(
+        {
+            "method.py": "import tiny\n",
+            "project/tiny/__init__.py": "",
+            f"{info}/METADATA" if "dist" in metadata else f"{info}/PKG-INFO": "Name: tiny\n",
+            **{f"{info}/{name}": text for name, text in lists.items()},
+        }
+    )
+    monkeypatch.syspath_prepend(folder / "project")
+    clear_caches()
+    assert reached(folder / "method.py") == {"tiny.__init__"}
+
+
+@pytest.mark.parametrize("home", ["purelib", "platlib", "user", "site"])
+def test_what_lies_where_python_installs_counts_by_version(write, monkeypatch, home):
+    """Whatever its metadata are: Debian's have no RECORD, and some are egg-info."""
+    folder = write(
+        {
+            "method.py": "import tiny\n",
+            "installed/tiny.py": "",
+            "installed/tiny-1.0.egg-info/PKG-INFO": "Name: tiny\nVersion: 1.0\n",
+            "installed/tiny-1.0.egg-info/top_level.txt": "tiny\n",
+        }
+    )
+    where = str(folder / "installed")
+    monkeypatch.syspath_prepend(where)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: where if name == home else "/nowhere")
+    monkeypatch.setattr("site.getusersitepackages", lambda: where if home == "user" else "/nowhere")
+    monkeypatch.setattr("site.getsitepackages", lambda: ["/no", where] if home == "site" else [])
+    clear_caches()
+    assert reached(folder / "method.py") == set()
+    assert code.package_versions(str(folder / "method.py")) == {"tiny": "1.0"}
 
 
 def test_the_packages_that_helpers_import_count(write):

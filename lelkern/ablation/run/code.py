@@ -9,7 +9,7 @@ PYTHONPATH. Those of other installed packages count by version.
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -219,12 +219,24 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 def _running(node: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:
     """Yield the nodes below one, but for those that only type checkers see, unless asked for."""
+    unseen = () if type_checking else _for_type_checkers(node)
     for child in ast.iter_child_nodes(node):
-        only_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-        if only_types and not type_checking:
-            continue
-        yield child
-        yield from _running(child, type_checking=type_checking)
+        if child not in unseen:
+            yield child
+            yield from _running(child, type_checking=type_checking)
+
+
+def _for_type_checkers(node: ast.AST) -> Sequence[ast.stmt]:
+    """Return the branch of an ``if`` that only type checkers see; of other tests both may run."""
+    match node:
+        case ast.If(test=ast.UnaryOp(op=ast.Not(), operand=test), orelse=branch):
+            pass
+        case ast.If(test=test, body=branch):
+            pass
+        case _:
+            return ()
+    plain = isinstance(test, ast.Name | ast.Attribute)
+    return branch if plain and ast.unparse(test).split(".")[-1] == "TYPE_CHECKING" else ()
 
 
 @cache

@@ -5,10 +5,13 @@ They are the files that Python would import, found without importing any of them
 
 import importlib.util
 import os
+import site
+import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import distributions, packages_distributions
+from itertools import chain
 from pathlib import Path
 from sys import stdlib_module_names
 
@@ -77,8 +80,24 @@ def _place(spec: ModuleSpec) -> Place:
 
 
 def _belongs(name: str, path: Path) -> bool:
-    """Return whether a module is where the standard library or a distribution has put it."""
-    homes = [Path(str(distribution(d).locate_file(""))) for d in installed_packages().get(name, ())]
+    """Return whether a module is where the standard library or a distribution has put it.
+
+    Only an installer writes a RECORD, into any folder. Other metadata may be of a project on the
+    path, which says of itself what it has (``*.egg-info``).
+    """
+    homes: list[Path] = []
+    if names := installed_packages().get(name):
+        homes += _sites()
+        for found in chain.from_iterable(distributions(name=name) for name in names):
+            if found.read_text("RECORD") is not None:
+                homes.append(Path(str(found.locate_file(""))))
     if name in stdlib_module_names:
         homes.append(Path(os.__file__).parent)
     return any(home in path.parents for home in homes)
+
+
+@cache
+def _sites() -> tuple[Path, ...]:
+    """Return the folders into which packages of this Python are installed."""
+    own = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    return tuple(map(Path, (*own, *site.getsitepackages(), site.getusersitepackages())))
