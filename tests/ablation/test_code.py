@@ -47,6 +47,9 @@ TREE = {
     ),
     "lazy/one.py": "",
     "lazy/two.py": "",
+    "starred/__init__.py": "from lelkern.files import *\n__all__ = ['one']\n",
+    "starred/one.py": "",
+    "starred/two.py": "",
     "circle.py": "import lelkern.other\n",
     "other.py": "import lelkern.circle\n",
 }
@@ -66,6 +69,7 @@ TREE = {
         ("from lelkern.nn import loss\n", "nn/loss"),
         ("from lelkern.nn import missing\n", "nn/__init__ nn/loss"),
         ("from lelkern.lazy import One\n", "lazy/one"),
+        ("from lelkern.starred import *\n", "starred/__init__ starred/one files"),
         ("def f():\n    import lelkern.files\n", "files"),
         ("if TYPE_CHECKING:\n    import lelkern.files\n", ""),
         ("import lelkern.config\n", "config files"),

@@ -1,8 +1,10 @@
 """Helpers of a method's file: which modules count, beside it and on the path, and that they do."""
 
+import importlib
 import importlib.machinery
 import shutil
 import sys
+import zipfile
 
 import pytest
 from fake_study import replaced, write_study
@@ -60,6 +62,74 @@ BESIDE = {
     "round.py": "from . import circle, method\n",
     "__init__.py": "from . import unused\n",
 }
+
+STARS = {
+    "shown": '__all__ = ["inner"]\n',
+    "pair": '__all__ = ("inner", "nothing", "thing", "*")\nthing = 1\n',
+    "silent": "x = 1\n",
+    "computed": "__all__ = [name for name in ()]\n",
+    "changed": '__all__ = ["inner"]\n__all__ += ["other"]\n',
+    "brought": "from .inner import __all__\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("package", "names"),
+    [
+        ("shown", "inner helper"),
+        ("pair", "inner helper"),
+        ("silent", ""),
+        ("computed", "inner helper other sub"),
+        ("changed", "inner helper other sub"),
+        ("brought", "inner helper other sub"),
+    ],
+)
+@pytest.mark.parametrize("dot", [".", ""])
+def test_a_star_imports_the_modules_that_a_package_names(write, monkeypatch, package, names, dot):
+    below = [*names.replace("helper", "").replace("sub", "sub.__init__").split(), "__init__"]
+    files = {"inner": "from .. import helper", "other": "", "sub/__init__": "", "sub/deep": ""}
+    folder = write(
+        {
+            "method.py": f"from {dot}lib.{package} import *\n",
+            "lib/helper.py": "",
+            f"lib/{package}/__init__.py": STARS[package],
+            **{f"lib/{package}/{name}.py": text for name, text in files.items()},
+        }
+    )
+    assert reached(folder / "method.py") == {
+        *(f"lib.{package}.{name}" for name in below),
+        *(["lib.helper"] if names else []),
+    }
+
+
+def test_modules_in_an_archive_count(write, monkeypatch):
+    folder = write({"method.py": "from packed import inner\n"})
+    archive = folder / "lib.zip"
+    monkeypatch.syspath_prepend(archive)
+
+    def pack(number):
+        with zipfile.ZipFile(archive, "w") as files:
+            files.writestr("packed/__init__.py", "")
+            files.writestr("packed/inner.py", f"from .deep import *\nx = {number}\n")
+            files.writestr("packed/deep/__init__.py", "__all__ = list('')\n")
+            files.writestr("packed/deep/leaf.py", "")
+        importlib.invalidate_caches()
+        return fingerprint(folder)
+
+    assert pack(1) != pack(2)
+    assert pack(1) == pack(1)
+    inner = {"packed.inner", "packed.deep.__init__", "packed.deep.leaf"}
+    assert reached(folder / "method.py") == {"packed.__init__", *inner}
+
+
+def test_metadata_without_a_name_say_nothing(write, monkeypatch):
+    folder = write({"method.py": "import foo\n", "foo.py": "", "foo-1.dist-info/RECORD": ""})
+    (folder / "foo-1.dist-info" / "top_level.txt").write_text("foo\n")
+    monkeypatch.syspath_prepend(folder)
+    clear_caches()
+    assert reached(folder / "method.py") == {"foo"}
+    assert code.package_versions(str(folder / "method.py")) == {}
+
 
 ROUND, ANY = "circle round", "deeper random"
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import iter_modules
 from sys import stdlib_module_names
 
 import lelkern
-from lelkern.ablation.run.own_modules import BESIDE, installed_packages, own_modules
+from lelkern.ablation.run.own_modules import BESIDE, installed_packages, own_modules, source
 from lelkern.config import ConfigError
 from lelkern.methods import MethodFile, find
 
@@ -132,6 +133,10 @@ def _reached(path: Path, packages: Packages) -> Mapping[Path, str]:
 
 def _followed(module: str, name: str | None, packages: Packages) -> Iterator[tuple[str, Path]]:
     """Yield name and file of the modules that an import reaches and whose code counts."""
+    if name == "*":
+        for shown in (None, *_starred(module, packages)):
+            yield from _followed(module, shown, packages)
+        return
     places = dict(packages)
     first = module.partition(".")[0]
     if first in places and first != BESIDE:
@@ -139,6 +144,32 @@ def _followed(module: str, name: str | None, packages: Packages) -> Iterator[tup
             yield _module_name(file, packages), file
     else:
         yield from own_modules(module, name, places.get(BESIDE))
+
+
+def _starred(module: str, packages: Packages) -> Sequence[str]:
+    """Return the names that ``from module import *`` may import as modules of a package.
+
+    They are those of its ``__all__``, or all modules that it has where that is computed.
+    """
+    files = dict(_followed(module, None, packages))
+    init = files.get(f"{module}.__init__")
+    if init is None or init.suffix != ".py":
+        return ()
+    uses = [node for node in ast.walk(_tree(init)) if _is_all(node)]
+    if not uses:
+        return ()
+    for node in _tree(init).body if len(uses) == 1 else ():
+        match node:
+            case ast.Assign(
+                targets=[ast.Name("__all__")], value=ast.List(names) | ast.Tuple(names)
+            ) if all(isinstance(getattr(name, "value", None), str) for name in names):
+                return [*filter(str.isidentifier, map(ast.literal_eval, names))]
+    return [found.name for found in iter_modules([str(init.parent)])]
+
+
+def _is_all(node: ast.AST) -> bool:
+    """Return whether ``__all__`` is read, changed or imported."""
+    return "__all__" in (getattr(node, field, None) for field in ("id", "name", "asname"))
 
 
 def _resolve(module: str, name: str | None, packages: Packages) -> list[Path]:
@@ -171,7 +202,7 @@ def _tree(path: Path) -> ast.Module:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes(), str(path))
+        return ast.parse(source(path), str(path))
     except (SyntaxError, ValueError, OSError) as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
 
@@ -243,7 +274,7 @@ def _for_type_checkers(node: ast.AST) -> Sequence[ast.stmt]:
 def _meaning(path: Path) -> bytes:
     """Return a file's syntax tree without docstrings, positions and comments; a binary's bytes."""
     if path.suffix != ".py":
-        return path.read_bytes()
+        return source(path)
     tree = _parsed(path)  # one of its own, which is changed
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

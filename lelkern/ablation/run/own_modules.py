@@ -14,6 +14,7 @@ from importlib.metadata import distributions, packages_distributions
 from itertools import chain
 from pathlib import Path
 from sys import stdlib_module_names
+from zipfile import ZipFile
 
 BESIDE = "(beside)"
 """The package of relative names in a method's file: its folder. No module is called that."""
@@ -45,8 +46,25 @@ def own_modules(module: str, name: str | None, folder: Path | None) -> Iterator[
 
 @cache
 def installed_packages() -> Mapping[str, list[str]]:
-    """Return the installed packages by the modules they provide; it takes a while to find them."""
-    return packages_distributions()
+    """Return the installed packages by the modules they provide; it takes a while to find them.
+
+    Metadata without a name, which are damaged, say nothing.
+    """
+    found = {module: [*filter(None, names)] for module, names in packages_distributions().items()}
+    return {module: names for module, names in found.items() if names}
+
+
+def source(path: Path) -> bytes:
+    """Return what a module's file holds, which may lie in an archive.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    archive = next((place for place in path.parents if place.is_file()), None)
+    if archive is None:
+        return path.read_bytes()
+    with ZipFile(archive) as files:
+        return files.read(path.relative_to(archive).as_posix())
 
 
 @cache
