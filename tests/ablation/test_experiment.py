@@ -87,6 +87,9 @@ def test_equal_baselines(ready):
     ("claim", "compared"),
     [
         ('shape = "beats"\narm = "4"\nover = "level 9"', None),
+        ('shape = "gap-grows"\nover = "level 9"', None),
+        ('shape = "gap-shrinks"\nover = "level 9"', None),
+        ('shape = "beats"\nover = "level 9"', "'9' with 'level 9'"),
         ('shape = "beats"\narm = "9"\nover = "level 9"', "'9' with 'level 9'"),
         ('shape = "equal-within"\nmargin = 0.1\narm = "level 9"\nover = "9"', "'level 9' with '9'"),
         ('shape = "not-worse"\nmargin = 0.1\narm = "9"\nover = "level 9"', "'9' with 'level 9'"),

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from lelkern.ablation.declared import check_names
 from lelkern.ablation.grid import Arm
 from lelkern.ablation.judge.names import Grid
+from lelkern.ablation.judge.sample import Cell
 from lelkern.ablation.keys import keys_of
 from lelkern.ablation.layers import defaults_of, numbered, with_whole_lists
 from lelkern.ablation.record import Asked
@@ -383,14 +384,23 @@ def _refuse_comparisons_with_itself(
     grid = Grid(study.axes(), [baseline.label for baseline in study.baseline])
     for i, claim in enumerate(study.claim):
         for cells in claim.comparisons(grid, study.metric):
-            seen: dict[tuple[_Recipe, str], str] = {}
-            for label, metric in cells:
-                same = seen.setdefault((recipes[label], metric), label)
-                if same != label:
-                    raise ConfigError(
-                        f"{path}: claim.{i} compares {same!r} with {label!r}, which are the same "
-                        "configuration"
-                    )
+            twins = [_twins(part, recipes) for part in claim.parts(cells)]
+            if all(twins):
+                one, other = twins[0]
+                raise ConfigError(
+                    f"{path}: claim.{i} compares {one!r} with {other!r}, which are the same "
+                    "configuration"
+                )
+
+
+def _twins(cells: Sequence[Cell], recipes: Mapping[str, _Recipe]) -> tuple[str, ...]:
+    """Return the labels of the first two cells that are the same, if there are two."""
+    seen: dict[tuple[_Recipe, str], str] = {}
+    for label, metric in cells:
+        same = seen.setdefault((recipes[label], metric), label)
+        if same != label:
+            return same, label
+    return ()
 
 
 def _common(methods: Mapping[str, Method], path: Path, what: str, declared: Any) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class Claim(Config):
             default: the study's metric.
         """
 
+    def parts(self, cells: tuple[Cell, ...]) -> list[tuple[Cell, ...]]:
+        """Return the parts of one comparison, of which one at least must compare what differs."""
+        return [cells]
+
     @abstractmethod
     def statements(self, sample: Sample) -> Statements:
         """Return the claim as statements about the measured values of its cells."""

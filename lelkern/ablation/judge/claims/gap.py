@@ -42,6 +42,10 @@ class Gap(Sides):
             for series in self.resolve(grid)
         ]
 
+    def parts(self, cells: tuple[Cell, ...]) -> list[tuple[Cell, ...]]:
+        """Return the pairs of a series: the gap may be nothing at a level that it is told from."""
+        return [*zip(cells[::2], cells[1::2], strict=True)]
+
     def statements(self, sample: Sample) -> Statements:
         """Return a trend of the gap for every series, and every step back against them."""
         grows = self.shape == "gap-grows"
