@@ -42,9 +42,8 @@ def reached(method):
     """The modules of a method's own, as they are named, without the method."""
     file = find(str(method))
     found = code._reached(file.path, code._packages(file))
-    return {code._shown(name) for name in found.values() if not name.startswith("lelkern")} - {
-        file.path.stem
-    }
+    own = {name for name in found.values() if not name.startswith("lelkern")}
+    return {name.removeprefix("(beside).") for name in own} - {file.path.stem}
 
 
 BESIDE = {
@@ -285,6 +284,26 @@ def test_an_edit_of_a_helper_counts_and_its_words_and_place_do_not(write):
     assert fingerprint(folder / "a" / "b.c" / "two") == plain
     write({"one/helper.py": "x = 2\n"})
     assert fingerprint(folder / "one") != plain
+
+
+def test_helpers_of_one_name_beside_and_on_the_path_are_told_apart(write, monkeypatch):
+    files = {"method.py": "import helper\nfrom . import helper\n", "helper.py": "x = 1\n"}
+    folder = write({**files, "lib/helper.py": "x = 2\n"})
+    monkeypatch.syspath_prepend(folder / "lib")
+    before = fingerprint(folder)
+    write({"helper.py": "x = 2\n", "lib/helper.py": "x = 1\n"})
+    assert fingerprint(folder) != before
+
+
+def test_what_one_module_says_is_not_taken_for_the_next(write, monkeypatch):
+    """Two modules whose names and contents, in a row, read alike."""
+    folder = write({"method.py": "from . import a\n", "a.py": "from . import b\n", "b.py": ""})
+    found = set()
+    for texts in ({"a": b"(beside).b", "b": b""}, {"a": b"", "b": b"(beside).b"}):
+        monkeypatch.setattr(code, "_meaning", lambda path, of=texts: of.get(path.stem, b""))
+        code.code_fingerprint.cache_clear()
+        found.add(code.code_fingerprint(str(folder / "method.py"), "cpu"))
+    assert len(found) == 2
 
 
 def test_a_compiled_helper_counts_by_its_bytes(write):

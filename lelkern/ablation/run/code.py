@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from pkgutil import iter_modules
 from sys import stdlib_module_names
@@ -45,16 +46,17 @@ def code_fingerprint(method: str, device: str) -> str:
     file = find(method)
     packages = _packages(file)
     files = {**_reached(_BUDGET, packages), **_reached(file.path, packages)}
-    digest = hashlib.sha256()
     # By names and not by paths, so that it does not matter where a method's folder lies.
-    for name, meaning in sorted((_shown(name), _meaning(path)) for path, name in files.items()):
-        digest.update(name.encode())
-        digest.update(meaning)
+    parts = sorted((name.encode(), _meaning(path)) for path, name in files.items())
     if any(_OPS in path.parents for path in files):
         from lelkern.ops import library_path
 
         library = library_path("cuda" if device == "cuda" else "cpu")
-        digest.update(library.read_bytes() if library else b"reference")
+        parts.append((b"(kernels)", library.read_bytes() if library else b"reference"))
+    digest = hashlib.sha256()
+    for part in chain.from_iterable(parts):
+        # By its length, no byte of one part can be taken for one of the next.
+        digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]
 
 
@@ -307,8 +309,3 @@ def _module_name(path: Path, packages: Packages) -> str:
 def _package_of(module: str) -> str:
     """Return the package that a module is of, or is itself; empty if none."""
     return module.rpartition(".")[0]
-
-
-def _shown(module: str) -> str:
-    """Return a module's name without the folder of its method's file."""
-    return module.removeprefix(f"{BESIDE}.")
