@@ -135,7 +135,12 @@ def clear_caches() -> None:
     for cached in (
         *(code.code_fingerprint, code.package_versions, code.imported_files),
         *(code._reached, code._tree, code._imports, code._bindings, code._meaning),
-        *(own_modules._outermost, own_modules.installed_packages, own_modules._sites),
+        *(
+            own_modules._outermost,
+            own_modules.installed_packages,
+            own_modules._sites,
+            own_modules._path,
+        ),
     ):
         cached.cache_clear()
 

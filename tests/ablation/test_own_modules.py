@@ -5,12 +5,13 @@ import importlib.machinery
 import shutil
 import sys
 import zipfile
+from functools import cache
 
 import pytest
 from fake_study import replaced, write_study
-from package_with_methods import clear_caches, forgotten, install
+from package_with_methods import METHOD, clear_caches, forgotten, install
 
-from lelkern.ablation.run import code
+from lelkern.ablation.run import code, own_modules
 from lelkern.ablation.run.data_files import DataFiles
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.runner import run_trials
@@ -304,6 +305,33 @@ def test_what_one_module_says_is_not_taken_for_the_next(write, monkeypatch):
         code.code_fingerprint.cache_clear()
         found.add(code.code_fingerprint(str(folder / "method.py"), "cpu"))
     assert len(found) == 2
+
+
+def test_code_is_the_same_before_a_method_is_imported_and_after(write, monkeypatch):
+    """Where it puts its folder and others on the path; of these only the former counts."""
+    head = (
+        "import sys\nsys.path += [{!r}, {!r}]\nimport beside_it, tiny_package.methods, far_away\n"
+    )
+    folder = write({"beside_it.py": "", "far/far_away.py": ""})
+    install(folder / "far")
+    (folder / "far" / "tiny_package-1.0.dist-info" / "top_level.txt").write_text("tiny_package\n")
+    text = METHOD.replace("from .counting import", "from tiny_package.methods.counting import")
+    write({"method.py": head.format(str(folder), str(folder / "far")) + text})
+    method = str(folder / "method.py")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def found():
+        return reached(method), code.code_fingerprint(method, "cpu"), code.package_versions(method)
+
+    before = found()
+    assert before[0] == {"beside_it"}
+    assert "tiny-package" not in before[2]
+    find(method).load()
+    assert str(folder / "far") in sys.path
+    path = own_modules._path()
+    clear_caches()
+    monkeypatch.setattr(own_modules, "_path", cache(lambda: path))  # as it was for this process
+    assert found() == before
 
 
 def test_a_compiled_helper_counts_by_its_bytes(write):

@@ -18,7 +18,13 @@ from pkgutil import iter_modules
 from sys import stdlib_module_names
 
 import lelkern
-from lelkern.ablation.run.own_modules import BESIDE, installed_packages, own_modules, source
+from lelkern.ablation.run.own_modules import (
+    BESIDE,
+    installed_packages,
+    own_modules,
+    path_at_start,
+    source,
+)
 from lelkern.config import ConfigError
 from lelkern.methods import MethodFile, find
 
@@ -76,7 +82,8 @@ def package_versions(method: str) -> Mapping[str, str]:
         for name in names - stdlib_module_names - dict(packages).keys()
         if name in installed
     }
-    versions = {name: version(name) for name in sorted(found)}
+    with path_at_start():
+        versions = {name: version(name) for name in sorted(found)}
     return versions | ({file.distribution: file.version} if file.distribution else {})
 
 

@@ -1,17 +1,19 @@
 """Modules of a user's own: of neither the standard library nor an installed distribution.
 
-They are the files that Python would import, found without importing any of them.
+They are the files that Python would import, found without importing any of them, on the path as it
+is before a method is imported: what a method adds to it, or has imported, decides nothing, so that
+code is the same before a method is imported and after.
 """
 
-import importlib.util
+import contextlib
 import os
 import site
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import distributions, packages_distributions
-from itertools import chain
 from pathlib import Path
 from sys import stdlib_module_names
 from zipfile import ZipFile
@@ -23,6 +25,25 @@ Place = tuple[Path | None, tuple[Path, ...]]
 """The file of a module, if it has one, and the folders in which its own modules are looked for."""
 
 _NOWHERE: Place = (None, ())
+
+
+@cache
+def _path() -> tuple[str, ...]:
+    return tuple(sys.path)
+
+
+_path()  # before any method is imported
+
+
+@contextlib.contextmanager
+def path_at_start() -> Iterator[None]:
+    """Look for modules and packages where they were looked for before a method was imported."""
+    present = sys.path[:]
+    sys.path[:] = _path()
+    try:
+        yield
+    finally:
+        sys.path[:] = present
 
 
 def own_modules(module: str, name: str | None, folder: Path | None) -> Iterator[tuple[str, Path]]:
@@ -50,7 +71,9 @@ def installed_packages() -> Mapping[str, list[str]]:
 
     Metadata without a name, which are damaged, say nothing.
     """
-    found = {module: [*filter(None, names)] for module, names in packages_distributions().items()}
+    with path_at_start():
+        every = packages_distributions()
+    found = {module: [*filter(None, names)] for module, names in every.items()}
     return {module: names for module, names in found.items() if names}
 
 
@@ -73,17 +96,26 @@ def _outermost(name: str, folder: Path | None) -> Place:
     beside = () if folder is None else (folder,)
     if name == BESIDE:
         return None, beside
-    try:
-        spec = importlib.util.find_spec(name)  # which imports nothing: the name has no dot
-    except (ImportError, ValueError):  # of a broken finder; of __main__, and of no name
-        return _NOWHERE
+    spec = _found(name)
     if spec is None:
-        # Where a method puts its folder on the path by itself, which may not have happened yet.
+        # Where a method puts its own folder on the path by itself.
         return _inside(name, beside)
     file, folders = _place(spec)
     if file is None:
         return None, tuple(folder for folder in folders if not _belongs(name, folder))
     return _NOWHERE if _belongs(name, file) else (file, folders)
+
+
+def _found(name: str) -> ModuleSpec | None:
+    """Return what a process that has imported nothing would import by a name without dots."""
+    if name in ("", "__main__"):
+        return None
+    with path_at_start():
+        for finder in sys.meta_path:
+            with contextlib.suppress(ImportError):  # of a broken one
+                if (spec := finder.find_spec(name, None)) is not None:
+                    return spec
+    return None
 
 
 def _inside(name: str, folders: tuple[Path, ...]) -> Place:
@@ -106,7 +138,9 @@ def _belongs(name: str, path: Path) -> bool:
     homes: list[Path] = []
     if names := installed_packages().get(name):
         homes += _sites()
-        for found in chain.from_iterable(distributions(name=name) for name in names):
+        with path_at_start():
+            every = [found for name in names for found in distributions(name=name)]
+        for found in every:
             if found.read_text("RECORD") is not None:
                 homes.append(Path(str(found.locate_file(""))))
     if name in stdlib_module_names:
