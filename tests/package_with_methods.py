@@ -137,9 +137,9 @@ def clear_caches() -> None:
         *(code._reached, code._tree, code._imports, code._bindings, code._meaning),
         *(
             own_modules._outermost,
-            own_modules.installed_packages,
+            own_modules._packages_on,
             own_modules._sites,
-            own_modules._path,
+            own_modules.start_path,
         ),
     ):
         cached.cache_clear()

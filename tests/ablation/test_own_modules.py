@@ -5,7 +5,6 @@ import importlib.machinery
 import shutil
 import sys
 import zipfile
-from functools import cache
 
 import pytest
 from fake_study import replaced, write_study
@@ -328,9 +327,9 @@ def test_code_is_the_same_before_a_method_is_imported_and_after(write, monkeypat
     assert "tiny-package" not in before[2]
     find(method).load()
     assert str(folder / "far") in sys.path
-    path = own_modules._path()
+    path = own_modules.start_path()
     clear_caches()
-    monkeypatch.setattr(own_modules, "_path", cache(lambda: path))  # as it was for this process
+    own_modules.start_path()[:] = path
     assert found() == before
 
 
@@ -342,14 +341,20 @@ def test_a_compiled_helper_counts_by_its_bytes(write):
     assert fingerprint(folder) != plain
 
 
-def test_workers_import_helpers_and_an_edit_of_one_is_another_trial(tmp_path, store):
+def test_workers_import_helpers_and_an_edit_of_one_is_another_trial(tmp_path, store, monkeypatch):
     study = write_study(tmp_path)
     method = tmp_path / "fake_method.py"
     text = replaced(method.read_text(), ("level - 2)", "level - peak_at)"))
-    method.write_text("from .helper import peak_at\n" + text)
+    # Workers are started after it is imported, with the path that it leaves.
+    far = f"__import__('sys').path.insert(0, {str(tmp_path / 'far')!r})\nimport far_away\n"
+    method.write_text("from .helper import peak_at\n" + far + text)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "far_away.py").write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "helper.py").write_text("peak_at = 2\n")
     (tmp_path / "random.py").write_text("raise SystemExit('shadowed')\n")
     clear_caches()
+    own_modules.start_path()  # as of a process that starts here
     experiment = prepare(str(study), seeds=1)
     files = DataFiles(store.folder / "data", experiment.source)
     store.open()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -201,7 +202,7 @@ def test_a_worker_ends_when_nobody_listens(study_file, store, start):
 def test_a_worker_with_another_lelkern_refuses_its_trial(study_file, store, start):
     experiment = prepare(str(study_file), seeds=1)
     trial = experiment.trials[0]
-    other = Imports("/elsewhere/lelkern/__init__.py", Imports.here().environment)
+    other = replace(Imports.here(), lelkern="/elsewhere/lelkern/__init__.py")
     files = DataFiles(store.folder / "unread", experiment.source)
     process, messages = start(trial, files, store, other)
     event = messages.recv()

@@ -28,18 +28,19 @@ _NOWHERE: Place = (None, ())
 
 
 @cache
-def _path() -> tuple[str, ...]:
-    return tuple(sys.path)
+def start_path() -> list[str]:
+    """Return the path as it was before a method was imported, which a worker has of its parent."""
+    return [*sys.path]
 
 
-_path()  # before any method is imported
+start_path()
 
 
 @contextlib.contextmanager
 def path_at_start() -> Iterator[None]:
     """Look for modules and packages where they were looked for before a method was imported."""
     present = sys.path[:]
-    sys.path[:] = _path()
+    sys.path[:] = start_path()
     try:
         yield
     finally:
@@ -65,12 +66,16 @@ def own_modules(module: str, name: str | None, folder: Path | None) -> Iterator[
             yield ".".join([*parts[: i + 1], *["__init__"] * bool(folders)]), file
 
 
-@cache
 def installed_packages() -> Mapping[str, list[str]]:
     """Return the installed packages by the modules they provide; it takes a while to find them.
 
     Metadata without a name, which are damaged, say nothing.
     """
+    return _packages_on(tuple(dict.fromkeys(start_path())))
+
+
+@cache
+def _packages_on(path: tuple[str, ...]) -> Mapping[str, list[str]]:
     with path_at_start():
         every = packages_distributions()
     found = {module: [*filter(None, names)] for module, names in every.items()}

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 import lelkern
 from lelkern.ablation.run.data_files import DataFiles
+from lelkern.ablation.run.own_modules import start_path
 from lelkern.ablation.run.store import Store
 from lelkern.ablation.run.trial import Trial
 from lelkern.methods.method import Outcome
@@ -76,18 +77,20 @@ class Imports:
     Attributes:
         lelkern: the file of the package, links resolved; its code names the trials.
         environment: :attr:`VARIABLES` with their values; None stands for one that is not set.
+        path: on which the code that names the trials is looked for.
     """
 
     VARIABLES: ClassVar[tuple[str, ...]] = ("PYTHONPATH", "PYTHONSAFEPATH")
 
     lelkern: str
     environment: Mapping[str, str | None]
+    path: tuple[str, ...]
 
     @classmethod
     def here(cls) -> Self:
         """Return those of this process."""
         environment = {name: os.environ.get(name) for name in cls.VARIABLES}
-        return cls(os.path.realpath(lelkern.__file__), environment)
+        return cls(os.path.realpath(lelkern.__file__), environment, tuple(start_path()))
 
     @staticmethod
     def restore(environment: Mapping[str, str | None]) -> None:
@@ -99,12 +102,13 @@ class Imports:
                 os.environ[name] = value
 
     def adopt(self) -> None:
-        """Make the environment that of the parent.
+        """Make the environment, and the path at the start, those of the parent.
 
         Raises:
             ImportError: this process has imported another lelkern.
         """
         self.restore(self.environment)
+        start_path()[:] = self.path
         own = os.path.realpath(lelkern.__file__)
         if own != self.lelkern:
             raise ImportError(
