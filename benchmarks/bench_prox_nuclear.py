@@ -4,8 +4,8 @@
 
 There is no kernel of it: lelkern takes the eigenvectors of the smaller Gram matrix in float64,
 ``pytorch-gram`` in float32, which loses digits of what is small beside the largest singular value,
-and ``pytorch`` calls ``torch.linalg.svd``. ``sgemm`` is a product of the matrices with others, of as many flops as a
-decomposition and the product after it.
+and ``pytorch`` calls ``torch.linalg.svd``. ``sgemm`` is a product of the matrices with others, of
+as many flops as a decomposition and the product after it.
 """
 
 import functools
