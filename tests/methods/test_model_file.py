@@ -114,6 +114,8 @@ def test_what_is_loaded_computes_the_same_bits(name, path):
                 assert one == other
                 assert stored.dtype == value.dtype
                 assert torch.equal(stored, value)
+                # On some processors the last bits depend on it, on others they do not.
+                assert stored.stride() == value.stride()
     with torch.no_grad():
         assert torch.equal(loaded(x), models["model"](x))
     assert loaded.config == get(name).config.parse(loaded.card.config, "test")

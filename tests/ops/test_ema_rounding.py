@@ -42,6 +42,15 @@ def test_rounding_is_right_on_average(low, share, dtype, device):
     assert abs(int(away.sum()) - share * count) <= 6 * math.sqrt(share * (1 - share) * count)
 
 
+@pytest.mark.skipif(not compiled("cpu"), reason="there is but the reference")
+def test_noise_that_just_reaches_a_number_rounds_up_as_in_the_reference():
+    """Halfway between tiny float16 numbers one noise in 65,536 decides; here are a million."""
+    x = torch.full((1 << 20,), 2.5 * 2.0**-24)
+    got, want = rounded(x, torch.float16, 5, "cpu"), torch.zeros_like(x, dtype=torch.float16)
+    reference.ema_update_([want], [x], torch.tensor(0.0), torch.tensor(5))
+    assert torch.equal(got, want)
+
+
 @halves
 def test_exact_infinite_and_undefined_numbers_stay(dtype, device):
     exact = normals(1000).to(dtype).float()
