@@ -91,7 +91,12 @@ def serves(device: torch.device) -> bool:
 
 def implementations() -> list[Implementation]:
     """Return the implementation of each op on each device, and the reason for it."""
-    return [_implementation(op, library) for op in defined_ops() for library in _libraries.values()]
+    return [
+        _implementation(op, _libraries[device])
+        for op, devices in defined_ops().items()
+        for device in _libraries
+        if device in devices
+    ]
 
 
 def _implementation(op: str, library: _Library) -> Implementation:

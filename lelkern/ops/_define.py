@@ -1,13 +1,14 @@
 """Definitions of ops in Python: schema, reference, shapes, gradient, vmap and autocast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 _LIBRARY = torch.library.Library("lelkern", "DEF")
-_OPS: list[str] = []
+_OPS: dict[str, tuple[str, ...]] = {}
 
 
 def define(
@@ -18,6 +19,7 @@ def define(
     fake: Callable[..., Any],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., Any] | None = None,
+    devices: tuple[str, ...] = ("cpu", "cuda"),
 ) -> None:
     """Define ``lelkern::name`` so that it works on every device without compiled kernels.
 
@@ -32,6 +34,7 @@ def define(
         fake: shapes and dtypes of the results.
         setup_context: saves what ``backward`` needs.
         backward: gradients of the inputs.
+        devices: for which kernels are compiled; elsewhere there is the reference.
     """
     qualified = f"lelkern::{name}"
     _LIBRARY.define(name + schema)
@@ -43,7 +46,7 @@ def define(
         )
     if not schema.endswith("-> ()"):
         torch.library.register_vmap(qualified, _one_by_one(name, fake), lib=_LIBRARY)
-    _OPS.append(name)
+    _OPS[name] = devices
 
 
 def cast_to_float32_under_autocast(name: str) -> None:
@@ -52,9 +55,9 @@ def cast_to_float32_under_autocast(name: str) -> None:
         torch.library.register_autocast(f"lelkern::{name}", device, torch.float32, lib=_LIBRARY)
 
 
-def defined_ops() -> tuple[str, ...]:
-    """Return the names of all ops."""
-    return tuple(_OPS)
+def defined_ops() -> Mapping[str, tuple[str, ...]]:
+    """Return the names of all ops, and the devices for which they have compiled kernels."""
+    return MappingProxyType(_OPS)
 
 
 def _one_by_one(name: str, fake: Callable[..., Any]) -> Callable[..., Any]:

@@ -179,6 +179,8 @@ def layouts(z: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("sample", PLAIN, ids=str)
 def test_layouts(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    if library_path() is None and dtype != torch.float64:
+        pytest.skip("the order of plain PyTorch's sums depends on the strides")
     temperature = torch.tensor(0.2, dtype=torch.float64)
     embeddings = sample.inputs(dtype, device)
     want = losses_and_grads(sample, embeddings, temperature)
