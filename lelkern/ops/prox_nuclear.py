@@ -25,7 +25,7 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
 
     There is no kernel of it. On a CPU, matrices of up to 32 bits of which no gradient is asked for
     are shrunk by way of the smaller Gram matrix in float64, which is faster than
-    ``torch.linalg.svd`` in float32 and ten times as close to the exact result; all others by
+    ``torch.linalg.svd`` in float32 and closer to the exact result; all others by
     ``torch.linalg.svd``, of which the last digits differ. Gradients of w and lam are made of
     divided differences, not by differentiating the decomposition, so that they are exact also where
     singular values are equal, or 0; a singular value of lam counts as one that vanishes. They can
@@ -55,16 +55,17 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
         return w.clone()
     defined = w.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
     defined = defined & (t >= 0).unsqueeze(-1).unsqueeze(-1)
+    if _gram_serves(w, t) and defined.all() and (t > 0).all():
+        return prox_nuclear_by_gram(w.float(), t).to(w.dtype)
     values = w.to(computed_in(w)).where(defined, 0)
-    shrink = prox_nuclear_by_gram if _gram_serves(values, t) else reference.prox_nuclear
-    x = shrink(values, t.where(t >= 0, 0))
+    x = reference.prox_nuclear(values, t.where(t >= 0, 0))
     undefined = ~defined & (t != 0).unsqueeze(-1).unsqueeze(-1)
     return torch.where(defined, x, w).masked_fill(undefined, math.nan).to(w.dtype)
 
 
 def _gram_serves(w: Tensor, t: Tensor) -> bool:
-    """Whether the Gram matrix in float64 keeps all digits, and no gradient is asked for."""
-    if w.dtype != torch.float32 or w.device.type != "cpu" or not only_autograd((w, t)):
+    """Whether a Gram matrix in float64 keeps all digits, of known values and without a gradient."""
+    if w.dtype == torch.float64 or w.device.type != "cpu" or not only_autograd((w, t)):
         return False
     return not (torch.is_grad_enabled() and (w.requires_grad or t.requires_grad))
 

@@ -18,13 +18,13 @@ def prox_nuclear_by_gram(w: Tensor, t: Tensor) -> Tensor:
 
     Args:
         w: (..., m, n) float32.
-        t: (), or one a matrix (...), at least 0.
+        t: (), or one a matrix (...), above 0.
     """
-    is_tall = w.shape[-2] >= w.shape[-1]
-    a = w.double() if is_tall else w.double().mT
-    squares, v = torch.linalg.eigh(a.mT @ a)
+    a = w if w.shape[-2] >= w.shape[-1] else w.mT
+    wide = a.double()
+    squares, v = torch.linalg.eigh(wide.mT @ wide)
     s = squares.clamp(min=0).sqrt()
     t = t.double().unsqueeze(-1)
     shrunk = torch.where(s > t, 1 - t / s, 0)
-    x = (a @ ((v * shrunk.unsqueeze(-2)) @ v.mT)).to(w.dtype)
-    return torch.where(t.unsqueeze(-1) == 0, w, x if is_tall else x.mT)
+    x = a @ ((v * shrunk.unsqueeze(-2)) @ v.mT).to(w.dtype)
+    return x if a is w else x.mT
