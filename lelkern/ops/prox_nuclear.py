@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating, computed_in
 from lelkern.ops._in_place import replace_
+from lelkern.ops._known import known_number
 from lelkern.ops._prox import Threshold, threshold
 from lelkern.ops._transforms import only_autograd
 from lelkern.reference import prox_nuclear as reference
@@ -55,7 +56,7 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
         return w.clone()
     defined = w.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
     defined = defined & (t >= 0).unsqueeze(-1).unsqueeze(-1)
-    if _gram_serves(w, t) and defined.all() and (t > 0).all():
+    if _gram_serves(w, t) and known_number(defined.all() & (t > 0).all()):
         return prox_nuclear_by_gram(w.float(), t).to(w.dtype)
     values = w.to(computed_in(w)).where(defined, 0)
     x = reference.prox_nuclear(values, t.where(t >= 0, 0))
@@ -64,7 +65,7 @@ def prox_nuclear(w: Tensor, lam: Threshold) -> Tensor:
 
 
 def _gram_serves(w: Tensor, t: Tensor) -> bool:
-    """Whether a Gram matrix in float64 keeps all digits, of known values and without a gradient."""
+    """Whether a Gram matrix in float64 keeps all digits, and no gradient is asked for."""
     if w.dtype == torch.float64 or w.device.type != "cpu" or not only_autograd((w, t)):
         return False
     return not (torch.is_grad_enabled() and (w.requires_grad or t.requires_grad))

@@ -6,7 +6,9 @@ import pytest
 import torch
 from prox_samples import DTYPES, INF, NAN, leaf, normals
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from lelkern import prox_nuclear
 
@@ -52,6 +54,12 @@ def test_float32_is_close_to_float64_whatever_the_threshold(shape, share, needs_
     eps, terms = torch.finfo(torch.float32).eps, min(m, n)
     bound = 4 * terms * eps if needs_grad or device != "cpu" else (1 + terms**0.5 / 2) * eps
     assert (got.double() - want).abs().max() <= bound
+
+
+@pytest.mark.parametrize("shapes", [None, ShapeEnv()], ids=["fake", "symbolic"])
+def test_values_that_nobody_knows_are_not_asked_for(shapes):
+    with FakeTensorMode(shape_env=shapes):
+        assert prox_nuclear(torch.empty(6, 4), 0.5).shape == (6, 4)
 
 
 def test_many_matrices_with_thresholds_of_their_own(device):
