@@ -1,4 +1,4 @@
-"""The op that applies proximal operators to a list of tensors in place."""
+"""The ops that apply proximal operators to a list of tensors in place."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,10 @@ from torch import Tensor
 
 from lelkern.ops._casts import forget_casts
 from lelkern.ops._define import define
+from lelkern.ops._dtypes import computed_in
 from lelkern.ops._memory import check_memory
-from lelkern.ops._prox import Lists, is_view, write_back
+from lelkern.ops._prox import Lists, is_view, values_of, write_back
+from lelkern.reference import prox_metric as metric_reference
 from lelkern.reference import prox_sgd as reference
 
 
@@ -36,6 +38,31 @@ def prox_lists_(
         op(lists.values, *lists.groups, q, scale, scale_tensor)
 
     change_(lists, update, {name: lists.tensors}, {})
+
+
+def prox_metric_(name: str, lists: Lists, metric: Sequence[Tensor]) -> None:
+    """Apply proximal operators in diagonal metrics, for q = 2, in one launch.
+
+    Args:
+        name: what errors call the tensors.
+        lists: tensors and penalties.
+        metric: of each tensor that was given to make the lists, empty ones too, floating point.
+
+    Raises:
+        ValueError: tensors share memory. Nothing has been changed then.
+    """
+    if not lists.tensors:
+        return
+    given = [metric[i].detach() for i in lists.places]
+    values = [
+        values_of(d.to(computed_in(w)), layout)
+        for w, d, layout in zip(lists.tensors, given, lists.layouts, strict=True)
+    ]
+
+    def update() -> None:
+        torch.ops.lelkern.prox_metric_(lists.values, values, *lists.groups)
+
+    change_(lists, update, {name: lists.tensors}, {"metric": given})
 
 
 def change_(
@@ -103,5 +130,19 @@ define(
     "(Tensor(a!)[] w, Tensor[] lam1, Tensor[] lam, Tensor[] group_ptr, Tensor[] group_indices, "
     "int[] sizes, float q, float scale, Tensor? scale_tensor) -> ()",
     reference=_reference,
+    fake=lambda *_: None,
+)
+
+
+def _metric_reference(w: Sequence[Tensor], metric: Sequence[Tensor], *others: Any) -> None:
+    check_memory({"w": w}, {"metric": metric})
+    metric_reference.prox_metric_(w, metric, *others)
+
+
+define(
+    "prox_metric_",
+    "(Tensor(a!)[] w, Tensor[] metric, Tensor[] lam1, Tensor[] lam, Tensor[] group_ptr, "
+    "Tensor[] group_indices, int[] sizes) -> ()",
+    reference=_metric_reference,
     fake=lambda *_: None,
 )

@@ -1,12 +1,11 @@
 """Proximal operators in a diagonal metric: those that belong to a step of Adam."""
 
-import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating
-from lelkern.ops._groups import CSRGroups, Dims
-from lelkern.ops._prox import Groups, Threshold, Weights, group_threshold, layout_of, threshold
-from lelkern.reference import prox_metric as reference
+from lelkern.ops._groups import Dims
+from lelkern.ops._prox import Groups, Threshold, Weights, elementwise_lists, group_lists
+from lelkern.ops._prox_lists import prox_metric_
 
 
 def prox_l1_metric(w: Tensor, metric: Tensor, lam: Threshold) -> Tensor:
@@ -17,7 +16,7 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Threshold) -> Tensor:
         \operatorname{argmin}_x \tfrac12 \sum_i d_i (x_i - w_i)^2 + \lambda \lVert x \rVert_1
         = \operatorname{sign}(w) \max(|w| - \lambda / d, 0)
 
-    Plain PyTorch on every device; gradients are not recorded.
+    Gradients are not recorded.
 
     Args:
         w: floating point, of any shape.
@@ -33,9 +32,9 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Threshold) -> Tensor:
         ValueError: shapes do not match, or lam is known to be negative.
     """
     _check(w, metric)
-    with torch.no_grad():
-        given = threshold("lam", lam, w, tuple(w.shape), "one an element")
-        return reference.prox_l1_metric(w, metric, given)
+    x = w.detach().clone()
+    prox_metric_("w", elementwise_lists([x], lam), [metric])
+    return x
 
 
 def prox_group_lasso_metric(
@@ -56,14 +55,12 @@ def prox_group_lasso_metric(
 
     A group is 0 where ||d w||_2 is at most its threshold t, and otherwise
     x_i = d_i w_i / (d_i + t / r) with the norm r = ||x||_2: the root of
-    sum_i (d_i w_i / (d_i r + t))^2 = 1, which is that of a trust region, found for all groups at
-    once by Newton's method on 1 / norm (Hebden 1973; Moré & Sorensen, "Computing a Trust Region
-    Step", 1983). It rises to the root from below, and ends where rounding does. On a CPU it stops
-    when no group changes any more; elsewhere it takes a fixed number of steps (32, or 64 in
-    float64) and waits for nothing.
+    sum_i (d_i w_i / (d_i r + t))^2 = 1, which is that of a trust region, found by Newton's method
+    on 1 / norm (Hebden 1973; Moré & Sorensen, "Computing a Trust Region Step", 1983). It rises to
+    the root from below, and ends where rounding does, after 32 steps, or 64 in float64, at most.
 
-    Groups, weights and values at the limits are those of :func:`lelkern.prox_group_lasso`. Plain
-    PyTorch on every device; gradients are not recorded.
+    Groups, weights and values at the limits are those of :func:`lelkern.prox_group_lasso`.
+    Gradients are not recorded.
 
     Args:
         w: floating point, of any shape.
@@ -83,16 +80,10 @@ def prox_group_lasso_metric(
             negative.
     """
     _check(w, metric)
-    with torch.no_grad():
-        layout = layout_of("w", w, dim, groups)
-        given = group_threshold("lam", lam, w, layout, weights)
-        if isinstance(layout, CSRGroups):
-            flat = reference.prox_group_lasso_metric(
-                w.reshape(-1), metric.reshape(-1), given, layout.group_ptr, layout.group_indices
-            )
-            return flat.view(w.shape)
-        x = reference.prox_group_lasso_metric(layout.apply(w), layout.apply(metric), given)
-        return layout.undo(x)
+    x = w.detach().clone()
+    lists = group_lists("w", [x], lam=("lam", lam), dim=dim, groups=groups, weights=weights)
+    prox_metric_("w", lists, [metric])
+    return x
 
 
 def _check(w: Tensor, metric: Tensor) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lelkern.number import number_or_tensor
 from lelkern.ops import prox_group_lasso_, prox_l1_, prox_nuclear_, prox_sparse_group_lasso_
-from lelkern.ops._dtypes import check_floating, computed_in
+from lelkern.ops._dtypes import check_floating
 from lelkern.ops._groups import CSRGroups
 from lelkern.ops._known import known_ends
 from lelkern.ops._prox import (
@@ -23,7 +23,7 @@ from lelkern.ops._prox import (
     layout_of,
     threshold,
 )
-from lelkern.ops.prox_metric import prox_group_lasso_metric, prox_l1_metric
+from lelkern.ops._prox_lists import prox_metric_
 
 Number = float | Tensor
 
@@ -66,12 +66,19 @@ class Penalty:
         weights = None if isinstance(self.weights, Tensor) else self.weights
         return self.prox, self.dim, self.groups, weights, shapes
 
-    def lists(self, parameters: Sequence[Tensor]) -> Lists:
-        """Return parameters, on one device, as the ops over lists take them."""
+    def lists(self, parameters: Sequence[Tensor], sizes: Sequence[Number] | None = None) -> Lists:
+        """Return parameters, on one device, as the ops over lists take them.
+
+        ``sizes``: what the factors of each are multiplied by.
+        """
+
+        def factors(lam: Number) -> Any:
+            return lam if sizes is None else [size * lam for size in sizes]
+
         if not self.is_grouped:
-            return elementwise_lists(parameters, self.lam if self.prox == "l1" else 0.0)
-        lam1 = self.lam1 if self.prox == "sparse_group_lasso" else None
-        lam = ("lam", self.lam)
+            return elementwise_lists(parameters, factors(self.lam if self.prox == "l1" else 0.0))
+        lam1 = factors(self.lam1) if self.prox == "sparse_group_lasso" else None
+        lam = ("lam", factors(self.lam))
         return group_lists("params", parameters, lam=lam, lam1=lam1, **self._grouping())
 
     def apply_(self, parameters: Sequence[Tensor], sizes: Sequence[Number]) -> None:
@@ -87,16 +94,11 @@ class Penalty:
         elif self.prox == "nuclear":
             prox_nuclear_(parameters, lam)
 
-    def apply_in_metric_(self, parameter: Tensor, metric: Tensor, size: Number) -> None:
-        """Replace a parameter by its prox of the penalty times size in a diagonal metric."""
-        # In the sparse group lasso the soft threshold comes first, as without a metric: what
-        # follows leaves signs as they are, and with them the subgradients of the l1 norm.
-        x = parameter.to(computed_in(parameter))  # rounded once, in the end
-        if self.prox in ("l1", "sparse_group_lasso"):
-            x = prox_l1_metric(x, metric, size * (self.lam if self.prox == "l1" else self.lam1))
-        if self.is_grouped:
-            x = prox_group_lasso_metric(x, metric, size * self.lam, **self._grouping())
-        parameter.copy_(x)
+    def apply_in_metric_(
+        self, parameters: Sequence[Tensor], metrics: Sequence[Tensor], sizes: Sequence[Number]
+    ) -> None:
+        """Replace parameters by their prox of the penalty times sizes in diagonal metrics."""
+        prox_metric_("params", self.lists(parameters, sizes), metrics)
 
     def _grouping(self) -> dict[str, Any]:
         return {"dim": self.dim, "groups": self.groups, "weights": self.weights}

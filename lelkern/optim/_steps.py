@@ -19,31 +19,20 @@ from lelkern.reference.precision import widened
 from lelkern.reference.prox_sgd import effective_step
 
 Number = float | Tensor
-
-
-class Step(NamedTuple):
-    """What a constant gradient leads to.
-
-    Attributes:
-        size: the step times what momentum makes of it.
-        metric: s, of the parameter's shape, by which the gradient is divided; None if by nothing.
-    """
-
-    size: Number
-    metric: Tensor | None
+Settings = Mapping[str, Any]
 
 
 class Rule(NamedTuple):
-    """What is known of an optimiser.
+    """What is known of an optimiser, from the group of a parameter and its state after a step.
 
     Attributes:
-        step: from the group of a parameter, its state, and the parameter, after a step, to that
-            step.
-        is_diagonal: whether its steps have a metric.
+        size: the step that a constant gradient leads to, times what momentum makes of it.
+        metric: s, a new tensor of the parameter's shape and of the dtype that it is computed in, by
+            which the gradient is divided; None if by nothing.
     """
 
-    step: Callable[[Mapping[str, Any], Mapping[str, Any], Tensor], Step]
-    is_diagonal: bool
+    size: Callable[[Settings, Settings], Number]
+    metric: Callable[[Settings, Settings, Tensor], Tensor] | None
 
 
 def rule_of(optimizer: Optimizer) -> Rule | None:
@@ -51,31 +40,39 @@ def rule_of(optimizer: Optimizer) -> Rule | None:
     return _RULES.get(inspect.unwrap(type(optimizer).step))
 
 
-def _sgd(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor) -> Step:
+def _sgd_size(group: Settings, state: Settings) -> Number:
     momentum, dampening, nesterov = group["momentum"], group["dampening"], group["nesterov"]
-    return Step(effective_step(group["lr"], momentum, dampening, nesterov), None)
+    return effective_step(group["lr"], momentum, dampening, nesterov)
 
 
-def _adam(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor) -> Step:
+def _adam_size(group: Settings, state: Settings) -> Number:
+    return group["lr"]
+
+
+def _adam_metric(group: Settings, state: Settings, parameter: Tensor) -> Tensor:
     squares = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
     correction = 1 - group["betas"][1] ** _number(state["step"])
-    return Step(group["lr"], _root(squares.to(computed_in(parameter)) / correction, group["eps"]))
+    corrected = squares.to(computed_in(parameter)) / correction
+    return corrected.sqrt_().add_(group["eps"])
 
 
-def _rmsprop(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor) -> Step:
+def _rmsprop_size(group: Settings, state: Settings) -> Number:
+    return group["lr"] / (1 - group["momentum"])
+
+
+def _rmsprop_metric(group: Settings, state: Settings, parameter: Tensor) -> Tensor:
     squares = state["square_avg"].to(computed_in(parameter))
     if group["centered"]:
         squares = squares - state["grad_avg"].to(squares.dtype).square()
-    return Step(group["lr"] / (1 - group["momentum"]), _root(squares, group["eps"]))
+    return squares.sqrt().add_(group["eps"])
 
 
-def _adagrad(group: Mapping[str, Any], state: Mapping[str, Any], parameter: Tensor) -> Step:
-    decay = 1 + (_number(state["step"]) - 1) * group["lr_decay"]
-    return Step(group["lr"] / decay, _root(state["sum"].to(computed_in(parameter)), group["eps"]))
+def _adagrad_size(group: Settings, state: Settings) -> Number:
+    return group["lr"] / (1 + (_number(state["step"]) - 1) * group["lr_decay"])
 
 
-def _root(squares: Tensor, eps: float) -> Tensor:
-    return squares.sqrt() + eps
+def _adagrad_metric(group: Settings, state: Settings, parameter: Tensor) -> Tensor:
+    return state["sum"].to(computed_in(parameter)).sqrt().add_(group["eps"])
 
 
 def _number(step: Number) -> Number:
@@ -87,11 +84,11 @@ def _number(step: Number) -> Number:
 
 
 _KNOWN: dict[type[Optimizer], Rule] = {
-    SGD: Rule(_sgd, is_diagonal=False),
-    Adam: Rule(_adam, is_diagonal=True),
-    AdamW: Rule(_adam, is_diagonal=True),
-    RMSprop: Rule(_rmsprop, is_diagonal=True),
-    Adagrad: Rule(_adagrad, is_diagonal=True),
+    SGD: Rule(_sgd_size, None),
+    Adam: Rule(_adam_size, _adam_metric),
+    AdamW: Rule(_adam_size, _adam_metric),
+    RMSprop: Rule(_rmsprop_size, _rmsprop_metric),
+    Adagrad: Rule(_adagrad_size, _adagrad_metric),
 }
 KNOWN = tuple(optimizer.__name__ for optimizer in _KNOWN)
 """The names of the optimisers of which something is known."""

@@ -1,5 +1,6 @@
 """A proximal step behind the step of any optimiser of PyTorch."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -169,13 +170,18 @@ class ProximalStep:
             if rule is None:
                 _apply_(penalty, parameters, [group["lr"] * taken] * len(parameters))
                 continue
-            steps = [rule.step(group, optimizer.state[p], p) for p in parameters]
-            if group["metric"] == "euclidean" or steps[0].metric is None:
-                _apply_(penalty, parameters, [step.size * taken for step in steps])
+            states = [optimizer.state[p] for p in parameters]
+            sizes = [rule.size(group, state) * taken for state in states]
+            if group["metric"] == "euclidean" or rule.metric is None:
+                _apply_(penalty, parameters, sizes)
                 continue
-            for parameter, step in zip(parameters, steps, strict=True):
-                assert step.metric is not None
-                penalty.apply_in_metric_(parameter, step.metric, step.size * taken)
+            for start, end in _batches(parameters):
+                some = slice(start, end)
+                metrics = [
+                    rule.metric(group, state, p)
+                    for state, p in zip(states[some], parameters[some], strict=True)
+                ]
+                penalty.apply_in_metric_(parameters[some], metrics, sizes[some])
 
     def _keep(self, optimizer: Optimizer, state_dict: Any) -> None:
         """Remember the keys that the state of an optimiser without a proximal step has not."""
@@ -199,6 +205,22 @@ def _apply_(penalty: Penalty, parameters: list[Tensor], sizes: list[Number]) -> 
         penalty.apply_([parameter for parameter, _ in those], [size for _, size in those])
 
 
+def _batches(parameters: Sequence[Tensor]) -> Iterator[tuple[int, int]]:
+    """Cut a list into parts of one device, whose metrics are in memory at once.
+
+    They have 2^18 numbers at most, but for a single parameter: memory of that size is used again,
+    where more would come from the system at every step.
+    """
+    start = numbers = 0
+    for i, parameter in enumerate(parameters):
+        full = numbers + parameter.numel() > 1 << 18
+        if i > start and (full or parameter.device != parameters[start].device):
+            yield start, i
+            start, numbers = i, 0
+        numbers += parameter.numel()
+    yield start, len(parameters)
+
+
 def _check_metric(group: dict[str, Any], rule: Rule | None, name: str) -> None:
     """Raise unless it is known how an optimiser steps, and the prox that belongs to it is."""
     penalty, metric = penalty_of(group), group["metric"]
@@ -219,7 +241,7 @@ def _check_metric(group: dict[str, Any], rule: Rule | None, name: str) -> None:
             f"{name} is no optimiser whose steps are known ({', '.join(KNOWN)}); "
             f"metric = 'euclidean' takes the prox with threshold lr lam, a heuristic"
         )
-    if rule.is_diagonal and (penalty.prox == "nuclear" or penalty.q != 2):
+    if rule.metric is not None and (penalty.prox == "nuclear" or penalty.q != 2):
         what = "prox = 'nuclear'" if penalty.prox == "nuclear" else f"q = {penalty.q}"
         raise ValueError(
             f"{name} has a metric in which the prox for {what} is not known; "

@@ -4,6 +4,7 @@ Computed in float32, or float64 for a float64 w. A threshold or a metric that is
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Tensor) -> Tensor:
     ``metric`` is d, of w's shape; ``lam`` has no dimensions or the shape of w.
     """
     dtype = _computed_in(w)
-    lam = lam.to(dtype)
+    lam = nan_if_negative(lam.to(dtype))
     thresholds = torch.where(lam == 0, 0, lam / _metric(metric, dtype))
     return soft_threshold(w.to(dtype), thresholds).to(w.dtype)
 
@@ -61,6 +62,36 @@ def prox_group_lasso_metric(
     x = where(largest.isinf() & t.isfinite(), v, x)
     x = where(undefined, math.nan, x)
     return groups.put(w, where(t == 0, v, x).to(w.dtype))
+
+
+def prox_metric_(
+    w: Sequence[Tensor],
+    metric: Sequence[Tensor],
+    lam1: Sequence[Tensor],
+    lam: Sequence[Tensor],
+    group_ptr: Sequence[Tensor],
+    group_indices: Sequence[Tensor],
+    sizes: Sequence[int],
+) -> None:
+    """Replace each tensor by its prox of lam1 ||x||_1 + lam ||x||_2 of each group in a metric.
+
+    Arguments are those of :func:`lelkern.reference.prox_sgd.prox_group_`; ``metric`` is d of each
+    tensor, of its shape.
+    """
+    remaining = iter(zip(group_ptr, group_indices, strict=True))
+    for i, x in enumerate(w):
+        n, b = sizes[2 * i : 2 * i + 2]
+        listed = n == b == 0
+        ptr, indices = next(remaining) if listed else (None, None)
+        shape = (-1,) if listed else (-1, n, b)
+        d, v = metric[i].reshape(shape), x.reshape(shape).to(_computed_in(x))
+        if lam1:
+            # The soft threshold comes first: what follows leaves signs as they are, and with them
+            # the subgradients of the l1 norm.
+            groups = grouping(v, ptr, indices)
+            own = groups.spread(groups.unfold(lam1[i])).expand_as(groups.members(v))
+            v = groups.put(v, prox_l1_metric(groups.members(v), groups.members(d), own))
+        x.copy_(prox_group_lasso_metric(v, d, lam[i], ptr, indices).reshape(x.shape))
 
 
 def _norm(groups: Grouping, size: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

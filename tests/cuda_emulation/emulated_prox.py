@@ -121,6 +121,22 @@ def prox_sgd_(
     lists.run(q, scale, torch.tensor(step, dtype=torch.float64), True)
 
 
+def prox_metric_(
+    w: Sequence[Tensor],
+    metric: Sequence[Tensor],
+    lam1: Sequence[Tensor],
+    lam: Sequence[Tensor],
+    group_ptr: Sequence[Tensor],
+    group_indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    *,
+    large_parameters: bool = True,
+) -> None:
+    """Do what the op lelkern::prox_metric_ does."""
+    lists = _Lists(w, metric, [], lam1, lam, group_ptr, group_indices, sizes)
+    lists.run(2.0, 1.0, None, large_parameters, in_metric=True)
+
+
 def project_simplex(x: Tensor, radius: Tensor, l1: bool) -> tuple[Tensor, Tensor]:
     """Do what lelkern.reference.project_simplex.project_simplex does."""
     to = torch.full_like(x, torch.nan)
@@ -164,7 +180,7 @@ class _Lists:
     def __init__(
         self,
         w: Sequence[Tensor],
-        grads: Sequence[Tensor],
+        beside: Sequence[Tensor],
         buffers: Sequence[Tensor],
         lam1: Sequence[Tensor],
         lam: Sequence[Tensor],
@@ -183,14 +199,20 @@ class _Lists:
             ptr, indices = (None, None) if size or inner else next(remaining)
             if ptr is not None:
                 size, self.listed = len(ptr) - 1, self.listed + x.numel()
-            own = [x, *((t[i] if t else None) for t in (grads, buffers, lam1, lam)), ptr, indices]
+            own = [x, *((t[i] if t else None) for t in (beside, buffers, lam1, lam)), ptr, indices]
             each = [int(bool(t) and t[i].dim() > 0) for t in (lam1, lam)]
             kind = [ELEMENTS.index(x.dtype), x.numel(), size, inner]
             entries = 0 if indices is None else len(indices)
             self.rows.append([*map(self._place, own), *kind, entries, *each])
 
     def run(
-        self, q: float, scale: float | Tensor, step: Tensor | None, large_parameters: bool
+        self,
+        q: float,
+        scale: float | Tensor,
+        step: Tensor | None,
+        large_parameters: bool,
+        *,
+        in_metric: bool = False,
     ) -> None:
         memory = torch.full((self.size + PAGE,), 255, dtype=torch.uint8)
         for tensor, at in self.places.values():
@@ -202,7 +224,7 @@ class _Lists:
         number = 0.0 if tensor is not None else float(scale)
         status = module().lists(
             memory, rows, len(self.rows), q, number, tensor, step, listed, self.listed,
-            large_parameters,
+            in_metric, large_parameters,
         )  # fmt: skip
         _succeed(status)
         for written in self.written:

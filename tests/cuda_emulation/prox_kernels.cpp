@@ -6,6 +6,7 @@
 #include "prox/cuda/prox_group.cu"
 #include "prox/cuda/prox_group_backward.cu"
 #include "prox/cuda/prox_l1.cu"
+#include "prox/cuda/prox_metric.cu"
 #include "prox/cuda/sums.cu"
 
 namespace lelkern::prox::cuda {
@@ -82,17 +83,19 @@ int64_t emulated_shrink_backward(const Array& grad, const Array& w, const Array&
     GroupTensor tensor = tensor_of(w, lam1, lam, ptr, indices, to, roots);
     check_dtype("grad", grad, w.dtype);
     check_shape("grad", grad, w.shape);
-    tensor.grad = grad.data;
+    tensor.beside = grad.data;
     return shrink_groups_backward(tensor, q, gradient_of(lam1, of_lam1, room_of_lam1),
                                   gradient_of(lam, of_lam, room_of_lam), nullptr);
 }
 
-// All tensors lie in `memory`. One is 14 numbers: the bytes where w, grad, buffer, lam1, lam, ptr
-// and indices begin, -1 for what is not there; its type, how many numbers it has, size and inner of
-// its groups, how many indices there are, and whether lam1 and lam are one for each group.
+// All tensors lie in `memory`. One is 14 numbers: the bytes where w, what is read beside it,
+// buffer, lam1, lam, ptr and indices begin, -1 for what is not there; its type, how many numbers it
+// has, size and inner of its groups, how many indices there are, and whether lam1 and lam are one
+// for each group.
 int64_t emulated_lists(uint8_t* memory, const int64_t* tensors, int64_t count, double q,
                        double scale, const double* scale_tensor, const double* step,
-                       uint8_t* listed, int64_t numbers_listed, bool large_parameters) {
+                       uint8_t* listed, int64_t numbers_listed, bool in_metric,
+                       bool large_parameters) {
     constexpr int numbers_of_one = 14;
     std::vector<GroupTensor> all;
     for (int64_t i = 0; i < count; ++i) {
@@ -100,7 +103,7 @@ int64_t emulated_lists(uint8_t* memory, const int64_t* tensors, int64_t count, d
         const auto at = [&](int field) { return one[field] < 0 ? nullptr : memory + one[field]; };
         GroupTensor& tensor = all.emplace_back();
         tensor.from = tensor.to = at(0);
-        tensor.grad = at(1);
+        tensor.beside = at(1);
         tensor.buffer = at(2);
         tensor.element = static_cast<Element>(one[7]);
         tensor.numbers = one[8];
@@ -119,6 +122,9 @@ int64_t emulated_lists(uint8_t* memory, const int64_t* tensors, int64_t count, d
         }
         tensor.lam1 = {at(3), one[12] != 0};
         tensor.lam = {at(4), one[13] != 0};
+    }
+    if (in_metric) {
+        return shrink_groups_in_metric(all.data(), count, large_parameters, nullptr);
     }
     const Scale by{scale, scale_tensor};
     if (step == nullptr) {

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lelkern.reference import prox_group as group_reference
 from lelkern.reference import prox_l1 as l1_reference
+from lelkern.reference.prox_metric import prox_metric_
 from lelkern.reference.prox_sgd import effective_step, prox_group_, prox_sgd_
 
 pytestmark = pytest.mark.slow
@@ -314,6 +315,78 @@ def test_steps_of_sgd(dtype, q, listed, step, order) -> None:
     eps = torch.finfo(emulated.computed_in(w[0])).eps
     for got, want in zip([*found, *moved], [*exact[0], *exact[2]], strict=True):
         assert_close(got, want, 32 * eps * max(1.0, float(want.abs().max())))
+
+
+def in_metric(
+    w: list[Tensor], spread: float, lam: list[Tensor], thresholds: list[Tensor]
+) -> tuple[list[Tensor], ...]:
+    """Return metrics of tensors, whose magnitudes differ by exp(spread), and both thresholds.
+
+    Those at an odd address have a metric at one.
+    """
+    metric = []
+    for i, x in enumerate(w):
+        d = (spread * draw(x.numel(), seed=30 + i)).exp().to(emulated.computed_in(x))
+        metric.append(torch.cat([d[:1], d])[1:] if i % 2 else d)
+    return metric, lam, thresholds
+
+
+@pytest.mark.parametrize(
+    ("dtype", "spread", "soft", "listed", "order"),
+    covering([*DTYPES, None], [0.1, 1.0, 4.0], [False, True], [False, True], emulation.ORDERS),
+    ids=str,
+)
+def test_lists_in_a_metric(dtype, spread, soft, listed, order) -> None:
+    w, lam1, lam, *groups = lists(listed, [dtype] if dtype else DTYPES)
+    metric, lam1, lam = in_metric(w, spread, lam1 if soft else [], lam)
+    found, given = copies(w), copies(w, torch.float64)
+    with emulation.settings(order=order):
+        emulated.prox_metric_(found, metric, lam1, lam, *groups)
+    exact = [[t.double() for t in x] for x in (metric, lam1, lam)]
+    prox_metric_(given, *exact, *groups)
+    died = 0
+    for x, y in zip(found, given, strict=True):
+        eps = torch.finfo(emulated.computed_in(x)).eps
+        # A ratio whose root is one to a rounding or two of each sum; of what is all but zero, the
+        # root has the error of the sum that is compared with 1.
+        assert_close(x, y, 32 * eps * float(y.abs().max()))
+        died += int((y == 0).sum())
+    assert 0 < died < sum(x.numel() for x in w)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_long_list_in_a_metric_takes_several_launches(large) -> None:
+    count = emulated.module().tensors_of_a_launch(large) + 3
+    w = [draw(6, seed=i).to(DTYPES[1 + i % 3]) for i in range(count)]
+    lam = [torch.tensor(0.1 * (1 + i % 5)) for i in range(count)]
+    metric = [(0.5 * draw(6, seed=i)).exp().float() for i in range(count)]
+    sizes = [3, 1] * count
+    found, given = copies(w), copies(w)
+    emulated.prox_metric_(found, metric, [], lam, [], [], sizes, large_parameters=large)
+    prox_metric_(given, metric, [], lam, [], [], sizes)
+    for x, y in zip(found, given, strict=True):
+        assert_close(x, y.double(), 32 * 2.0**-23)
+
+
+@pytest.mark.parametrize("exponent", [-148, -60, 60, 125])
+def test_a_metric_of_numbers_near_the_ends_of_the_range(exponent) -> None:
+    w = (draw(40).sign() * draw(40).abs().clamp(0.3, 1.9)).to(torch.float32) * 2.0**exponent
+    d, lam = torch.ones(40), torch.tensor([2.0, 0.5, 4.0, 0.0]).mul(2.0**exponent)
+    found, given = [w.clone()], [w.double()]
+    emulated.prox_metric_(found, [d], [], [lam], [], [], [10, 1])
+    prox_metric_(given, [d.double()], [], [lam.double()], [], [], [10, 1])
+    assert_close(found[0], given[0], 32 * 2.0**-23 * float(w.abs().max()))
+
+
+def test_what_is_not_finite_in_a_metric() -> None:
+    w = torch.tensor([[3, 4], [3, INF], [3, INF], [3, NAN], [3, 4], [3, 4], [0, 0], [3, 4.0]])
+    d = torch.tensor([[0, 1], [1, 2], [1, 2], [1, 2], [1, NAN], [1, -1], [1, 2], [NAN, 1.0]])
+    lam = torch.tensor([1, 1, INF, INF, 1, 1, 1, 0.0])
+    found, given = [w.flatten()], [w.flatten().double()]
+    emulated.prox_metric_(found, [d.flatten()], [], [lam], [], [], [2, 1])
+    prox_metric_(given, [d.flatten().double()], [], [lam.double()], [], [], [2, 1])
+    assert given[0].isnan().any()
+    torch.testing.assert_close(found[0], given[0].float(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_an_infinite_threshold_is_one_for_a_step_of_zero() -> None:

@@ -76,3 +76,8 @@ def test_groups_are_loaded_16_bytes_at_a_time() -> None:
         step = next(step for step in loads if step in kernel.kernel)
         types = 1 if "<double" in kernel.kernel else 3
         assert kernel.wide_global_loads == types * loads[step], kernel
+    # Two of numbers and two of their metrics, of which those of 16-bit numbers are twice as many.
+    in_metric = [k for k in KERNELS if k.kernel.startswith("shrink_groups_in_metric_kernel<")]
+    assert in_metric
+    for kernel in in_metric:
+        assert kernel.wide_global_loads == (4 if "<double" in kernel.kernel else 4 + 6 + 6), kernel

@@ -101,7 +101,7 @@ def test_the_list_says_what_serves_each_op_and_why() -> None:
     ops += ("prox_l1", "prox_group", "project_simplex", "project_l1inf")
     pairs = {*ops, *(f"{op}_backward" for op in ops)}
     alone = {"ema_update_", "mix_labels", "mixup_lambda", "mixing_values"}
-    alone |= {"prox_group_", "prox_sgd_"}
+    alone |= {"prox_group_", "prox_sgd_", "prox_metric_"}
     assert {row.op for row in rows} == pairs | alone
     assert [row.device for row in rows if row.op == "mixing_values"] == ["cpu"]
     for row in rows:

@@ -66,7 +66,9 @@ def test_a_direct_call_for_gradients_keeps_inside_its_memory(change, message) ->
         ([0, 2], [-1, 0], "group_indices must be at least 0 and below 6"),
     ],
 )
-@pytest.mark.parametrize("op", ["prox_group", "prox_group_backward", "prox_group_", "prox_sgd_"])
+@pytest.mark.parametrize(
+    "op", ["prox_group", "prox_group_backward", "prox_group_", "prox_sgd_", "prox_metric_"]
+)
 def test_listed_groups_stay_in_their_tensor(op, ptr, indices, message) -> None:
     w, lam = torch.ones(6), torch.tensor(1.0)
     ptr, indices = torch.tensor(ptr, dtype=INT), torch.tensor(indices, dtype=INT)
@@ -80,6 +82,7 @@ def test_listed_groups_stay_in_their_tensor(op, ptr, indices, message) -> None:
         "prox_sgd_": lambda: OPS.prox_sgd_(
             [w], [torch.ones(6)], [], *lists, 0.1, 0.0, 0.0, 0.0, False, False
         ),
+        "prox_metric_": lambda: OPS.prox_metric_([w], [torch.ones(6)], *lists[:-1]),
     }
     with pytest.raises(RuntimeError, match=re.escape(message)):
         calls[op]()
@@ -100,7 +103,7 @@ def test_listed_groups_stay_in_their_tensor(op, ptr, indices, message) -> None:
         ({"lam1": [torch.tensor(1.0)] * 2}, "lam1 must be none, or one for each of params, got 2"),
         ({"grads": []}, "params and grads must have the same length, got 1 and 0"),
         ({"grads": [matrix(3, 2)]}, "grads[0] must have the shape of params[0]"),
-        ({"grads": [matrix(2, 3).double()]}, "grads[0] must have the dtype of params"),
+        ({"grads": [matrix(2, 3).double()]}, "grads[0] must be Float for params of Float"),
         ({"buffers": []}, "buffers must be one for each of params, got 0"),
         ({"buffers": [matrix(3, 2).t()]}, "buffers[0] must be contiguous"),
         ({"params": [matrix(3, 2).t()]}, "params[0] must be contiguous"),
@@ -130,6 +133,46 @@ def test_a_direct_call_for_a_step_keeps_inside_its_memory(change, message) -> No
     } | change
     with pytest.raises(RuntimeError, match=re.escape(message)):
         OPS.prox_sgd_(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": []}, "w and metric must have the same length, got 1 and 0"),
+        ({"metric": [matrix(3, 2)]}, "metric[0] must have the shape of w[0]"),
+        ({"metric": [matrix(2, 3).double()]}, "metric[0] must be Float for w of Float"),
+        (
+            {"w": [matrix(2, 3).bfloat16()], "metric": [matrix(2, 3).bfloat16()]},
+            "metric[0] must be Float for w of BFloat16",
+        ),
+        ({"w": [matrix(2, 3).int()]}, "tensors must be floating point"),
+        ({"w": [matrix(3, 2).t()]}, "w[0] must be contiguous"),
+        ({"w": [matrix(2, 3)] * 2}, "sizes must be two for each of w, got 2"),
+        ({"lam": [matrix(3)]}, "lam must have no dimensions or be (2,)"),
+        ({"lam1": [matrix(3)]}, "lam1 must have no dimensions or be (2,)"),
+        ({"sizes": [4, 1]}, "groups of 4 numbers, 1 of them interleaved"),
+    ],
+)
+def test_a_direct_call_in_a_metric_keeps_inside_its_memory(change, message) -> None:
+    given = {
+        "w": [matrix(2, 3)],
+        "metric": [matrix(2, 3)],
+        "lam1": [],
+        "lam": [torch.tensor(1.0)],
+        "group_ptr": [],
+        "group_indices": [],
+        "sizes": [3, 1],
+    } | change
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        OPS.prox_metric_(**given)
+
+
+def test_a_metric_that_shares_memory_with_what_changes_is_refused() -> None:
+    memory = matrix(3, 3)
+    w, metric = memory[:2], memory[1:]
+    with pytest.raises(RuntimeError, match="memory"):
+        OPS.prox_metric_([w], [metric], [], [torch.tensor(0.5)], [], [], [3, 1])
+    assert (memory == 1).all()
 
 
 @pytest.mark.parametrize("q", [2.0, math.inf])

@@ -36,6 +36,7 @@ def back(x: Tensor, arrangement: str) -> Tensor:
 def test_gradcheck(q, arrangement, thresholds, device):
     # Some groups vanish, and some elements; none is at a kink.
     v = normals(3, 3, seed=4).to(device)
+    v[0, 1] = 0.05  # which a soft threshold takes, of a group that stays
     w, how = arranged(v, arrangement)
     w.requires_grad_()
     lam = leaf([0.3, 0.5, 9.0], device)
@@ -52,6 +53,8 @@ def test_gradcheck(q, arrangement, thresholds, device):
             return prox_sparse_group_lasso(w, other, lam, q=q, **how)
         return prox_group_lasso(w, lam, q=q, weights=other, **how)
 
+    first = back(function(*leaves), arrangement)[0]
+    assert (first == 0).tolist() == [False, thresholds == "sparse", False]
     assert gradcheck(function, leaves)
     assert gradgradcheck(function, leaves, fast_mode=True)
 

@@ -288,6 +288,23 @@ def test_sgd(dtype, layout, momentum, decay, penalty, device):
                 assert ((buffers[i].double() - buffer).abs() <= bound).all()
 
 
+@pytest.mark.parametrize("arrangement", ["rows", "columns", "csr"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sixteen_bits_are_not_rounded_between_the_step_and_the_operator(dtype, arrangement, device):
+    w, grad = (normals(40, 30, seed=i).to(device, dtype) for i in range(2))
+    exact = lelkern.prox_group_lasso(w.double() - 0.1 * grad.double(), 0.05, dim=1)
+    how = {"dim": 1, "groups": None}
+    if arrangement == "columns":
+        w, grad, how["dim"] = w.t().contiguous(), grad.t().contiguous(), 0
+    if arrangement == "csr":
+        how = {"dim": None, "groups": as_csr(w)}
+    lists = group_lists("w", [w], lam=("lam", 0.5), weights=None, **how)
+    prox_sgd_(lists, [grad], [], 2.0, lr=0.1)
+    x = (w.t() if arrangement == "columns" else w).double()
+    # With two roundings one number in four would be off by more than half a unit.
+    assert ((x - exact).abs() <= stored(exact, dtype) + off(dtype, 30) * exact.abs()).all()
+
+
 def test_the_learning_rate_may_be_a_tensor(device):
     results = []
     for lr in (0.1, torch.tensor([0.1], dtype=torch.float64, device=device)):

@@ -1,15 +1,17 @@
 """Proximal operators in a diagonal metric against their definition, whatever the magnitudes."""
 
-import math
-
 import pytest
 import torch
+from covering import covering
+from ema_samples import LAYOUTS, around, tensor
+from prox_samples import DTYPES, INF, NAN, as_csr, normals, same_bits
 from torch import Tensor
 
 from lelkern import CSRGroups, prox_group_lasso, prox_l1
+from lelkern.ops._prox import Lists, elementwise_lists, group_lists
+from lelkern.ops._prox_lists import prox_metric_
 from lelkern.ops.prox_metric import prox_group_lasso_metric, prox_l1_metric
-
-INF, NAN = math.inf, math.nan
+from lelkern.reference import prox_metric as reference
 
 
 def optimality(x: Tensor, w: Tensor, metric: Tensor, lam: Tensor) -> Tensor:
@@ -43,8 +45,8 @@ def rows(dtype: torch.dtype, spread: float, seed: int) -> tuple[Tensor, Tensor, 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("spread", [0.1, 1, 8])
-def test_the_result_is_optimal_to_rounding(dtype, spread):
-    w, metric, lam = rows(dtype, spread, seed=0)
+def test_the_result_is_optimal_to_rounding(dtype, spread, device):
+    w, metric, lam = (x.to(device) for x in rows(dtype, spread, seed=0))
     x = prox_group_lasso_metric(w, metric, lam.flatten(), dim=1)
     assert x.dtype == dtype
     assert 5 < (x == 0).all(dim=1).sum() < 100  # both cases occur
@@ -53,7 +55,7 @@ def test_the_result_is_optimal_to_rounding(dtype, spread):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_numbers_of_all_orders_of_magnitude_in_a_group(dtype):
+def test_numbers_of_all_orders_of_magnitude_in_a_group(dtype, device):
     # One number alone would have its root at 0, and each of the others only shows where all larger
     # ones are gone: nothing takes Newton's method more steps.
     generator = torch.Generator().manual_seed(3)
@@ -61,7 +63,7 @@ def test_numbers_of_all_orders_of_magnitude_in_a_group(dtype):
     ratio = 0.5 + torch.rand(200, 12, generator=generator, dtype=torch.float64)
     ratio[:, 0] = 1
     metric = 1 / (w * ratio)
-    w, metric, lam = w.to(dtype), metric.to(dtype), torch.ones(200, 1, dtype=dtype)
+    w, metric, lam = (x.to(device, dtype) for x in (w, metric, torch.ones(200, 1)))
     x = prox_group_lasso_metric(w, metric, lam.flatten(), dim=1)
     assert optimality(x, w, metric, lam).max() < 8 * torch.finfo(dtype).eps
 
@@ -150,6 +152,124 @@ def test_sixteen_bits_are_rounded_once(dtype):
     # 6e-8 apart.
     eps = torch.finfo(dtype).eps
     torch.testing.assert_close(x.double(), exact, rtol=0.51 * eps, atol=3.1e-8)
+
+
+GROUPINGS = {
+    "rows": lambda shape: {"dim": tuple(range(1, len(shape)))},
+    "columns": lambda shape: {"dim": 0},
+    "sqrt_size": lambda shape: {"dim": 0, "weights": "sqrt_size"},
+    "elements": lambda shape: None,
+}
+# Groups of 0, 1, a vector of each kind and one more or less, and what a sum is cut at.
+LENGTHS = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 1023, 1025)
+
+
+def lists_of(w: list[Tensor], grouping: str, lam: list[Tensor], lam1: list[Tensor] | None) -> Lists:
+    """Return lists of tensors of alike dimensions, with thresholds for all of each."""
+    keys = GROUPINGS[grouping](w[0].shape)
+    if keys is None:
+        return elementwise_lists(w, lam)
+    keys = {"groups": None, "weights": None, **keys}
+    return group_lists("w", w, lam=("lam", lam), lam1=lam1, **keys)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "layout", "grouping", "soft"),
+    covering(DTYPES, LAYOUTS, tuple(GROUPINGS), (False, True)),
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_lists_are_those_of_the_reference(dtype, layout, grouping, soft, device):
+    values = [normals(5, n, seed=n).to(device, dtype) for n in LENGTHS]
+    metrics = [normals(5, n, seed=n + 1).exp().to(device, dtype) for n in LENGTHS]
+    w = [tensor(x, layout) for x in values]
+    surroundings = [around(x) for x in w]
+    # Most of what there is stays, and some vanishes.
+    lam = [torch.full((), 0.6 * max(n, 1) ** 0.5, device=device) for n in LENGTHS]
+    lam1 = [torch.full((), 0.2, device=device)] * len(w) if soft else None
+    lists = lists_of(w, grouping, lam, lam1)
+    prox_metric_("w", lists, metrics)
+    wide = [x.to(torch.float64, copy=True) for x in values]
+    exact = lists_of(wide, grouping, lam, lam1)
+    given = [layout.apply(metrics[i].double()) for i, layout in zip(*exact[1:3], strict=True)]
+    reference.prox_metric_(exact.values, given, *exact.groups)
+    assert all(layout.is_view for layout in exact.layouts)  # of what is contiguous
+    eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
+    stored = torch.finfo(dtype)
+    left = 0
+    for x, value, want, surrounding in zip(w, values, wide, surroundings, strict=True):
+        # Of w a threshold that is divided is taken away, or all but a ratio whose root is one to a
+        # rounding or two of each sum.
+        bound = 32 * eps * value.double().abs() + stored.eps / 2 * want.abs()
+        bound += stored.tiny * stored.eps
+        assert ((x.double() - want).abs() <= bound).all()
+        assert torch.equal(around(x), surrounding)
+        left += int((want != 0).sum())
+    assert 0 < left < sum(x.numel() for x in w)
+
+
+def test_groups_in_csr_form_leave_what_is_in_none(device):
+    w, metric = normals(40).float().to(device), normals(40, seed=1).exp().float().to(device)
+    ptr, indices = torch.tensor([0, 0, 1, 9, 30]), torch.randperm(40)[:30]
+    groups = CSRGroups(ptr.to(device), indices.to(device))
+    lam = torch.tensor([1.0, 1e3, 0.5, 1.0], device=device)
+    x = prox_group_lasso_metric(w, metric, lam, groups=groups)
+    others = torch.ones(40, dtype=torch.bool).index_fill_(0, indices, False).to(device)
+    assert same_bits(x[others], w[others])
+    for g in (1, 2, 3):
+        own = indices[ptr[g] : ptr[g + 1]].to(device)
+        alone = prox_group_lasso_metric(w[own][None], metric[own][None], float(lam[g]), dim=1)
+        torch.testing.assert_close(x[own][None], alone, rtol=1e-6, atol=0)
+    assert (x[indices[0]] == 0).all()
+
+
+def test_small_and_large_numbers_of_a_group_keep_their_digits(device):
+    # The smallest vanish beside the largest in every sum, but not themselves.
+    w = torch.tensor([[1e30, 1e-30, -3e-38, 2.0, 0.0]], device=device)
+    metric = torch.tensor([[1e-30, 1.0, 1e-8, INF, INF]], device=device)
+    x = prox_group_lasso_metric(w, metric, 0.5, dim=1)
+    exact = prox_group_lasso_metric(w.double(), metric.double(), 0.5, dim=1)
+    torch.testing.assert_close(x.double(), exact, rtol=1e-6, atol=1e-45)
+    assert (x[0, :4] != 0).all()
+
+
+def test_autograd_sees_that_tensors_change(device):
+    w = normals(3, 4).to(device).requires_grad_()
+    y = (w * w).sum()
+    prox_metric_("w", elementwise_lists([w], 0.1), [torch.ones_like(w)])
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_tensors_that_share_memory_are_refused_and_nothing_changes(device):
+    w = torch.ones(3, 4, device=device)
+    lists = elementwise_lists([w[:2], w[1:]], 0.5)
+    with pytest.raises(ValueError, match="memory"):
+        prox_metric_("w", lists, [torch.ones(2, 4, device=device)] * 2)
+    assert (w == 1).all()
+
+
+@pytest.mark.once
+def test_opcheck(device):
+    w = [normals(3, 4).to(device), normals(7).float().to(device)]
+    metric = [x.abs() + 0.1 for x in w]
+    lam = [torch.tensor(0.5, dtype=torch.float64, device=device), torch.tensor(0.5, device=device)]
+    csr = as_csr(normals(1, 7).to(device))
+    index = ([csr.group_ptr], [csr.group_indices], [4, 1, 0, 0])
+    op = torch.ops.lelkern.prox_metric_.default
+    torch.library.opcheck(op, (w, metric, [], lam, *index))
+    torch.library.opcheck(op, (w, metric, lam, lam, *index))
+
+
+@pytest.mark.once
+def test_compiled(device):
+    def step(w: Tensor, metric: Tensor, lam: float) -> Tensor:
+        return prox_group_lasso_metric(w, metric, lam, dim=1) + prox_l1_metric(w, metric, lam)
+
+    torch.compiler.reset()
+    w, metric = normals(5, 9).to(device), normals(5, 9, seed=1).exp().to(device)
+    compiled = torch.compile(step, fullgraph=True)
+    for lam in (0.1, 1.0, 2.0):
+        torch.testing.assert_close(compiled(w, metric, lam), step(w, metric, lam))
 
 
 def test_errors_name_the_argument_and_its_value():

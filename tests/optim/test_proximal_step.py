@@ -46,6 +46,26 @@ def test_after_sgd_it_is_proximal_sgd(settings, metric):
     torch.testing.assert_close(ours, theirs, rtol=1e-13, atol=1e-14)
 
 
+def test_a_large_model_is_that_of_its_parameters_alone():
+    # More numbers than the metrics that are in memory at once.
+    shapes = [(300, 500), (7, 3), (300, 500), (2, 2), (300, 500)]
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in shapes]
+    slopes = [torch.randn(shape, generator=generator) for shape in shapes]
+
+    def moved(places: range) -> list[Tensor]:
+        weights = [Parameter(start[i].clone()) for i in places]
+        optimizer = ProximalAdam(weights, lr=0.1, **GROUPED)
+        for _ in range(2):
+            for w, i in zip(weights, places, strict=True):
+                w.grad = slopes[i] * w.detach()
+            optimizer.step()
+        return [w.detach() for w in weights]
+
+    alone = [moved(range(i, i + 1))[0] for i in range(len(shapes))]
+    assert all(map(torch.equal, moved(range(len(shapes))), alone))
+
+
 @pytest.mark.parametrize(
     "options", [{"foreach": True}, {"foreach": False}, {"fused": True}, {"amsgrad": True}]
 )

@@ -17,20 +17,62 @@ void check_contiguous(const char* name, const TensorVector& tensors) {
     }
 }
 
-template <int lists>
-void add_entries(const TensorList (&given)[lists], ProxLists& to) {
+// What is read or changed along with the tensors: a list of one for each, or null.
+struct Beside {
+    const TensorVector *grads, *buffers, *metric;
+};
+
+// Calls f(prox, others) for each tensor, with the memory of what lies beside it. Those of a dtype
+// other than the tensor's are in the one that it is computed in if `computed`.
+template <int lists, typename F>
+void add_entries(const TensorList (&given)[lists], bool computed, ProxLists& to, const F& f) {
     for (const ListEntry<lists>& entry : unpack_lists<lists>(given).entries) {
         ListedProx& prox = to.entries.emplace_back();
         prox.w = entry.of[0].data;
         prox.dtype = entry.of[0].dtype;
         prox.numbers = entry.count;
+        const ScalarType dtype = computed ? computed_in(prox.dtype) : prox.dtype;
         for (int list = 1; list < lists; ++list) {
-            STD_TORCH_CHECK(entry.of[list].dtype == prox.dtype, given[list].name, "[",
-                            to.entries.size() - 1, "] must have the dtype of ", given[0].name);
+            STD_TORCH_CHECK(entry.of[list].dtype == dtype, given[list].name, "[",
+                            to.entries.size() - 1, "] must be ", torch::headeronly::toString(dtype),
+                            " for ", given[0].name, " of ",
+                            torch::headeronly::toString(prox.dtype));
         }
-        if constexpr (lists > 1) prox.grad = entry.of[1].data;
-        if constexpr (lists > 2) prox.buffer = entry.of[2].data;
+        f(prox, entry);
     }
+}
+
+// Tensors with their numbers side by side, which are kept.
+TensorVector side_by_side(const TensorVector& tensors, ProxLists& to) {
+    TensorVector found;
+    found.reserve(tensors.size());
+    for (const Tensor& tensor : tensors) found.push_back(as_contiguous(tensor));
+    to.kept.insert(to.kept.end(), found.begin(), found.end());
+    return found;
+}
+
+void add_tensors(const char* name, const TensorVector& w, const Beside& beside, ProxLists& to) {
+    if (beside.metric != nullptr) {
+        const TensorVector metric = side_by_side(*beside.metric, to);
+        return add_entries<2>(
+            {{name, w, true}, {"metric", metric, false}}, true, to,
+            [](ListedProx& prox, const auto& entry) { prox.metric = entry.of[1].data; });
+    }
+    if (beside.grads == nullptr) {
+        return add_entries<1>({{name, w, true}}, false, to, [](ListedProx&, const auto&) {});
+    }
+    const TensorVector grads = side_by_side(*beside.grads, to);
+    if (beside.buffers == nullptr) {
+        return add_entries<2>(
+            {{name, w, true}, {"grads", grads, false}}, false, to,
+            [](ListedProx& prox, const auto& entry) { prox.grad = entry.of[1].data; });
+    }
+    check_contiguous("buffers", *beside.buffers);
+    add_entries<3>({{name, w, true}, {"grads", grads, false}, {"buffers", *beside.buffers, true}},
+                   false, to, [](ListedProx& prox, const auto& entry) {
+                       prox.grad = entry.of[1].data;
+                       prox.buffer = entry.of[2].data;
+                   });
 }
 
 // The groups of a tensor; 0 and 0: the next of those that are listed.
@@ -60,12 +102,54 @@ Thresholds thresholds_of(const char* name, const TensorVector& all, std::size_t 
     return {numbers.const_data_ptr(), numbers.dim() == 1};
 }
 
+// Raises unless all goes together.
+ProxLists unpack_prox(const char* name, const TensorVector& w, const Beside& beside,
+                      const GroupLists& groups, double q, double scale,
+                      const OptionalTensor& scale_tensor) {
+    check_norm(q);
+    STD_TORCH_CHECK(groups.sizes.size() == 2 * w.size(), "sizes must be two for each of ", name,
+                    ", got ", groups.sizes.size());
+    STD_TORCH_CHECK(groups.lam.size() == w.size(), "lam must be one for each of ", name, ", got ",
+                    groups.lam.size());
+    STD_TORCH_CHECK(groups.lam1.empty() || groups.lam1.size() == w.size(),
+                    "lam1 must be none, or one for each of ", name, ", got ", groups.lam1.size());
+    STD_TORCH_CHECK(groups.ptr.size() == groups.indices.size(),
+                    "group_ptr and group_indices must have the same length, got ",
+                    groups.ptr.size(), " and ", groups.indices.size());
+    ProxLists lists{{}, q, scale, scale_tensor, {}};
+    if (scale_tensor && !w.empty()) {
+        STD_TORCH_CHECK(scale_tensor->dim() == 0, "scale must have no dimensions");
+        lists.scale_tensor = checked("scale", *scale_tensor, ScalarType::Double, w[0]);
+    }
+    check_contiguous(name, w);
+    add_tensors(name, w, beside, lists);
+    std::size_t listed = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+        ListedProx& prox = lists.entries[i];
+        prox.groups =
+            groups_of(w[i], groups.sizes[2 * i], groups.sizes[2 * i + 1], groups, listed, lists);
+        prox.lam1 = thresholds_of("lam1", groups.lam1, i, prox.groups, w[i], lists);
+        prox.lam = thresholds_of("lam", groups.lam, i, prox.groups, w[i], lists);
+    }
+    return lists;
+}
+
 void prox_group_in_place(const TensorVector& w, const TensorVector& lam1, const TensorVector& lam,
                          const TensorVector& ptr, const TensorVector& indices,
                          const std::vector<int64_t>& sizes, double q, double scale,
                          OptionalTensor scale_tensor) {
     const GroupLists groups{lam1, lam, ptr, indices, sizes};
-    const ProxLists lists = unpack_prox("w", w, nullptr, nullptr, groups, q, scale, scale_tensor);
+    const ProxLists lists =
+        unpack_prox("w", w, {nullptr, nullptr, nullptr}, groups, q, scale, scale_tensor);
+    if (!lists.entries.empty()) prox_lists(lists, nullptr);
+}
+
+void prox_metric(const TensorVector& w, const TensorVector& metric, const TensorVector& lam1,
+                 const TensorVector& lam, const TensorVector& ptr, const TensorVector& indices,
+                 const std::vector<int64_t>& sizes) {
+    const GroupLists groups{lam1, lam, ptr, indices, sizes};
+    const ProxLists lists =
+        unpack_prox("w", w, {nullptr, nullptr, &metric}, groups, 2, 1, std::nullopt);
     if (!lists.entries.empty()) prox_lists(lists, nullptr);
 }
 
@@ -87,8 +171,8 @@ void prox_sgd(const TensorVector& params, const TensorVector& grads, const Tenso
                     "buffers must be one for each of params, got ", buffers.size());
     const GroupLists groups{lam1, lam, ptr, indices, sizes};
     const ProxLists lists =
-        unpack_prox("params", params, &grads, step.momentum == 0 ? nullptr : &buffers, groups, q,
-                    step.effective_rate(), std::nullopt);
+        unpack_prox("params", params, {&grads, step.momentum == 0 ? nullptr : &buffers, nullptr},
+                    groups, q, step.effective_rate(), std::nullopt);
     if (!lists.entries.empty()) prox_lists(lists, &step);
 }
 
@@ -100,54 +184,13 @@ double SgdStep::effective_rate() const {
     return rate * (nesterov ? 1 + momentum * moved : moved);
 }
 
-ProxLists unpack_prox(const char* name, const TensorVector& w, const TensorVector* grads,
-                      const TensorVector* buffers, const GroupLists& groups, double q, double scale,
-                      const OptionalTensor& scale_tensor) {
-    check_norm(q);
-    STD_TORCH_CHECK(groups.sizes.size() == 2 * w.size(), "sizes must be two for each of ", name,
-                    ", got ", groups.sizes.size());
-    STD_TORCH_CHECK(groups.lam.size() == w.size(), "lam must be one for each of ", name, ", got ",
-                    groups.lam.size());
-    STD_TORCH_CHECK(groups.lam1.empty() || groups.lam1.size() == w.size(),
-                    "lam1 must be none, or one for each of ", name, ", got ", groups.lam1.size());
-    STD_TORCH_CHECK(groups.ptr.size() == groups.indices.size(),
-                    "group_ptr and group_indices must have the same length, got ",
-                    groups.ptr.size(), " and ", groups.indices.size());
-    ProxLists lists{{}, q, scale, scale_tensor, {}};
-    if (scale_tensor && !w.empty()) {
-        STD_TORCH_CHECK(scale_tensor->dim() == 0, "scale must have no dimensions");
-        lists.scale_tensor = checked("scale", *scale_tensor, ScalarType::Double, w[0]);
-    }
-    check_contiguous(name, w);
-    if (grads == nullptr) {
-        add_entries<1>({{name, w, true}}, lists);
-    } else {
-        TensorVector side_by_side;
-        side_by_side.reserve(grads->size());
-        for (const Tensor& grad : *grads) side_by_side.push_back(as_contiguous(grad));
-        lists.kept = side_by_side;
-        if (buffers == nullptr) {
-            add_entries<2>({{name, w, true}, {"grads", side_by_side, false}}, lists);
-        } else {
-            check_contiguous("buffers", *buffers);
-            add_entries<3>(
-                {{name, w, true}, {"grads", side_by_side, false}, {"buffers", *buffers, true}},
-                lists);
-        }
-    }
-    std::size_t listed = 0;
-    for (std::size_t i = 0; i < w.size(); ++i) {
-        ListedProx& prox = lists.entries[i];
-        prox.groups =
-            groups_of(w[i], groups.sizes[2 * i], groups.sizes[2 * i + 1], groups, listed, lists);
-        prox.lam1 = thresholds_of("lam1", groups.lam1, i, prox.groups, w[i], lists);
-        prox.lam = thresholds_of("lam", groups.lam, i, prox.groups, w[i], lists);
-    }
-    return lists;
-}
-
 void boxed_prox_group_in_place(StableIValue* stack, uint64_t inputs, uint64_t outputs) {
     constexpr auto call = TORCH_BOX(&prox_group_in_place);
+    call(stack, inputs, outputs);
+}
+
+void boxed_prox_metric(StableIValue* stack, uint64_t inputs, uint64_t outputs) {
+    constexpr auto call = TORCH_BOX(&prox_metric);
     call(stack, inputs, outputs);
 }
 

@@ -1,5 +1,5 @@
-// The prox of many tensors in place, alone and after a step of SGD, on every device, and what each
-// device defines of it.
+// The prox of many tensors in place, alone, after a step of SGD and in a diagonal metric, on every
+// device, and what each device defines of it.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -17,10 +17,11 @@ namespace lelkern::prox {
 // else in the list.
 struct ListedProx {
     void* w;
-    const void* grad;  // of SGD; null without a step
-    void* buffer;      // of momentum; null without one
-    ScalarType dtype;  // of w, grad and buffer
-    int64_t numbers;   // of each
+    const void* grad;    // of SGD; null without a step
+    void* buffer;        // of momentum; null without one
+    const void* metric;  // in the dtype that is computed in; null: Euclidean
+    ScalarType dtype;    // of w, grad and buffer
+    int64_t numbers;     // of each
     Groups groups;
     Thresholds lam1, lam;  // to be multiplied by the scale
 };
@@ -44,13 +45,10 @@ struct GroupLists {
     const std::vector<int64_t>& sizes;
 };
 
-// Raises unless all goes together. grads and buffers may be null, or empty lists.
-ProxLists unpack_prox(const char* name, const TensorVector& w, const TensorVector* grads,
-                      const TensorVector* buffers, const GroupLists& groups, double q, double scale,
-                      const OptionalTensor& scale_tensor);
-
-// Arguments are on the stack, in the order of the schemas of prox_group_ and prox_sgd_.
+// Arguments are on the stack, in the order of the schemas of prox_group_, prox_sgd_ and
+// prox_metric_.
 void boxed_prox_group_in_place(StableIValue* stack, uint64_t inputs, uint64_t outputs);
 void boxed_prox_sgd(StableIValue* stack, uint64_t inputs, uint64_t outputs);
+void boxed_prox_metric(StableIValue* stack, uint64_t inputs, uint64_t outputs);
 
 }  // namespace lelkern::prox

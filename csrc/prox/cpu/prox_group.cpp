@@ -20,7 +20,7 @@ Scaled unscaled(const Thresholds& thresholds) { return {thresholds.values, thres
 }  // namespace
 
 void prox_group(const GroupProx& prox, Tensor& x, Tensor& root) {
-    run_prox({{prox.w.const_data_ptr(), x.mutable_data_ptr(), nullptr, nullptr,
+    run_prox({{prox.w.const_data_ptr(), x.mutable_data_ptr(), nullptr, nullptr, nullptr,
                prox.w.scalar_type(), prox.w.numel(), prox.groups, unscaled(prox.first()),
                unscaled(prox.second()), prox.q, root.mutable_data_ptr()}},
              nullptr);

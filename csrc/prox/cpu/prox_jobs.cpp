@@ -36,7 +36,8 @@ class Work {
           kernels_(prox_kernels(job.dtype)),
           bytes_(bytes_of(job.dtype)),
           by_numbers_(goes_by_numbers(job)),
-          by_columns_(!by_numbers_ && job.q == 2 && crosses_columns(job.groups)),
+          by_columns_(!by_numbers_ && job.q == 2 && job.metric == nullptr &&
+                      crosses_columns(job.groups)),
           tasks_(by_numbers_ || by_columns_ ? Groups{0, 0, 1, nullptr, nullptr, 0, 0} : job.groups),
           past_cache_(job.from != job.to && goes_past_cache(job.numbers * bytes_)) {
         check_listed_groups(job.groups, job.numbers);
@@ -69,7 +70,13 @@ class Work {
     }
 
     void run(int64_t task, Scratch& gathered, Scratch& room) const {
-        by_numbers_ ? run_numbers(task, gathered) : run_groups(task, gathered, room);
+        if (by_numbers_) {
+            run_numbers(task, gathered);
+        } else if (job_.metric != nullptr) {
+            run_groups_in_metric(task, gathered, room);
+        } else {
+            run_groups(task, gathered, room);
+        }
         if (past_cache_) finish_past_cache();
     }
 
@@ -133,16 +140,21 @@ class Work {
             const int64_t first = begin + i, n = std::min(together, count - i);
             const int64_t byte = first * bytes_;
             const void* from = at_byte(job_.from, byte);
+            const Scaled none{nullptr, false, 1},
+                lam1 = from_number(job_.lam1, first),
+                lam = one_by_one ? from_number(job_.lam, first) : none;
+            if (job_.metric != nullptr) {
+                kernels_.soft_in_metric(from, metric_at(first), n, lam1, lam,
+                                        at_byte(job_.to, byte));
+                continue;
+            }
             const bool widened = step_ != nullptr;
             if (widened) {
                 void* const stepped = scratch.room(together * computed_bytes(job_.dtype));
                 step_numbers(first, n, stepped, true);
                 from = stepped;
             }
-            const Scaled none{nullptr, false, 1};
-            kernels_.soft(from, widened, n, from_number(job_.lam1, first),
-                          one_by_one ? from_number(job_.lam, first) : none,
-                          {at_byte(job_.to, byte), past_cache_});
+            kernels_.soft(from, widened, n, lam1, lam, {at_byte(job_.to, byte), past_cache_});
         }
     }
 
@@ -173,6 +185,21 @@ class Work {
                           const double root = kernels_.group(row, {to, past_cache});
                           if (job_.root != nullptr) put_number(job_.root, job_.dtype, g, root);
                       });
+    }
+
+    void run_groups_in_metric(int64_t task, Scratch& gathered, Scratch& room) const {
+        tasks_.run<2>(task, {{job_.from, bytes_}, {job_.metric, computed_bytes(job_.dtype)}},
+                      {job_.to, bytes_}, gathered,
+                      [&](int64_t g, int64_t n, const void* const* at, void* to) {
+                          kernels_.group_in_metric(
+                              {at[0], at[1], n, threshold_of(job_.lam1, g, job_.dtype),
+                               threshold_of(job_.lam, g, job_.dtype), room.room(scratch_bytes(n))},
+                              to);
+                      });
+    }
+
+    const void* metric_at(int64_t i) const {
+        return at_byte(job_.metric, i * computed_bytes(job_.dtype));
     }
 
     const ProxJob job_;

@@ -14,8 +14,9 @@ namespace lelkern::prox {
 struct ProxJob {
     const void* from;
     void* to;
-    const void* grad;  // of SGD, which comes first and is in place; null without it
-    void* buffer;      // of momentum, or null
+    const void* grad;    // of SGD, which comes first and is in place; null without it
+    void* buffer;        // of momentum, or null
+    const void* metric;  // of the type that is computed in, without SGD; or null
     ScalarType dtype;
     int64_t numbers;
     Groups groups;

@@ -40,28 +40,23 @@ const ProxKernels* all_prox_kernels() {
 
 const ProxKernels& prox_kernels(ScalarType dtype) { return all_prox_kernels()[place_of(dtype)]; }
 
-namespace {
-
-// Room for n numbers in whole vectors of the widest kind.
-int64_t with_room_for_vectors(int64_t n) {
+int64_t apart_in_scratch(int64_t n) {
     constexpr int64_t widest = 64;
     return (n / widest + 1) * widest;
 }
 
-}  // namespace
-
 int64_t scratch_bytes(int64_t n) {
-    return with_room_for_vectors(n) * static_cast<int64_t>(sizeof(double) + 2 * sizeof(float));
+    return apart_in_scratch(n) * static_cast<int64_t>(sizeof(double) + 2 * sizeof(float));
 }
 
 double* empty_roots(void* scratch, int64_t n) {
     double* const roots = static_cast<double*>(scratch);
-    std::fill_n(roots, with_room_for_vectors(n), 0.0);
+    std::fill_n(roots, apart_in_scratch(n), 0.0);
     return roots;
 }
 
 float* wide_row(void* scratch, int64_t n, int which) {
-    const int64_t numbers = with_room_for_vectors(n);
+    const int64_t numbers = apart_in_scratch(n);
     double* const after_roots = static_cast<double*>(scratch) + numbers;
     return reinterpret_cast<float*>(after_roots) + which * numbers;
 }

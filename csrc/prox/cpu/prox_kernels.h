@@ -42,6 +42,14 @@ struct GroupRowGradient {
     void* scratch;
 };
 
+// The same in a diagonal metric, whose numbers are of the type that is computed in. q is 2.
+struct MetricRow {
+    const void *from, *metric;
+    int64_t n;
+    double lam1, lam;
+    void* scratch;
+};
+
 struct OfThresholds {
     double lam1, lam;
 };
@@ -67,9 +75,15 @@ struct ProxKernels {
     double (*group)(const GroupRow& row, const Results& results);
     OfThresholds (*group_backward)(const GroupRowGradient& row, const Results& results);
 
+    // The prox of a group in a metric.
+    void (*group_in_metric)(const MetricRow& row, void* to);
+
     // Soft thresholds of n numbers, lam1 first and then lam.
     void (*soft)(const void* from, bool widened, int64_t n, const Scaled& lam1, const Scaled& lam,
                  const Results& results);
+    // The same with thresholds divided by a metric.
+    void (*soft_in_metric)(const void* from, const void* metric, int64_t n, const Scaled& lam1,
+                           const Scaled& lam, void* to);
     // Returns the sum of the gradients of lam, or writes them to `of_lam` if there is one each.
     double (*soft_backward)(const void* grad, const void* w, int64_t n, const Scaled& lam,
                             void* of_lam, const Results& results);
@@ -111,8 +125,10 @@ const ProxKernels& prox_kernels(ScalarType dtype);
 bool are_in_range(double squares, int64_t n, ScalarType dtype);
 
 // What functions over a row of n numbers may write to `scratch`: a row of doubles, and two of
-// floats.
+// floats; or two rows of either.
 int64_t scratch_bytes(int64_t n);
+// How far rows of n numbers are apart there: there is room for whole vectors of the widest kind.
+int64_t apart_in_scratch(int64_t n);
 double* empty_roots(void* scratch, int64_t n);  // the first, of zeros
 float* wide_row(void* scratch, int64_t n, int which);
 

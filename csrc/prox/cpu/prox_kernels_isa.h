@@ -12,6 +12,8 @@
 
 #include "prox/cpu/group_rows_backward.h"
 
+#include "prox/cpu/metric_rows.h"
+
 #include "prox/cpu/sgd_rows.h"
 
 #include "prox/cpu/columns.h"
@@ -22,7 +24,9 @@ template <typename Element>
 constexpr ProxKernels kernels_of() {
     return {prox_group_row<Element>,
             group_row_backward<Element>,
+            metric_group_row<Element>,
             soft_numbers<Element>,
+            soft_numbers_in_metric<Element>,
             soft_numbers_backward<Element>,
             sgd<Element>,
             column_squares<Element>,

@@ -1,4 +1,4 @@
-// The prox of many tensors in place on a CPU, alone and after a step of SGD.
+// The prox of many tensors in place on a CPU.
 
 #include "prox/common/prox_lists.h"
 
@@ -17,6 +17,7 @@ void prox_lists(const ProxLists& lists, const SgdStep* step) {
                         entry.w,
                         entry.grad,
                         entry.buffer,
+                        entry.metric,
                         entry.dtype,
                         entry.numbers,
                         entry.groups,
@@ -33,4 +34,5 @@ void prox_lists(const ProxLists& lists, const SgdStep* step) {
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CPU, m) {
     m.impl("prox_group_", &lelkern::prox::boxed_prox_group_in_place);
     m.impl("prox_sgd_", &lelkern::prox::boxed_prox_sgd);
+    m.impl("prox_metric_", &lelkern::prox::boxed_prox_metric);
 }

@@ -91,7 +91,7 @@ struct Source<T, SgdStep> {
     __device__ Source(const GroupTensor& tensor, T own_lam1, const SgdStep& own_step)
         : element(tensor.element),
           to(tensor.to),
-          grad(tensor.grad),
+          grad(tensor.beside),
           buffer(tensor.buffer),
           lam1(own_lam1),
           step(own_step),

@@ -67,7 +67,7 @@ inline bool in_whole_vectors(const GroupTensor& tensor) {
     const Groups& groups = tensor.groups;
     if (groups.listed() || groups.inner != 1) return false;
     bool whole = groups.size * bytes_of(tensor.element) % kVectorBytes == 0;
-    for (const void* address : {tensor.from, static_cast<const void*>(tensor.to), tensor.grad,
+    for (const void* address : {tensor.from, static_cast<const void*>(tensor.to), tensor.beside,
                                 static_cast<const void*>(tensor.buffer)}) {
         whole = whole && reinterpret_cast<uintptr_t>(address) % kVectorBytes == 0;
     }
@@ -88,8 +88,9 @@ inline int64_t blocks_of(const GroupRow& row) {
 }
 
 // Calls launch(table, blocks), which returns an error, for tables that hold all tensors whose
-// numbers are computed in T and that have groups, as few as will do with so many rows.
-template <typename T, int capacity, typename Launch>
+// numbers are computed in T and that have groups, as few as will do with so many rows. `values` are
+// kept of each number.
+template <typename T, int values, int capacity, typename Launch>
 cudaError_t launch_tables_of(const GroupTensor* tensors, int64_t count, const Launch& launch) {
     constexpr int64_t most_blocks = 0x7fffffff;
     GroupTable<capacity> table{};
@@ -104,7 +105,7 @@ cudaError_t launch_tables_of(const GroupTensor* tensors, int64_t count, const La
     for (int64_t i = 0; i < count; ++i) {
         const bool in_double = tensors[i].element == Element::float64;
         if (tensors[i].groups.count == 0 || in_double != std::is_same_v<T, double>) continue;
-        GroupRow row = row_for<T, 1>(tensors[i], static_cast<uint32_t>(blocks));
+        GroupRow row = row_for<T, values>(tensors[i], static_cast<uint32_t>(blocks));
         const int64_t own_blocks = blocks_of(row);
         if (own_blocks > most_blocks) return cudaErrorInvalidConfiguration;
         if (table.count == capacity || blocks + own_blocks > most_blocks) {
@@ -119,7 +120,7 @@ cudaError_t launch_tables_of(const GroupTensor* tensors, int64_t count, const La
 
 // Calls launch(a number of the type that is computed in, table, blocks). `large_in_float`: with
 // large tables for float, where the driver takes them and a small one does not do.
-template <bool large_in_float, typename Launch>
+template <int values, bool large_in_float, typename Launch>
 cudaError_t launch_group_tables(const GroupTensor* tensors, int64_t count, bool large_parameters,
                                 const Launch& launch) {
     const auto of_type = [&](auto number) {
@@ -129,10 +130,10 @@ cudaError_t launch_group_tables(const GroupTensor* tensors, int64_t count, bool 
         };
         if constexpr (large_in_float && std::is_same_v<T, float>) {
             if (large_parameters && count > kSmallTableRows) {
-                return launch_tables_of<T, kLargeTableRows>(tensors, count, with_number);
+                return launch_tables_of<T, values, kLargeTableRows>(tensors, count, with_number);
             }
         }
-        return launch_tables_of<T, kSmallTableRows>(tensors, count, with_number);
+        return launch_tables_of<T, values, kSmallTableRows>(tensors, count, with_number);
     };
     const cudaError_t error = of_type(0.0f);
     return error != cudaSuccess ? error : of_type(0.0);

@@ -13,7 +13,7 @@ BallProblems problems_of(const BallProjection& projection, const void* grad, voi
     GroupTensor tensor{};
     tensor.from = projection.x;
     tensor.to = to;
-    tensor.grad = grad;
+    tensor.beside = grad;
     tensor.element = projection.element;
     tensor.numbers = groups * projection.size;
     tensor.groups = {groups, projection.size, 1, nullptr, nullptr, groups, 0};

@@ -13,7 +13,7 @@ RowProjection rows_of(const Projection& projection, const void* grad, void* to) 
     GroupTensor tensor{};
     tensor.from = projection.rows;
     tensor.to = to;
-    tensor.grad = grad;
+    tensor.beside = grad;
     tensor.element = projection.element;
     tensor.numbers = projection.count * projection.size;
     tensor.groups = rows;

@@ -42,7 +42,7 @@ void prox_group_backward(const GroupProx& prox, const Tensor& grad, const Tensor
     const DeviceGuard guard(device);
     if (prox.groups.listed()) torch::stable::copy_(of_w, grad);
     cuda::GroupTensor tensor = tensor_of(prox, of_w);
-    tensor.grad = device_data(grad);
+    tensor.beside = device_data(grad);
     tensor.roots = device_data(root);
     const cuda::GradientRoom lam1(of_lam1, prox.groups.count), lam(&of_lam, prox.groups.count);
     check_cuda(cuda::shrink_groups_backward(tensor, prox.q, lam1.gradient(), lam.gradient(),

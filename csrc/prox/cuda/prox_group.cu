@@ -12,7 +12,7 @@ cudaError_t shrink(const GroupTensor* tensors, int64_t count, double q, const Sc
                    const Step& step, bool large_parameters, cudaStream_t stream) {
     return with_norm(q, [&](auto norm) {
         // What models ask for has large tables; each kind takes a compiler as long as any other.
-        return launch_group_tables<std::is_same_v<decltype(norm), NormTwo>>(
+        return launch_group_tables<1, std::is_same_v<decltype(norm), NormTwo>>(
             tensors, count, large_parameters, [&](auto number, const auto& table, unsigned blocks) {
                 constexpr int capacity = std::decay_t<decltype(table)>::capacity;
                 return LELKERN_LAUNCH(

@@ -15,10 +15,11 @@ namespace lelkern::prox::cuda {
 // A contiguous tensor whose groups are shrunk. All memory is on the device.
 struct GroupTensor {
     const void* from;
-    void* to;          // `from`, or memory of its own
-    const void* grad;  // of a step of SGD before; null without one
-    void* buffer;      // of its momentum; null without one
-    Element element;   // of all these
+    void* to;  // `from`, or memory of its own
+    const void*
+        beside;       // gradients of a step of SGD before, or of the result; or a metric; or null
+    void* buffer;     // of momentum of SGD; null without it
+    Element element;  // of all these, but for a metric: that is of the type that is computed in
     int64_t numbers;
     Groups groups;
     Thresholds lam1, lam;
@@ -44,13 +45,17 @@ cudaError_t step_and_shrink_groups(const GroupTensor* tensors, int64_t count, do
                                    const Scale& scale, const SgdStep& step, bool large_parameters,
                                    cudaStream_t stream);
 
+// The same in diagonal metrics instead of a step, for q = 2.
+cudaError_t shrink_groups_in_metric(const GroupTensor* tensors, int64_t count,
+                                    bool large_parameters, cudaStream_t stream);
+
 // The step alone for the numbers of a tensor that are in none of its listed groups. `listed`: a
 // byte for each number, all 0, which are written.
 cudaError_t step_unlisted(const GroupTensor& tensor, const SgdStep& step, uint8_t* listed,
                           cudaStream_t stream);
 
 // The gradients of shrink_groups, for one tensor, with its roots and without scale. `from` is w,
-// `grad` the gradient of x, `to` that of w. Of listed groups, numbers in none stay in `to`.
+// `beside` the gradient of x, `to` that of w. Of listed groups, numbers in none stay in `to`.
 cudaError_t shrink_groups_backward(const GroupTensor& tensor, double q,
                                    const ThresholdGradient& of_lam1,
                                    const ThresholdGradient& of_lam, cudaStream_t stream);

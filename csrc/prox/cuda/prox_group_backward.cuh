@@ -20,7 +20,7 @@ struct GradientSource {
     __device__ GradientSource(const GroupTensor& tensor, T own_lam1)
         : element(tensor.element),
           from(tensor.from),
-          grad(tensor.grad),
+          grad(tensor.beside),
           to(tensor.to),
           lam1(own_lam1) {}
 

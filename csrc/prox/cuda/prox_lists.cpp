@@ -12,10 +12,13 @@ namespace lelkern::prox {
 void prox_lists(const ProxLists& lists, const SgdStep* step) {
     std::vector<cuda::GroupTensor> tensors;
     tensors.reserve(lists.entries.size());
+    bool in_metric = false;
     for (const ListedProx& entry : lists.entries) {
         if (entry.numbers == 0) continue;
         cuda::GroupTensor& tensor = tensors.emplace_back();
-        tensor = {entry.w,       entry.w,      entry.grad, entry.buffer, element_of(entry.dtype),
+        in_metric = entry.metric != nullptr;
+        const void* const beside = in_metric ? entry.metric : entry.grad;
+        tensor = {entry.w,       entry.w,      beside,     entry.buffer, element_of(entry.dtype),
                   entry.numbers, entry.groups, entry.lam1, entry.lam,    nullptr};
     }
     if (tensors.empty()) return;
@@ -29,6 +32,10 @@ void prox_lists(const ProxLists& lists, const SgdStep* step) {
     }
     const auto count = static_cast<int64_t>(tensors.size());
     const bool large = takes_large_parameters();
+    if (in_metric) {
+        check_cuda(cuda::shrink_groups_in_metric(tensors.data(), count, large, stream));
+        return;
+    }
     if (step == nullptr) {
         check_cuda(cuda::shrink_groups(tensors.data(), count, lists.q, scale, large, stream));
         return;
@@ -48,4 +55,5 @@ void prox_lists(const ProxLists& lists, const SgdStep* step) {
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
     m.impl("prox_group_", &lelkern::prox::boxed_prox_group_in_place);
     m.impl("prox_sgd_", &lelkern::prox::boxed_prox_sgd);
+    m.impl("prox_metric_", &lelkern::prox::boxed_prox_metric);
 }
