@@ -1,5 +1,6 @@
 """Proximal operators in a diagonal metric: those that belong to a step of Adam."""
 
+import torch
 from torch import Tensor
 
 from lelkern.ops._dtypes import check_floating
@@ -28,8 +29,8 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Threshold) -> Tensor:
         Like w; computed in float32, or float64 for a float64 w.
 
     Raises:
-        TypeError: w, metric or lam is not floating point.
-        ValueError: shapes do not match, or lam is known to be negative.
+        TypeError: w, metric or lam is not floating point, or w or metric is not dense.
+        ValueError: shapes or devices do not match, or lam is known to be negative.
     """
     _check(w, metric)
     x = w.detach().clone()
@@ -57,7 +58,7 @@ def prox_group_lasso_metric(
     x_i = d_i w_i / (d_i + t / r) with the norm r = ||x||_2: the root of
     sum_i (d_i w_i / (d_i r + t))^2 = 1, which is that of a trust region, found by Newton's method
     on 1 / norm (Hebden 1973; Moré & Sorensen, "Computing a Trust Region Step", 1983). It rises to
-    the root from below, and ends where rounding does, after 32 steps, or 64 in float64, at most.
+    the root from below, and ends where rounding does.
 
     Groups, weights and values at the limits are those of :func:`lelkern.prox_group_lasso`.
     Gradients are not recorded.
@@ -65,7 +66,8 @@ def prox_group_lasso_metric(
     Args:
         w: floating point, of any shape.
         metric: d >= 0, of the shape of w, floating point. Where it is 0 nothing holds x, which
-            becomes 0 unless the threshold is. What is negative makes its group nan.
+            becomes 0 unless the threshold is, or w is infinite. What is negative makes its group
+            nan.
         lam: lambda >= 0, a number, or a tensor with one element or (G,).
         dim: the dimensions that a norm is taken over; or
         groups: the shape of a block, or :class:`lelkern.CSRGroups`.
@@ -75,9 +77,9 @@ def prox_group_lasso_metric(
         Like w; computed in float32, or float64 for a float64 w.
 
     Raises:
-        TypeError: w, metric, lam or weights is not floating point.
-        ValueError: shapes do not match, groups do not fit w, or lam or weights is known to be
-            negative.
+        TypeError: w, metric, lam or weights is not floating point, or w or metric is not dense.
+        ValueError: shapes or devices do not match, groups do not fit w, or lam or weights is known
+            to be negative.
     """
     _check(w, metric)
     x = w.detach().clone()
@@ -87,9 +89,13 @@ def prox_group_lasso_metric(
 
 
 def _check(w: Tensor, metric: Tensor) -> None:
-    check_floating("w", w)
-    check_floating("metric", metric)
+    for name, x in (("w", w), ("metric", metric)):
+        check_floating(name, x)
+        if x.layout != torch.strided:
+            raise TypeError(f"{name} must be dense, got {x.layout}")
     if metric.shape != w.shape:
         raise ValueError(
             f"metric must have the shape of w, {tuple(w.shape)}, got {tuple(metric.shape)}"
         )
+    if metric.device != w.device:
+        raise ValueError(f"metric must be on the device of w, {w.device}, got {metric.device}")

@@ -71,25 +71,22 @@ class Penalty:
 
         ``sizes``: what the factors of each are multiplied by.
         """
-
-        def factors(lam: Number) -> Any:
-            return lam if sizes is None else [size * lam for size in sizes]
-
         if not self.is_grouped:
-            return elementwise_lists(parameters, factors(self.lam if self.prox == "l1" else 0.0))
-        lam1 = factors(self.lam1) if self.prox == "sparse_group_lasso" else None
-        lam = ("lam", factors(self.lam))
+            factor = self.lam if self.prox == "l1" else 0.0
+            return elementwise_lists(parameters, _times(sizes, factor))
+        lam1 = _times(sizes, self.lam1) if self.prox == "sparse_group_lasso" else None
+        lam = ("lam", _times(sizes, self.lam))
         return group_lists("params", parameters, lam=lam, lam1=lam1, **self._grouping())
 
     def apply_(self, parameters: Sequence[Tensor], sizes: Sequence[Number]) -> None:
         """Replace parameters, all at once, by their prox of the penalty times each one's size."""
-        lam = [size * self.lam for size in sizes]
+        lam = _times(sizes, self.lam)
         if self.prox == "l1":
             prox_l1_(parameters, lam)
         elif self.prox == "group_lasso":
             prox_group_lasso_(parameters, lam, **self._grouping(), q=self.q)
         elif self.prox == "sparse_group_lasso":
-            lam1 = [size * self.lam1 for size in sizes]
+            lam1 = _times(sizes, self.lam1)
             prox_sparse_group_lasso_(parameters, lam1, lam, **self._grouping(), q=self.q)
         elif self.prox == "nuclear":
             prox_nuclear_(parameters, lam)
@@ -102,6 +99,11 @@ class Penalty:
 
     def _grouping(self) -> dict[str, Any]:
         return {"dim": self.dim, "groups": self.groups, "weights": self.weights}
+
+
+def _times(sizes: Sequence[Number] | None, lam: Number) -> Any:
+    """Return a factor for each of several sizes, or as it is without them."""
+    return lam if sizes is None else [size * lam for size in sizes]
 
 
 _GROUPING = ("dim", "groups", "weights", "q")

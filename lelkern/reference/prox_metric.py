@@ -3,6 +3,7 @@
 Computed in float32, or float64 for a float64 w. A threshold or a metric that is negative gives nan.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,7 +21,9 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Tensor) -> Tensor:
     """
     dtype = _computed_in(w)
     lam = nan_if_negative(lam.to(dtype))
-    thresholds = torch.where(lam == 0, 0, lam / _metric(metric, dtype))
+    d = _metric(metric, dtype)
+    stays = (lam == 0) | ((lam == math.inf) & ~d.isnan())
+    thresholds = torch.where(stays, lam, lam / d)
     return soft_threshold(w.to(dtype), thresholds).to(w.dtype)
 
 
@@ -49,7 +52,7 @@ def prox_group_lasso_metric(
     scale = groups.spread(torch.where((largest > 0) & largest.isfinite(), largest, 1))
     tau = groups.spread(t) / d
     # What overflows before it is divided by the scale may not overflow after it.
-    tau = torch.where(tau.isinf(), groups.spread(t) / scale / d, tau / scale)
+    tau = torch.where(tau.isinf(), groups.spread(t) / (d * scale), tau / scale)
     r, alive = _norm(groups, v.abs() / scale, tau)
     r = groups.spread(r)
     x = v * (r / (r + tau))
@@ -99,9 +102,9 @@ def _norm(groups: Grouping, size: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
 
     1 / ||y(r)|| rises and is concave (Conn, Gould & Toint, "Trust-Region Methods", SIAM 2000, lemma
     7.3.1), so that from below Newton's steps towards 1 rise to the root and never pass it. It takes
-    2 to 5 of them, but more where one number alone would have its root at 0 and others are smaller
+    a few of them, but more where one number alone would have its root at 0 and others are smaller
     by orders of magnitude: r rises to them by half of itself a step, until their squares are below
-    the rounding of 1. So there are at most about log(eps^-1/2) / log(3/2) steps for each order.
+    the rounding of 1. Where it costs something to look whether they have ended, there are 64.
     """
     alive = groups.sum((size / tau).nan_to_num(0, math.inf).square()) > 1
     tau = torch.where(size > 0, tau, 1)  # what is 0 adds nothing, whatever it is divided by
@@ -110,14 +113,14 @@ def _norm(groups: Grouping, size: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         groups.sum(size.square()).sqrt() - groups.largest(tau),
     ]
     r = torch.maximum(*bounds)
-    for _ in range(64 if size.dtype == torch.float64 else 32):
+    for taken in itertools.count(1):
         distance = groups.spread(r) + tau
         squares = (size / distance).square()
         square = groups.sum(squares)
         step = square * (square.sqrt() - 1) / groups.sum(squares / distance)
         rising = alive & (step > 0) & (r + step > r)
         r = torch.where(rising, r + step, r)
-        if _is_looked_at(size) and not rising.any():
+        if not rising.any() if _is_looked_at(size) else taken == 64:
             break
     return r, alive
 

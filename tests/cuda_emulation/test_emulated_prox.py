@@ -241,7 +241,8 @@ def test_empty_groups() -> None:
 def lists(listed: bool, dtypes: list[torch.dtype], seed: int = 0) -> tuple[list[Any], ...]:
     """Return w, lam1, lam, group_ptr, group_indices and sizes of lists of many kinds of groups."""
     w, lam1, lam, ptrs, indices, sizes = [], [], [], [], [], []
-    for i, shape in enumerate([(13, 10, 1), (4, 64, 1), (2, 3, 50), (1, 40, 9), (1, 1100, 1)]):
+    shapes = [(13, 10, 1), (4, 64, 1), (2, 3, 50), (1, 40, 9), (5, 64, 1), (2, 16, 3), (1, 1100, 1)]
+    for i, shape in enumerate(shapes):
         x = draw(*shape, seed=seed + i).to(dtypes[i % len(dtypes)])
         computed = emulated.computed_in(x)
         if listed and i % 2 == 1:
@@ -262,7 +263,10 @@ def lists(listed: bool, dtypes: list[torch.dtype], seed: int = 0) -> tuple[list[
 
 
 def copies(tensors: list[Tensor], dtype: torch.dtype | None = None) -> list[Tensor]:
-    return [torch.cat([x[:1], x])[1:].to(dtype or x.dtype) for x in tensors]
+    """Return copies that begin as far from a boundary as the tensors."""
+    moved = [x.to(dtype or x.dtype) for x in tensors]
+    pairs = zip(tensors, moved, strict=True)
+    return [torch.cat([y[:1], y])[1:] if x.storage_offset() else y.clone() for x, y in pairs]
 
 
 @pytest.mark.parametrize(
@@ -382,6 +386,9 @@ def test_what_is_not_finite_in_a_metric() -> None:
     w = torch.tensor([[3, 4], [3, INF], [3, INF], [3, NAN], [3, 4], [3, 4], [0, 0], [3, 4.0]])
     d = torch.tensor([[0, 1], [1, 2], [1, 2], [1, 2], [1, NAN], [1, -1], [1, 2], [NAN, 1.0]])
     lam = torch.tensor([1, 1, INF, INF, 1, 1, 1, 0.0])
+    # A threshold that vanishes in units of the largest number is infinite over 0.
+    w, d = torch.cat([w, torch.tensor([[1e38, 1]])]), torch.cat([d, torch.tensor([[1.0, 0]])])
+    lam = torch.cat([lam, torch.tensor([1e-10])])
     found, given = [w.flatten()], [w.flatten().double()]
     emulated.prox_metric_(found, [d.flatten()], [], [lam], [], [], [2, 1])
     prox_metric_(given, [d.flatten().double()], [], [lam.double()], [], [], [2, 1])

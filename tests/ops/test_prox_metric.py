@@ -68,6 +68,50 @@ def test_numbers_of_all_orders_of_magnitude_in_a_group(dtype, device):
     assert optimality(x, w, metric, lam).max() < 8 * torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize(("count", "decades", "ratio"), [(400, 0.5, 0.1), (100, 1.5, 0.01)])
+def test_more_orders_of_magnitude_than_there_are_for_a_few_steps(count, decades, ratio, device):
+    # Each number only shows where all larger ones are gone, at each of hundreds of decades.
+    w = 10.0 ** (-decades * torch.arange(count + 1, dtype=torch.float64))
+    distance = torch.full_like(w, ratio)
+    distance[0] = 1 - 1e-8  # just so that something is left
+    x = prox_group_lasso_metric(w[None].to(device), (distance / w)[None].to(device), 1.0, dim=1)[0]
+    tau = w / distance
+    low, high = torch.zeros((), dtype=torch.float64), w.norm()
+    for _ in range(1100):  # until the bisection ends at neighbouring numbers
+        middle = (low + high) / 2
+        above = (w / (middle + tau)).norm() > 1
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    assert low > 0
+    # The root of a sum that hardly falls has as many digits as are left of its difference from 1.
+    torch.testing.assert_close(x.cpu(), w * (low / (low + tau)), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_thresholds_that_vanish_in_units_of_a_group(dtype, device):
+    # Over a metric of 0 they are infinite all the same, and over the smallest ones large.
+    most = 307 if dtype == torch.float64 else 38
+    cases = [
+        ([10.0**most, 1.0], [1.0, 0.0], 1e-10, [10.0**most, 0.0]),
+        ([10.0, 1.0, 0.0], [1.0, 0.0, 0.0], torch.finfo(dtype).tiny, [10.0, 0.0, 0.0]),
+        ([10.0**most, 0.0], [1.0, 0.0], 1e-10, [10.0**most, 0.0]),
+    ]
+    for w, d, lam, want in cases:
+        given = (torch.tensor([x], dtype=dtype, device=device) for x in (w, d))
+        x = prox_group_lasso_metric(*given, lam, dim=1)
+        torch.testing.assert_close(x.cpu(), torch.tensor([want], dtype=dtype), rtol=1e-6, atol=0)
+
+
+def test_a_vector_that_is_not_full_is_that_of_a_full_one(device):
+    # Large numbers of metrics so small that a threshold over them overflows before it is divided.
+    w = torch.tensor([[1e38, 1e38, 5e37]], device=device)
+    d = torch.tensor([[1e-40, 3e-40, 2e-40]], device=device)
+    x = prox_group_lasso_metric(w, d, 5e-3, dim=1)
+    exact = prox_group_lasso_metric(w.double(), d.double(), 5e-3, dim=1)
+    assert (exact > 0).all()
+    # The metric has 16 binary digits there.
+    torch.testing.assert_close(x.double(), exact, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize(
     ("groups", "sizes"),
     [
@@ -111,6 +155,8 @@ def test_in_a_metric_that_is_constant_it_is_the_prox_itself(groups, sizes, weigh
         ([3.0, NAN], [1.0, 2.0], INF, [NAN, NAN]),
         ([3.0, 4.0], [1.0, NAN], 1.0, [NAN, NAN]),
         ([3.0, 4.0], [1.0, -1.0], 1.0, [NAN, NAN]),
+        ([INF], [0.0], 1.0, [INF]),  # a group of one is a group
+        ([3.0], [INF], INF, [0.0]),
         ([3e38, 3e38], [1.0, 1.0], 1e38, [3e38 - 0.5**0.5 * 1e38] * 2),
         ([3e-44, 4e-44], [1.0, 1.0], 1e-44, [3e-44 * 0.8, 4e-44 * 0.8]),
         ([3e-30, 4e-30], [1e-5, 1e-5], 1e-35, [3e-30 * 0.8, 4e-30 * 0.8]),
@@ -134,6 +180,8 @@ def test_limits(w, metric, lam, expected):
         (INF, 1.0, 1.0, INF),
         (NAN, 1.0, 1.0, NAN),
         (3.0, -1.0, 1.0, NAN),
+        (3.0, INF, INF, 0.0),
+        (3.0, NAN, INF, NAN),
     ],
 )
 def test_soft_thresholds_are_divided_by_the_metric(w, metric, lam, expected):
@@ -284,3 +332,7 @@ def test_errors_name_the_argument_and_its_value():
         prox_l1_metric(w, w, -1.0)
     with pytest.raises(ValueError, match="exactly one of dim and groups"):
         prox_group_lasso_metric(w, w, 1.0)
+    with pytest.raises(ValueError, match="metric must be on the device of w, cpu, got meta"):
+        prox_l1_metric(w, w.to("meta"), 1.0)
+    with pytest.raises(TypeError, match=r"metric must be dense, got torch\.sparse_coo"):
+        prox_l1_metric(w, w.to_sparse(), 1.0)

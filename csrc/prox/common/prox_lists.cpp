@@ -22,8 +22,8 @@ struct Beside {
     const TensorVector *grads, *buffers, *metric;
 };
 
-// Calls f(prox, others) for each tensor, with the memory of what lies beside it. Those of a dtype
-// other than the tensor's are in the one that it is computed in if `computed`.
+// Calls f(prox, entry) for each tensor, with the memory of it and of what lies beside it, which is
+// of its dtype; or, if `computed`, of the one that it is computed in.
 template <int lists, typename F>
 void add_entries(const TensorList (&given)[lists], bool computed, ProxLists& to, const F& f) {
     for (const ListEntry<lists>& entry : unpack_lists<lists>(given).entries) {

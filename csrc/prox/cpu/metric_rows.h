@@ -15,10 +15,11 @@ inline Vec<T> checked_metric(const Vec<T>& d) {
     return d >= 0 ? magnitude<T>(d) : broadcast<T>(kNan<T>);
 }
 
-// A threshold over d: 0 stays 0 where d is 0, too.
+// A threshold over d: 0 and infinity stay what they are, whatever d is but nan.
 template <typename T>
 inline Vec<T> over_metric(const Vec<T>& lam, const Vec<T>& d) {
-    return lam == 0 ? Vec<T>{} : lam / d;
+    const Vec<T> over = (lam == kInfinity<T>)&(d == d) ? lam : lam / d;
+    return lam == 0 ? Vec<T>{} : over;
 }
 
 // Calls f(i, w, d) for n numbers from i on, a vector at a time; zeros fill up the last one.
@@ -33,14 +34,13 @@ inline void for_each_with_metric(const Element* from, const T* metric, int64_t n
 
 template <typename Element>
 void soft_numbers_in_metric(const void* from, const void* metric, int64_t n, const Scaled& lam1,
-                            const Scaled& lam, void* to) {
+                            void* to) {
     using T = Computed<Element>;
     constexpr int lanes = Lanes<T>::count;
-    const ThresholdsOf<T> first(lam1), second(lam);
+    const ThresholdsOf<T> thresholds(lam1);
     Element* const results = static_cast<Element*>(to);
     const auto soften = [&](int64_t i, const Vec<T>& w, const Vec<T>& d) {
-        const Vec<T> once = soft<T>(w, over_metric<T>(first.at(i, n), d));
-        const Vec<T> x = soft<T>(once, over_metric<T>(second.at(i, n), d));
+        const Vec<T> x = soft<T>(w, over_metric<T>(thresholds.at(i, n), d));
         if (i + lanes <= n) {
             write_rounded<T>(results + i, x);
         } else {
@@ -55,13 +55,13 @@ void soft_numbers_in_metric(const void* from, const void* metric, int64_t n, con
 // whole vectors, of which zeros fill up the last.
 template <typename T>
 inline T norm_in_metric(const T* u, T* d, int64_t n, T t, const PowerOfTwo<T>& scale) {
-    const Vec<T> zero{}, one = zero + T(1), given = broadcast<T>(t), raised = scale.raised(given);
+    const Vec<T> zero{}, one = zero + T(1), given = broadcast<T>(t);
     const auto size_at = [&](const Vec<T>& of) { return scale.raised(magnitude<T>(of)); };
     Vec<T> nearest{}, furthest{};
     const auto begin = [&](int64_t i, const Vec<T>& number, Vec<T>(&parts)[2]) {
         const Vec<T> size = size_at(number), at = load<T>(d + i), plain = given / at;
         // What overflows before it is divided by the scale may not after it.
-        const Vec<T> tau = plain == kInfinity<T> ? raised / at : scale.raised(plain);
+        const Vec<T> tau = plain == kInfinity<T> ? given / scale.lowered(at) : scale.raised(plain);
         const Vec<T> ratio = size > 0 ? size / tau : zero;
         nearest = larger<T>(nearest, size - tau);
         furthest = larger<T>(furthest, size > 0 ? tau : zero);
@@ -75,10 +75,9 @@ inline T norm_in_metric(const T* u, T* d, int64_t n, T t, const PowerOfTwo<T>& s
     const double of_all = std::sqrt(first.of[1]) - static_cast<double>(max_of_lanes<T>(furthest));
     T r = std::max(max_of_lanes<T>(nearest), static_cast<T>(of_all));
     r = std::max(r, std::numeric_limits<T>::min());  // 0 over it is 0, where tau is 0, too
-    // Newton's steps on 1 / ||y||, which is concave in r, so that they only climb: 2 to 5 of them,
-    // and more where numbers differ by orders of magnitude.
-    constexpr int most = std::is_same_v<T, double> ? 64 : 32;
-    for (int step = 0; step < most; ++step) {
+    // Newton's steps on 1 / ||y||, which is concave in r, so that they only climb: a few, but more
+    // where numbers differ by orders of magnitude.
+    for (;;) {
         const Vec<T> at = broadcast<T>(r);
         const auto [sums] =
             sums_of<T, 2>(u, n, [&](int64_t i, const Vec<T>& number, Vec<T>(&parts)[2]) {
@@ -89,10 +88,9 @@ inline T norm_in_metric(const T* u, T* d, int64_t n, T t, const PowerOfTwo<T>& s
             });
         const double change = sums[0] * (std::sqrt(sums[0]) - 1) / sums[1];
         const T next = static_cast<T>(r + change);
-        if (!(next > r)) break;
+        if (!(next > r)) return r;
         r = next;
     }
-    return r;
 }
 
 template <typename Element>
@@ -106,7 +104,7 @@ void metric_group_row(const MetricRow& row, void* to) {
     Vec<T> longest{};
     typename Lanes<T>::Int undefined{};
     const auto keep = [&](int64_t i, const Vec<T>& w, const Vec<T>& d) {
-        const Vec<T> left = row.lam1 == 0 ? w : soft<T>(w, lam1 / d);
+        const Vec<T> left = row.lam1 == 0 ? w : soft<T>(w, over_metric<T>(lam1, d));
         longest = larger<T>(longest, magnitude<T>(left));
         undefined |= (left != left) | (d != d);
         store<T>(u + i, left);

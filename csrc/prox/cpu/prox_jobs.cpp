@@ -93,9 +93,11 @@ class Work {
     }
 
   private:
-    // Groups of one number each, or numbers that only soft thresholds change.
+    // Groups of one number each, or numbers that only soft thresholds change. (In a metric the
+    // threshold of a group of one is not a soft one where something is infinite.)
     static bool goes_by_numbers(const ProxJob& job) {
         if (job.root != nullptr || job.groups.listed()) return false;
+        if (job.metric != nullptr && !is_zero(job.lam, job.dtype)) return false;
         if (job.groups.size == 1) return true;
         return !job.lam1.each && is_zero(job.lam, job.dtype);
     }
@@ -140,12 +142,9 @@ class Work {
             const int64_t first = begin + i, n = std::min(together, count - i);
             const int64_t byte = first * bytes_;
             const void* from = at_byte(job_.from, byte);
-            const Scaled none{nullptr, false, 1},
-                lam1 = from_number(job_.lam1, first),
-                lam = one_by_one ? from_number(job_.lam, first) : none;
+            const Scaled lam1 = from_number(job_.lam1, first);
             if (job_.metric != nullptr) {
-                kernels_.soft_in_metric(from, metric_at(first), n, lam1, lam,
-                                        at_byte(job_.to, byte));
+                kernels_.soft_in_metric(from, metric_at(first), n, lam1, at_byte(job_.to, byte));
                 continue;
             }
             const bool widened = step_ != nullptr;
@@ -154,7 +153,9 @@ class Work {
                 step_numbers(first, n, stepped, true);
                 from = stepped;
             }
-            kernels_.soft(from, widened, n, lam1, lam, {at_byte(job_.to, byte), past_cache_});
+            const Scaled none{nullptr, false, 1};
+            kernels_.soft(from, widened, n, lam1, one_by_one ? from_number(job_.lam, first) : none,
+                          {at_byte(job_.to, byte), past_cache_});
         }
     }
 

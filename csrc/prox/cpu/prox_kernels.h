@@ -81,9 +81,9 @@ struct ProxKernels {
     // Soft thresholds of n numbers, lam1 first and then lam.
     void (*soft)(const void* from, bool widened, int64_t n, const Scaled& lam1, const Scaled& lam,
                  const Results& results);
-    // The same with thresholds divided by a metric.
+    // Of n numbers with thresholds divided by a metric.
     void (*soft_in_metric)(const void* from, const void* metric, int64_t n, const Scaled& lam1,
-                           const Scaled& lam, void* to);
+                           void* to);
     // Returns the sum of the gradients of lam, or writes them to `of_lam` if there is one each.
     double (*soft_backward)(const void* grad, const void* w, int64_t n, const Scaled& lam,
                             void* of_lam, const Results& results);

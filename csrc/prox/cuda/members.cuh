@@ -47,7 +47,7 @@ __device__ inline Group group_of(const Groups& groups, int64_t numbers, int64_t 
     return {number, groups.size, first, groups.inner, nullptr, numbers};
 }
 
-// Of number i of a group; g: in backward the gradient of what becomes of it.
+// Of number i of a group; g: in backward the gradient of what becomes of it, or its metric.
 template <typename T>
 struct Member {
     T u, g;
@@ -55,7 +55,7 @@ struct Member {
 
 // Source says how the numbers of a group come from memory and go there:
 //
-//     static constexpr int values;             1, or 2: members have a gradient
+//     static constexpr int values;             1, or 2: members have a g
 //     Element element;                         of all tensors
 //     template <E, width> struct Packet;       neighbours of all tensors, as they lie in memory
 //     Packet load<E, width>(place);

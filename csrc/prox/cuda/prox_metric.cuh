@@ -63,7 +63,8 @@ struct MetricSource {
   private:
     __device__ Member<T> member_of(T w, T d) const {
         const T valid = d >= 0 ? magnitude(d) : Numbers<T>::nan();
-        return {soft_threshold(w, lam1 == 0 ? lam1 : lam1 / valid), valid};
+        const bool stays = lam1 == 0 || (lam1 == Numbers<T>::infinity && d >= 0);
+        return {soft_threshold(w, stays ? lam1 : lam1 / valid), valid};
     }
 
     const T* const metric;
@@ -103,7 +104,7 @@ class ProxInMetric {
     // What overflows before it is taken to units may not after it.
     __device__ T tau(T d) const {
         const T plain = t_ / d;
-        return plain == Numbers<T>::infinity ? t_ * to_unit_ / d : plain * to_unit_;
+        return plain == Numbers<T>::infinity ? t_ / (d * (1 / to_unit_)) : plain * to_unit_;
     }
 
     // Calls f(size, tau) for the numbers of this thread that are not 0, in units.
@@ -134,9 +135,8 @@ class ProxInMetric {
         furthest = team.largest(furthest);
         bool done = !(solved && static_cast<T>(ratios) > 1);
         norm_ = done ? 0 : static_cast<T>(larger(nearest, ::sqrt(squares) - furthest));
-        constexpr int most_steps = std::is_same_v<T, double> ? 64 : 32;
 #pragma unroll 1
-        for (int step = 0; step < most_steps && team.any(!done); ++step) {
+        while (team.any(!done)) {
             double sum = 0, slope = 0;
             if (!done) {
                 each_in_units(members, [&](T size, T own_tau) {
