@@ -4,8 +4,8 @@
 
 The providers are measured in turn, in place, on the 53 convolutions of a ResNet-50, whose filters
 are the groups. With the same gradients at every step Adam's moments, corrected for their bias, stay
-what they are, and so does what is right. The prox in Adam's metric is plain PyTorch in lelkern as
-well; ``lelkern-euclidean`` has the kernel of the usual one, which minimises something else.
+what they are, and so does what is right. ``lelkern-euclidean`` has the usual prox, which minimises
+something else.
 """
 
 import functools
