@@ -17,6 +17,7 @@ def prox_l1_metric(w: Tensor, metric: Tensor, lam: Threshold) -> Tensor:
         \operatorname{argmin}_x \tfrac12 \sum_i d_i (x_i - w_i)^2 + \lambda \lVert x \rVert_1
         = \operatorname{sign}(w) \max(|w| - \lambda / d, 0)
 
+    A threshold of 0 returns w, whatever the metric, and one of infinity 0 unless something is nan.
     Gradients are not recorded.
 
     Args:

@@ -18,7 +18,8 @@ inline Vec<T> checked_metric(const Vec<T>& d) {
 // A threshold over d: 0 and infinity stay what they are, whatever d is but nan.
 template <typename T>
 inline Vec<T> over_metric(const Vec<T>& lam, const Vec<T>& d) {
-    const Vec<T> over = (lam == kInfinity<T>)&(d == d) ? lam : lam / d;
+    const Vec<T> infinite = d == d ? lam : d;
+    const Vec<T> over = lam == kInfinity<T> ? infinite : lam / d;
     return lam == 0 ? Vec<T>{} : over;
 }
 
