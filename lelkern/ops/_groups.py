@@ -119,9 +119,10 @@ class Layout(NamedTuple):
         return w.reshape(self.split).permute(self.order).reshape(self.sizes).contiguous()
 
     def view(self, w: Tensor) -> Tensor:
-        """Return the view of w that ``apply`` gives if ``is_view``, in one step instead of four."""
-        if torch.compiler.is_compiling():
-            return self.apply(w)
+        """Return the view of w that ``apply`` gives if ``is_view``, in one step instead of four.
+
+        Not inside ``torch.compile``, which would have strides for numbers that it knows.
+        """
         _, n, b = self.sizes
         return w.as_strided(self.sizes, (n * b, b, 1))
 
@@ -132,21 +133,34 @@ class Layout(NamedTuple):
         return permuted.permute(places).reshape(self.shape)
 
 
-def dense_layout(name: str, w: Tensor, dim: Dims | None, block: tuple[int, ...] | None) -> Layout:
-    """Return the layout of groups along dimensions, or of blocks.
+def check_grouping(dim: object, groups: object) -> None:
+    """Look at what groups are given by, before any tensor is.
 
     Raises:
-        TypeError: dim is not an int or a tuple of ints, block is not a tuple of ints.
+        TypeError: dim is not an int or a tuple of ints, groups neither that nor CSRGroups.
+        ValueError: not exactly one of them is given.
+    """
+    if (dim is None) == (groups is None):
+        raise ValueError(
+            f"exactly one of dim and groups must be given, got dim = {dim}, groups = {groups}"
+        )
+    if dim is not None and not (isinstance(dim, int) or _is_ints(dim)):
+        raise TypeError(f"dim must be an int or a tuple of ints, got {dim!r}")
+    if groups is not None and not (isinstance(groups, CSRGroups) or _is_ints(groups)):
+        raise TypeError(f"groups must be CSRGroups or a tuple of ints, got {groups!r}")
+
+
+def dense_layout(
+    name: str, w: Tensor, dim: Dims | None, block: tuple[int, ...] | None, *, compiling: bool
+) -> Layout:
+    """Return the layout of groups along dimensions, or of blocks, which have been checked.
+
+    Raises:
         ValueError: dim has something that is no dimension of w, or twice one that is; block does
             not divide w.
     """
-    if dim is not None and not (isinstance(dim, int) or _is_ints(dim)):
-        raise TypeError(f"dim must be an int or a tuple of ints, got {dim!r}")
-    if block is not None and not _is_ints(block):
-        raise TypeError(f"groups must be CSRGroups or a tuple of ints, got {block!r}")
-    if torch.compiler.is_compiling():
-        return _dense_layout(name, tuple(w.shape), w.stride(), dim, block)
-    return _remembered_layout(name, tuple(w.shape), w.stride(), dim, block)
+    found = _dense_layout if compiling else _remembered_layout
+    return found(name, tuple(w.shape), w.stride(), dim, block)
 
 
 def _is_ints(value: object) -> bool:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from lelkern.number import number_or_tensor
 from lelkern.ops._dtypes import DTYPES, check_floating, computed_in
-from lelkern.ops._groups import CSRGroups, Dims, Layout, dense_layout, elementwise_layout
+from lelkern.ops._groups import (
+    CSRGroups,
+    Dims,
+    Layout,
+    check_grouping,
+    dense_layout,
+    elementwise_layout,
+)
 from lelkern.ops._known import known_ends
 from lelkern.ops._number import in_range, tensor_of
 
@@ -43,18 +50,23 @@ def layout_of(name: str, w: Tensor, dim: Dims | None, groups: Groups | None) -> 
         TypeError: dim or groups is of another type.
         ValueError: not exactly one of dim and groups is given, or it does not fit w.
     """
-    if (dim is None) == (groups is None):
-        raise ValueError(
-            f"exactly one of dim and groups must be given, got dim = {dim}, groups = {groups}"
-        )
+    check_grouping(dim, groups)
+    return _fitting(name, w, dim, groups, torch.compiler.is_compiling())
+
+
+def _fitting(
+    name: str, w: Tensor, dim: Dims | None, groups: Groups | None, compiling: bool
+) -> Layout | CSRGroups:
     if isinstance(groups, CSRGroups):
         groups.check(name, w)
         return groups
-    return dense_layout(name, w, dim, groups)
+    return dense_layout(name, w, dim, groups, compiling=compiling)
 
 
-Made = dict[tuple[float, torch.dtype, torch.device], Tensor]
-"""Tensors of numbers, of which those of a list of tensors share one: on a GPU each is a launch."""
+Made = dict[tuple[float, float, torch.dtype, torch.device], Tensor]
+"""Tensors of numbers, of which those of a list of tensors share one: on a GPU each is a launch.
+
+Inside ``torch.compile``, which makes one of those alike, there is none."""
 
 
 def threshold(
@@ -76,25 +88,25 @@ def threshold(
         shape: of a tensor that has more than one element.
         what: these elements are.
         times: by what it is multiplied.
-        made: where a number's tensor is looked for, and kept.
+        made: where a number's tensor is looked for, and kept, once it has been checked.
 
     Raises:
         TypeError: it is neither a number nor a floating-point tensor.
         ValueError: it has another shape, or is known to be negative.
     """
+    if made is not None and isinstance(value, float | int):
+        key = value, times, like.dtype, like.device
+        if key not in made:
+            made[key] = threshold(name, value, like, shape, what, times=times)
+        return made[key]
     value = number_or_tensor(name, value)
     if not isinstance(value, Tensor):
         if value < 0:
             raise ValueError(f"{name} must be >= 0, got {value}")
-        dtype, device = computed_in(like), like.device
+        dtype = computed_in(like)
         value = in_range(value, dtype)
         value = value if times == 1 else in_range(value * times, dtype)
-        if made is None or torch.compiler.is_compiling():  # which makes one tensor of those alike
-            return tensor_of(value, dtype=dtype, device=device)
-        key = value, dtype, device
-        if key not in made:
-            made[key] = tensor_of(value, dtype=dtype, device=device)
-        return made[key]
+        return tensor_of(value, dtype=dtype, device=like.device)
     if value.dtype not in DTYPES:
         raise TypeError(f"{name} must be floating point, got {value.dtype}")
     if value.shape != shape and value.numel() != 1:
@@ -241,25 +253,29 @@ def group_lists(
     count = len(tensors)
     lams, weights = each(lam_name, lam, count), each("weights", weights, count)
     lam1s = each("lam1", lam1, count)
-    made: Made = {}
+    check_grouping(dim, groups)
+    compiling = torch.compiler.is_compiling()
+    made: Made | None = None if compiling else {}
     for place, w in enumerate(tensors):
-        layout = layout_of(name if count == 1 else f"{name}[{place}]", w, dim, groups)
+        called = name if count == 1 else f"{name}[{place}]"
+        layout = _fitting(called, w, dim, groups, compiling)
         group_lam = group_threshold(lam_name, lams[place], w, layout, weights[place], made)
         group_lam1 = lam1s[place]
         if group_lam1 is not None:
             group_lam1 = threshold("lam1", group_lam1, w, (layout.number,), made=made)
-        _append(lists, place, w, layout, group_lam1, group_lam)
+        _append(lists, place, w, layout, group_lam1, group_lam, compiling)
     return lists
 
 
 def elementwise_lists(tensors: Sequence[Tensor], lam: Any) -> Lists:
     """Return tensors with a penalty of their elements, for the ops over lists."""
     lists = Lists([], [], [], [], [], [], [], [], [])
-    made: Made = {}
+    compiling = torch.compiler.is_compiling()
+    made: Made | None = None if compiling else {}
     for place, (w, own) in enumerate(zip(tensors, each("lam", lam, len(tensors)), strict=True)):
         given, layout = elementwise_threshold("lam", own, w, made)
         of_groups = threshold("lam", 0.0, w, (), made=made)
-        _append(lists, place, w, layout, given, of_groups)
+        _append(lists, place, w, layout, given, of_groups, compiling)
     return lists
 
 
@@ -279,19 +295,20 @@ def _append(
     layout: Layout | CSRGroups,
     lam1: Tensor | None,
     lam: Tensor,
+    compiling: bool,
 ) -> None:
     if w.numel() == 0:
         return
     lists.tensors.append(w)
     lists.places.append(place)
     lists.layouts.append(layout)
-    if isinstance(layout, Layout) and layout.is_view:
+    if isinstance(layout, Layout) and layout.is_view and not compiling:
         lists.values.append(layout.view(w.detach()))
     else:
         lists.values.append(values_of(w, layout))
-    lists.lam.append(lam.detach())
+    lists.lam.append(lam.detach() if lam.requires_grad else lam)
     if lam1 is not None:
-        lists.lam1.append(lam1.detach())
+        lists.lam1.append(lam1.detach() if lam1.requires_grad else lam1)
     if isinstance(layout, CSRGroups):
         lists.group_ptr.append(layout.group_ptr)
         lists.group_indices.append(layout.group_indices)

@@ -336,6 +336,31 @@ def test_huge_and_tiny_numbers(dtype, scale, q, device):
     assert ((got.double() * power - want).abs() <= bound).all()
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1e-13, 1e-17, 1e-22, 1e-37, 1e18, 1e36], ids=str)
+@pytest.mark.parametrize("arrangement", ["rows", "columns"])
+def test_norms_of_float32_are_off_by_their_last_place_at_most(arrangement, scale, sparse, device):
+    """As far as the shrinkage shows, also where squares leave float32's range, and of zeros."""
+    G, N = 37, 2049
+    v = (normals(G, N) * scale).float()
+    v[3] = 0
+    v[4] = 0.7 * scale  # whose squares are rounded the same way each
+    lam1 = float(torch.tensor(0.25 * scale).float()) if sparse else 0.0
+    u = v.double().sign() * (v.double().abs() - lam1).clamp(min=0)
+    exact = u.norm(dim=1)
+    t = exact.where(exact > 0, scale).div(2).float().double()
+    w, dim = (v, 1) if arrangement == "rows" else (v.T.contiguous(), 0)
+    x = prox_sparse_group_lasso(w.to(device), lam1, t.to(device), dim=dim)
+    x = (x if arrangement == "rows" else x.T).double().cpu()
+    want = u * (1 - t / exact).unsqueeze(1).nan_to_num(0)
+    eps = torch.finfo(torch.float32).eps
+    # Of the norm 2.5 / 4 eps, half of which is taken off the share of 1/2; and two roundings. What
+    # soft thresholds leave is rounded as well, and its squares are of that.
+    off = 2.5 / 4 + 1 + (1 if sparse else 0)
+    assert ((x - want).abs() <= off * eps * want.abs() + 2e-45).all()
+    assert (prox_sparse_group_lasso(w.to(device), lam1, (2.01 * t).to(device), dim=dim) == 0).all()
+
+
 @pytest.mark.parametrize("q", NORMS)
 def test_at_the_threshold_a_group_vanishes(q, device):
     # Of norms that are exact: one element, or a Pythagorean triple.

@@ -123,7 +123,8 @@ class Job {
             const int64_t g = first + i;
             double norm = std::sqrt(sums[i]), t = threshold_of(prox_.lam, g, prox_.dtype);
             int exponent = 0;
-            if (!are_in_range(sums[i], groups_.size, prox_.dtype)) norm = exact(g, exponent);
+            const bool in_range = are_in_range(sums[i], groups_.size, prox_.dtype);
+            if (!in_range && !std::isnan(norm) && !vanishes(sums[i], t)) norm = exact(g, exponent);
             if (prox_.root != nullptr) {
                 static_cast<T*>(prox_.root)[g] = static_cast<T>(std::ldexp(norm, exponent));
             }
@@ -132,23 +133,42 @@ class Job {
         }
     }
 
-    // The norm of a column as a number times 2^exponent.
+    // Whether the norm is below the threshold though its squares, of floats, have lost digits, or
+    // all: columns of zeros should not take longer than others.
+    bool vanishes(double squares, double t) const {
+        if (prox_.dtype == ScalarType::Double) return false;
+        const double most = least_in_range(prox_.dtype) * static_cast<double>(groups_.size);
+        return squares < most && 2 * most <= t * t;
+    }
+
+    // The norm of a column as a number times 2^exponent, in double.
     double exact(int64_t g, int& exponent) const {
         const int64_t n = groups_.size, inner = groups_.inner;
-        const T* const from = static_cast<const T*>(prox_.from) + place(g / inner, 0) + g % inner;
-        std::vector<T> column(n);
+        std::vector<double> column(n);
+        const auto gather = [&](const auto* from) {
+            for (int64_t i = 0; i < n; ++i) {
+                column[i] = static_cast<double>(from[place(g / inner, i) + g % inner]);
+            }
+        };
+        if (prox_.widened) {
+            gather(static_cast<const T*>(prox_.from));
+        } else {
+            dispatch_floating(prox_.dtype, [&](auto* type) {
+                using Element = std::remove_pointer_t<decltype(type)>;
+                gather(static_cast<const Element*>(prox_.from));
+            });
+        }
         double largest = 0;
-        for (int64_t i = 0; i < n; ++i) {
-            column[i] = from[i * inner];
-            if (!(std::fabs(column[i]) <= largest)) largest = std::fabs(column[i]);
+        for (const double each : column) {
+            if (!(std::fabs(each) <= largest)) largest = std::fabs(each);
         }
         const double lam1 = threshold_of(prox_.lam1, g, prox_.dtype);
         if (largest > 0 && largest < infinity()) {
             std::frexp(largest, &exponent);
-            for (T& each : column) each = static_cast<T>(std::ldexp(each, -exponent));
+            for (double& each : column) each = std::ldexp(each, -exponent);
         }
         const GroupRow row{column.data(), false, n, std::ldexp(lam1, -exponent), 0, 2, nullptr};
-        return kernels_.group(row, {column.data(), false});
+        return prox_kernels(ScalarType::Double).group(row, {column.data(), false});
     }
 
     const ColumnProx& prox_;

@@ -4,51 +4,62 @@
 // Rows that are gone through strip by strip: as many as are fetched side by side.
 constexpr int64_t kStripRows = 8;
 
-template <typename From, bool softened>
-inline void add_squares(const Columns& columns, const From* from, int64_t rows, int64_t begin,
-                        int64_t count, double* sums) {
-    using T = double;
-    constexpr int lanes = Lanes<T>::count, several = 8;
-    const auto* lam1 = static_cast<const Computed<From>*>(columns.lam1);
-    const auto squares = [&](const Vec<T>& w, const Vec<T>& lam) {
-        const Vec<T> u = softened ? soft<T>(w, lam) : w;
-        return u * u;
+// Adds the squares of a strip to the sums of `several` vectors of columns from j on, of which
+// `count` are left: all of these, or one vector of which some lanes may be beyond. Of floats those
+// of kSummedInFloat rows are added up in float first.
+template <typename From, bool softened, int several>
+inline void add_squares_at(const Columns& columns, const From* from, int64_t rows, int64_t j,
+                           int64_t count, double* sums) {
+    using T = Computed<From>;
+    constexpr int lanes = Lanes<T>::count, wide = Lanes<double>::count, halves = lanes / wide;
+    const auto* const lam1 = static_cast<const T*>(columns.lam1);
+    const bool whole = several * lanes <= count;
+    const auto numbers = [&](const auto* of, int64_t k) {
+        using Number = std::remove_const_t<std::remove_pointer_t<decltype(of)>>;
+        return whole ? read<T, Number, lanes>(of + k * lanes) : read_some<T>(of, count);
     };
-    int64_t j = begin;
-    for (; j + several * lanes <= begin + count; j += several * lanes) {
-        Vec<T> parts[several], lam[several];
+    Vec<T> lam[several];
+    Vec<double> parts[several][halves] = {};
 #pragma GCC unroll 8
-        for (int k = 0; k < several; ++k) {
-            parts[k] = load<T>(sums + j + k * lanes);
-            lam[k] = softened ? read<T, Computed<From>, lanes>(lam1 + j + k * lanes) : Vec<T>{};
-        }
-        for (int64_t r = 0; r < rows; ++r) {
+    for (int k = 0; k < several; ++k) lam[k] = softened ? numbers(lam1 + j, k) : Vec<T>{};
+    for (int64_t r = 0; r < rows;) {
+        const int64_t end = std::min(rows, r + (halves == 1 ? rows : kSummedInFloat));
+        Vec<T> squares[several] = {};
+        for (; r < end; ++r) {
             const From* const row = from + r * columns.stride + j;
 #pragma GCC unroll 8
             for (int k = 0; k < several; ++k) {
-                parts[k] += squares(read<T, From, lanes>(row + k * lanes), lam[k]);
+                const Vec<T> w = numbers(row, k), u = softened ? soft<T>(w, lam[k]) : w;
+                squares[k] += u * u;
             }
         }
 #pragma GCC unroll 8
-        for (int k = 0; k < several; ++k) store<T>(sums + j + k * lanes, parts[k]);
+        for (int k = 0; k < several; ++k) add_in_double(squares[k], parts[k]);
     }
-    for (; j < begin + count; j += lanes) {
-        const int64_t rest = std::min<int64_t>(lanes, begin + count - j);
-        const bool whole = rest == lanes;
-        Vec<T> lam{};
-        if (softened) {
-            lam = whole ? read<T, Computed<From>, lanes>(lam1 + j) : read_some<T>(lam1 + j, rest);
+#pragma GCC unroll 8
+    for (int k = 0; k < several; ++k) {
+#pragma GCC unroll 2
+        for (int half = 0; half < halves; ++half) {
+            const int64_t at = j + k * lanes + half * wide, rest = count - (at - j);
+            if (whole || rest >= wide) {
+                store<double>(sums + at, load<double>(sums + at) + parts[k][half]);
+            } else if (rest > 0) {
+                write_some<double>(sums + at, read_some<double>(sums + at, rest) + parts[k][half],
+                                   rest);
+            }
         }
-        Vec<T> part = whole ? load<T>(sums + j) : read_some<T>(sums + j, rest);
-        for (int64_t r = 0; r < rows; ++r) {
-            const From* const at = from + r * columns.stride + j;
-            part += squares(whole ? read<T, From, lanes>(at) : read_some<T>(at, rest), lam);
-        }
-        if (whole) {
-            store<T>(sums + j, part);
-        } else {
-            write_some<T>(sums + j, part, rest);
-        }
+    }
+}
+
+template <typename From, bool softened>
+inline void add_squares(const Columns& columns, const From* from, int64_t rows, double* sums) {
+    constexpr int lanes = Lanes<Computed<From>>::count, several = 8 * lanes > 64 ? 4 : 8;
+    int64_t j = 0;
+    for (; j + several * lanes <= columns.columns; j += several * lanes) {
+        add_squares_at<From, softened, several>(columns, from, rows, j, columns.columns - j, sums);
+    }
+    for (; j < columns.columns; j += lanes) {
+        add_squares_at<From, softened, 1>(columns, from, rows, j, columns.columns - j, sums);
     }
 }
 
@@ -59,7 +70,7 @@ __attribute__((noinline)) void column_squares_as(const Columns& columns, double*
         const int64_t rows = std::min(kStripRows, columns.rows - r);
         const auto add =
             columns.lam1 != nullptr ? add_squares<From, true> : add_squares<From, false>;
-        add(columns, from + r * columns.stride, rows, 0, columns.columns, sums);
+        add(columns, from + r * columns.stride, rows, sums);
     }
 }
 

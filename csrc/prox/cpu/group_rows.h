@@ -55,20 +55,62 @@ __attribute__((noinline)) ExactNorm exact_norm(const From* from, int64_t n, cons
     return {std::sqrt(total.of[0]), scale.exponent};
 }
 
+// ||u||^2 where numbers are computed in double.
+template <typename From, typename Soft>
+inline double squares_of(const From* from, int64_t n, const Soft& soft) {
+    const NextGroup<From> next(from, n);
+    const auto add = [&](int64_t i, const Vec<double>& w, Vec<double>(&parts)[1]) {
+        next.fetch(i);
+        const Vec<double> u = soft(w);
+        parts[0] += u * u;
+    };
+    return sums_of<double, 1>(from, n, add).of[0];
+}
+
+// The same of floats: a few squares are added up in float, and such sums in double. A float has
+// been rounded as often as it has terms, so that the norm is off by its last place at most.
+template <typename From, typename Soft>
+inline double squares_of_floats(const From* from, int64_t n, const Soft& soft) {
+    using T = float;
+    constexpr int lanes = Lanes<T>::count, ways = 2, step = kSummedInFloat * ways * lanes;
+    const NextGroup<From> next(from, n);
+    Vec<double> sums[ways][2] = {};
+    int64_t i = 0;
+    for (; i + step <= n; i += step) {
+#pragma GCC unroll 2
+        for (int way = 0; way < ways; ++way) {
+            Vec<T> squares{};
+#pragma GCC unroll 4
+            for (int k = 0; k < kSummedInFloat; ++k) {
+                const int64_t at = i + (way * kSummedInFloat + k) * lanes;
+                next.fetch(at);
+                const Vec<T> u = soft(read<T, From, lanes>(from + at));
+                squares += u * u;
+            }
+            add_in_double(squares, sums[way]);
+        }
+    }
+    for_each_vector<T>(from + i, n - i, [&](int64_t k, const Vec<T>& w) {
+        next.fetch(i + k);
+        const Vec<T> u = soft(w);
+        add_in_double(u * u, sums[0]);
+    });
+    return sum_by_halves<double>((sums[0][0] + sums[0][1]) + (sums[1][0] + sums[1][1]));
+}
+
 // ||u|| as a number times 2^exponent.
 template <typename From>
 inline ExactNorm norm_of(const From* from, int64_t n, double lam1) {
+    if constexpr (!std::is_same_v<From, double>) {
+        const double sum = with_soft<float>(
+            lam1, [&](const auto& soft) { return squares_of_floats(from, n, soft); });
+        if (are_in_range(sum, n, ScalarType::Float)) return {std::sqrt(sum), 0};
+    }
     return with_soft<double>(lam1, [&](const auto& soft) -> ExactNorm {
-        const NextGroup<From> next(from, n);
-        const auto add = [&](int64_t i, const Vec<double>& w, Vec<double>(&parts)[1]) {
-            next.fetch(i);
-            const Vec<double> u = soft(w);
-            parts[0] += u * u;
-        };
-        const double sum = sums_of<double, 1>(from, n, add).of[0];
-        constexpr auto dtype =
-            std::is_same_v<From, double> ? ScalarType::Double : ScalarType::Float;
-        if (are_in_range(sum, n, dtype)) return {std::sqrt(sum), 0};
+        const double sum = squares_of(from, n, soft);
+        if (!std::is_same_v<From, double> || are_in_range(sum, n, ScalarType::Double)) {
+            return {std::sqrt(sum), 0};
+        }
         return exact_norm(from, n, soft);
     });
 }
@@ -85,9 +127,7 @@ inline Cut water_level(const From* from, int64_t n, double t, double start, doub
         const Vec<T> at = broadcast<T>(level);
         const auto [of] =
             sums_of<T, 2>(from, n, [&](int64_t i, const Vec<T>& x, Vec<T>(&parts)[2]) {
-                const Vec<T> above = f(x, i) - at, zero{};
-                parts[0] += above > zero ? above : zero;
-                parts[1] += above > zero ? zero + T(1) : zero;
+                add_positive<T>(f(x, i) - at, parts);
             });
         const double count = of[1];
         if (count == 0) return {level, before < 0 ? 1 : before};  // the largest, but for rounding
@@ -109,7 +149,11 @@ template <typename T, typename To, typename From, typename Soft>
 inline double prox_l2(const From* from, const GroupRow& row, const Soft& soft,
                       const Results& results) {
     const auto [norm, exponent] = norm_of(from, row.n, row.lam1);
-    const double root = std::ldexp(norm, exponent), t = std::ldexp(row.lam, -exponent);
+    double root = norm, t = row.lam;
+    if (exponent != 0) {
+        root = std::ldexp(norm, exponent);
+        t = std::ldexp(t, -exponent);
+    }
     if (row.lam == 0) {
         write_soft<T, To>(from, row.n, results, soft);
         return root;

@@ -23,6 +23,24 @@ inline Vec<T> at_least_tiny(const Vec<T>& x) {
     return larger<T>(x, broadcast<T>(std::numeric_limits<T>::min()));
 }
 
+// 1 / x for normal numbers, of floats to 11 bits or more, as slopes need: Newton's last step is at
+// most 1e-4 of what it ends at, so that 2^-11 of it is half of a float's last place.
+template <typename T>
+inline Vec<T> rough_inverse(const Vec<T>& x) {
+#if defined(__x86_64__)
+    if constexpr (std::is_same_v<T, float>) {
+#if defined(LELKERN_HAS_AVX512)
+        return (Vec<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
+#elif LELKERN_VECTOR_BYTES == 32
+        return (Vec<T>)_mm256_rcp_ps((__m256)x);
+#else
+        return (Vec<T>)_mm_rcp_ps((__m128)x);
+#endif
+    }
+#endif
+    return T(1) / x;
+}
+
 // q = 3: y is the root of t y^2 + c y = u.
 template <typename Number>
 class Cubes {
@@ -37,7 +55,7 @@ class Cubes {
     PowerRoots<T> operator()(int64_t, const Vec<T>& u) const {
         const Vec<T> root = at_least_tiny<T>(square_root<T>(square_ + four_t_ * u));
         const Vec<T> y = (u + u) / (c_ + root);
-        return {y, y * y, y / root};
+        return {y, y * y, y * rough_inverse<T>(root)};
     }
 
     static DualPowers<T> powers(const Vec<T>& u) { return {u * u * u, u * square_root<T>(u)}; }
@@ -60,7 +78,7 @@ class ThreeHalves {
     PowerRoots<T> operator()(int64_t, const Vec<T>& u) const {
         const Vec<T> root = at_least_tiny<T>(square_root<T>(square_ + four_c_ * u));
         const Vec<T> z = (u + u) / (t_ + root), y = z * z;
-        return {y, z, (y + y) * z / root};
+        return {y, z, (y + y) * z * rough_inverse<T>(root)};
     }
 
     static DualPowers<T> powers(const Vec<T>& u) { return {u * square_root<T>(u), u * u * u}; }

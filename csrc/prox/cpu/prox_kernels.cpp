@@ -61,9 +61,10 @@ float* wide_row(void* scratch, int64_t n, int which) {
     return reinterpret_cast<float*>(after_roots) + which * numbers;
 }
 
+double least_in_range(ScalarType dtype) { return dtype == ScalarType::Double ? 1e-290 : 1e-30; }
+
 bool are_in_range(double squares, int64_t n, ScalarType dtype) {
-    if (dtype != ScalarType::Double) return true;
-    return squares >= 1e-290 * static_cast<double>(n) &&
+    return squares >= least_in_range(dtype) * static_cast<double>(n) &&
            squares <= std::numeric_limits<double>::max();
 }
 

@@ -120,8 +120,9 @@ struct ProxKernels {
 // The kernels for numbers of a dtype.
 const ProxKernels& prox_kernels(ScalarType dtype);
 
-// Whether a sum of n squares of numbers of a dtype, in double, lost nothing that matters to
-// overflow or underflow.
+// Whether a sum of n squares of numbers, in the type that `dtype` is computed in, lost nothing that
+// matters to overflow or underflow: squares are this large on average.
+double least_in_range(ScalarType dtype);
 bool are_in_range(double squares, int64_t n, ScalarType dtype);
 
 // What functions over a row of n numbers may write to `scratch`: a row of doubles, and two of

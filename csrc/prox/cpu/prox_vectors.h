@@ -101,6 +101,53 @@ inline void for_each_vector(const Element* from, int64_t n, const F& f) {
 // Numbers that vectors of T sum up before a double takes over: an error grows with their number.
 constexpr int64_t kSummed = 1024;
 
+// Squares of floats that are added up in float before a double takes over.
+constexpr int kSummedInFloat = 4;
+
+inline void add_in_double(const Vec<double>& x, Vec<double> (&sums)[1]) { sums[0] += x; }
+
+inline void add_in_double(const Vec<float>& x, Vec<double> (&sums)[2]) {
+    constexpr int n = Lanes<double>::count;
+    typename Several<float, n>::Type halves[2];
+    __builtin_memcpy(halves, &x, sizeof(x));
+    for (int k = 0; k < 2; ++k) sums[k] += converted<double, n>(halves[k]);
+}
+
+// Half of the lanes to the other half, so that few additions wait for each other.
+template <typename T, int n = Lanes<T>::count>
+inline T sum_by_halves(const typename Several<T, n>::Type& value) {
+    if constexpr (n == 2) {
+        return value[0] + value[1];
+    } else {
+        typename Several<T, n / 2>::Type halves[2];
+        __builtin_memcpy(halves, &value, sizeof(value));
+        return sum_by_halves<T, n / 2>(halves[0] + halves[1]);
+    }
+}
+
+// Adds x where it is positive to the first sum, and 1 to the second.
+template <typename T>
+inline void add_positive(const Vec<T>& x, Vec<T> (&sums)[2]) {
+    const Vec<T> one = broadcast<T>(1);
+#if defined(LELKERN_HAS_AVX512)
+    // Under a mask, where GCC makes a move and an addition of each.
+    if constexpr (std::is_same_v<T, float>) {
+        const __mmask16 where = _mm512_cmp_ps_mask((__m512)x, (__m512)Vec<T>{}, _CMP_GT_OQ);
+        sums[0] = (Vec<T>)_mm512_mask_add_ps((__m512)sums[0], where, (__m512)sums[0], (__m512)x);
+        sums[1] = (Vec<T>)_mm512_mask_add_ps((__m512)sums[1], where, (__m512)sums[1], (__m512)one);
+    } else {
+        const __mmask8 where = _mm512_cmp_pd_mask((__m512d)x, (__m512d)Vec<T>{}, _CMP_GT_OQ);
+        sums[0] = (Vec<T>)_mm512_mask_add_pd((__m512d)sums[0], where, (__m512d)sums[0], (__m512d)x);
+        sums[1] =
+            (Vec<T>)_mm512_mask_add_pd((__m512d)sums[1], where, (__m512d)sums[1], (__m512d)one);
+    }
+#else
+    const Vec<T> zero{};
+    sums[0] += x > zero ? x : zero;
+    sums[1] += x > zero ? one : zero;
+#endif
+}
+
 template <int count>
 struct Sums {
     double of[count] = {};
@@ -121,7 +168,7 @@ inline Sums<count> sums_of(const Element* from, int64_t n, const F& f) {
     const auto flush = [&] {
         for (int k = 0; k < count; ++k) {
             for (int way = 1; way < ways; ++way) parts[0][k] += parts[way][k];
-            total.of[k] += static_cast<double>(sum_of_lanes<T>(parts[0][k]));
+            total.of[k] += static_cast<double>(sum_by_halves<T>(parts[0][k]));
         }
     };
     int64_t i = 0;
