@@ -345,6 +345,8 @@ def test_norms_of_float32_are_off_by_their_last_place_at_most(arrangement, scale
     v = (normals(G, N) * scale).float()
     v[3] = 0
     v[4] = 0.7 * scale  # whose squares are rounded the same way each
+    v[5] = 2**-12.6 * scale  # whose squares are lost beside the first of 64 vectors
+    v[5, ::1024], v[5, 1::1024] = scale, scale
     lam1 = float(torch.tensor(0.25 * scale).float()) if sparse else 0.0
     u = v.double().sign() * (v.double().abs() - lam1).clamp(min=0)
     exact = u.norm(dim=1)
