@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from lelkern.ablation.grid import Axis
-from lelkern.ablation.judge.statistics import estimate, measured
+from lelkern.ablation.judge.statistics import Estimate, estimate, measured
 from lelkern.ablation.labels import format_value
 from lelkern.ablation.plot.look import Words
 from lelkern.ablation.plot.picture import Picture
@@ -216,10 +217,11 @@ def _draw_legend(figure: SubFigure, picture: Picture) -> None:
 def draw_baselines(axes: Axes, picture: Picture) -> None:
     """Draw each baseline's mean and each reference as a horizontal line, named in the legend."""
     metric = picture.metric
-    means = [
-        (picture.baseline_label(label), estimate(values).mean)
+    estimates = [
+        (picture.baseline_label(label), estimate(values))
         for label, values in picture.baselines().items()
     ]
+    means = [(label, e.mean) for label, e in estimates]
     references = [(picture.words.find(k), level) for k, level in picture.plot.reference.items()]
     for (label, mean), linestyle in zip([*means, *references], cycle(BASELINE_STYLES)):
         axes.axhline(
@@ -230,6 +232,24 @@ def draw_baselines(axes: Axes, picture: Picture) -> None:
             label=f"{label} ({metric.format(mean)})",
             zorder=1,
         )
+    if picture.plot.baseline_intervals:
+        _draw_baseline_intervals(axes, metric, [e for _, e in estimates])
+
+
+def _draw_baseline_intervals(axes: Axes, metric: Metric, estimates: Sequence[Estimate]) -> None:
+    """Draw intervals as bars at the right of the axes, side by side, each crossed by its line."""
+    for i, (e, linestyle) in enumerate(zip(estimates, cycle(BASELINE_STYLES), strict=False)):
+        x, mean = 1.015 + 0.02 * i, metric.shown(e.mean)  # as a share of the axis
+        look: dict[str, Any] = {
+            "color": "0.35",
+            "clip_on": False,
+            "transform": axes.get_yaxis_transform(),
+        }
+        axes.plot([1, x], [mean, mean], linestyle=linestyle, linewidth=1.2, **look)
+        axes.plot([x], [mean], marker="o", markersize=4, **look)
+        if e.half_width is not None:
+            half = metric.shown(e.half_width)
+            axes.plot([x, x], [mean - half, mean + half], marker="_", linewidth=1.2, **look)
 
 
 def _draw_published(axes: Axes, published: Published, axis: Axis, picture: Picture) -> None:

@@ -54,6 +54,8 @@ class Plot(Config):
         scale: of a metric or a curve along x; an axis has its own.
         y_scale: of what lies along y, of kinds ``line`` and ``points``.
         band: draw intervals as a band instead of bars; a curve always has a band.
+        baseline_intervals: draw the 95 % interval of every baseline as a bar at the right end of
+            its line, of kinds ``line`` and ``points`` where x is no curve.
         reference: levels of ``y`` to draw as lines, by label.
         published: the authors' figures, by default on an axis of their own.
     """
@@ -68,6 +70,7 @@ class Plot(Config):
     scale: Literal["linear", "log"] = "linear"
     y_scale: Literal["linear", "log"] = "linear"
     band: bool = False
+    baseline_intervals: bool = False
     reference: dict[str, float] = Field(default_factory=dict)
     published: Published | None = None
 
@@ -75,6 +78,21 @@ class Plot(Config):
     def _y_has_a_scale(self) -> Self:
         if self.y_scale != "linear" and self.kind not in ("line", "points"):
             raise ValueError(f"y_scale is for kind = 'line' and 'points', got kind = {self.kind!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_intervals_have_a_place(self) -> Self:
+        if not self.baseline_intervals:
+            return self
+        if self.kind not in ("line", "points"):
+            raise ValueError(
+                f"baseline_intervals is for kind = 'line' and 'points', got kind = {self.kind!r}"
+            )
+        if self.published is not None and not self.published.same_unit:
+            raise ValueError(
+                "baseline_intervals = true needs published.same_unit = true: the axis of the "
+                "published figures is where the intervals would be"
+            )
         return self
 
     @model_validator(mode="after")
