@@ -36,7 +36,7 @@ class SelfTrainingConfig(SupervisedConfig):
         threshold: confidence from which on an image is added.
     """
 
-    stages: int = Field(default=2, ge=1)
+    stages: int = Field(default=3, ge=1)
     threshold: float = Field(default=0.95, ge=0, le=1)
 
 
