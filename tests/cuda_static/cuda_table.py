@@ -1,18 +1,24 @@
-"""The table of what the compiler makes of every kernel; run as a program, it writes the table.
+"""The tables of what the compiler makes of the kernels; run as a program, it writes them.
 
 kernels.csv has a row for each kernel and architecture, and docs/cuda.md a summary, a line a kernel.
 Threads are those that the kernel is bounded to. Loads are instructions, not executions.
+instructions.csv says how many of which class main loops execute for a unit of their work, and
+docs/cuda.md what follows from these.
 """
 
 import csv
 import io
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import cuda_assembly
+import cuda_floors
+import cuda_flow
+import cuda_mix
 import cuda_occupancy
 from cuda_compile import (
     ARCHITECTURES,
@@ -24,11 +30,19 @@ from cuda_compile import (
     demangle,
     setup_cuda,
 )
+from cuda_mix import Mix
 
 TABLE = Path(__file__).with_name("kernels.csv")
+MIXES = Path(__file__).with_name("instructions.csv")
 LAUNCHES = Path(__file__).with_name("dynamic_shared.csv")
 DOCUMENT = ROOT / "docs" / "cuda.md"
 BEGIN, END = "<!-- kernels: written by make cuda-table -->\n", "<!-- end of kernels -->\n"
+BEGIN_MIXES = "<!-- instructions: written by make cuda-table -->\n"
+END_MIXES = "<!-- end of instructions -->\n"
+BEGIN_FLOORS, END_FLOORS = (
+    "<!-- floors: written by make cuda-table -->\n",
+    "<!-- end of floors -->\n",
+)
 
 
 class Kernel(NamedTuple):
@@ -62,6 +76,16 @@ def measure(sources: list[Path], dynamic_shared: dict[str, int]) -> list[Kernel]
     compiled = compile_all(sources)
     kernels = [kernel for each in compiled for kernel in inspect(each, dynamic_shared)]
     return sorted(kernels, key=lambda k: (k.kernel, ARCHITECTURES.index(k.architecture)))
+
+
+def measure_mixes(sources: list[Path]) -> list[Mix]:
+    """Compile files likewise and return what main loops have of which instructions."""
+    found = []
+    for compiled in compile_all(sources):
+        mangled = list(cuda_flow.sections(compiled.assembly))
+        names = dict(zip(mangled, map(short, demangle(mangled)), strict=True))
+        found += cuda_mix.mixes(compiled.assembly, compiled.architecture, names)
+    return sorted(found, key=lambda m: (m.kernel, m.unit, ARCHITECTURES.index(m.architecture)))
 
 
 def inspect(compiled: Compiled, dynamic_shared: dict[str, int]) -> list[Kernel]:
@@ -111,12 +135,22 @@ def table() -> list[Kernel]:
         ]
 
 
-def as_csv(kernels: list[Kernel]) -> str:
-    """Return the table as the text of a CSV file."""
+def mixes() -> list[Mix]:
+    """Return what instructions.csv says of all architectures."""
+    with MIXES.open() as file:
+        types = Mix.__annotations__
+        return [
+            Mix(**{name: types[name](value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+def as_csv(rows: Sequence[Kernel] | Sequence[Mix]) -> str:
+    """Return a table as the text of a CSV file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Kernel._fields)
-    writer.writerows(kernels)
+    writer.writerow(rows[0]._fields)
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -142,21 +176,44 @@ def as_markdown(kernels: list[Kernel]) -> str:
     return "\n".join([*lines, ""])
 
 
-def with_markdown(document: str, table: str) -> str:
-    """Return a document with the table in its place."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin
-    assert end
+def mixes_as_markdown(rows: list[Mix]) -> str:
+    """Return a line for each kind of work: numbers for one architecture after the other."""
+    classes = list(cuda_mix.CLASSES)
+    lines = [
+        f"| kernel, for each | {' | '.join(classes)} | sum |",
+        "|---" * (len(classes) + 2) + "|",
+    ]
+    for (name, unit), group in groupby(rows, key=lambda row: (row.kernel, row.unit)):
+        numbers = zip(*(row[3:] for row in group), strict=True)
+        cells = [[f"{number:.3g}" for number in each] for each in numbers]
+        one = (c[0] if len(set(c)) == 1 else " / ".join(c) for c in cells)
+        lines.append(f"| `{name}`, {unit} | {' | '.join(one)} |")
+    return "\n".join([*lines, ""])
+
+
+def with_markdown(document: str, table: str, begin: str = BEGIN, end: str = END) -> str:
+    """Return a document with a table in its place."""
+    before, found, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
+    assert found
+    assert found_end
     return f"{before}{begin}\n{table}\n{end}{after}"
 
 
+def document(kernels: list[Kernel], of_loops: list[Mix]) -> str:
+    """Return the document with these tables."""
+    text = with_markdown(DOCUMENT.read_text(), as_markdown(kernels))
+    text = with_markdown(text, mixes_as_markdown(of_loops), BEGIN_MIXES, END_MIXES)
+    return with_markdown(text, cuda_floors.as_markdown(of_loops), BEGIN_FLOORS, END_FLOORS)
+
+
 def main() -> None:
-    """Write the table and its summary."""
+    """Write the tables and their summaries."""
     assert len(ARCHITECTURES) == len(setup_cuda.ARCHITECTURES), f"only for {ASKED}"
-    kernels = measure(SOURCES, launched_with())
+    kernels, of_loops = measure(SOURCES, launched_with()), measure_mixes(SOURCES)
     TABLE.write_text(as_csv(kernels))
-    DOCUMENT.write_text(with_markdown(DOCUMENT.read_text(), as_markdown(kernels)))
+    MIXES.write_text(as_csv(of_loops))
+    DOCUMENT.write_text(document(kernels, of_loops))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def toys(request, compiled: list[Compiled]) -> dict[str, Kernel]:
 
 def test_names_are_short(toys: dict[str, Kernel]) -> None:
     assert set(toys) == {
-        *("fill<int, 3>", "spilling", "indexing", "loads"),
+        *("fill<int, 3>", "spilling", "indexing", "loads", "rounds"),
         *("multiply_mma<half>", "multiply_mma<bfloat16>"),
     }
     assert short("void a::f<(b::C)1, d::E<float> >(a::G<(b::C)1>)") == "f<(C)1, E<float>>"

@@ -4,17 +4,20 @@ import fnmatch
 
 import pytest
 from cuda_compile import ARCHITECTURES, SOURCES, setup_cuda
+from cuda_mix import CLASSES, all_work
 from cuda_table import (
     DOCUMENT,
     as_csv,
-    as_markdown,
+    document,
     launched_with,
     measure,
+    measure_mixes,
+    mixes,
     table,
-    with_markdown,
 )
 
 KERNELS = table()
+MIXES = mixes()
 
 
 @pytest.mark.slow
@@ -25,6 +28,26 @@ def test_the_table_is_of_these_kernels() -> None:
     )
 
 
+@pytest.mark.slow
+def test_the_instructions_are_of_these_kernels() -> None:
+    told = [row for row in MIXES if row.architecture in ARCHITECTURES]
+    assert as_csv(measure_mixes(SOURCES)) == as_csv(told), "make cuda-table writes it anew"
+
+
+def test_instructions_are_told_of_all_work_for_every_architecture() -> None:
+    units = {(row.kernel, row.unit) for row in MIXES}
+    architectures = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
+    assert len(MIXES) == len(units) * len(architectures)
+    for work in all_work():
+        for pattern in work.kernels:
+            assert any(fnmatch.fnmatchcase(k, pattern) and unit == work.unit for k, unit in units)
+
+
+def test_classes_of_instructions_add_up() -> None:
+    for row in MIXES:
+        assert sum(row[3:-1]) == pytest.approx(row.sum, abs=0.01 * len(CLASSES)), row
+
+
 def test_every_kernel_is_told_for_every_architecture() -> None:
     names = {kernel.kernel for kernel in KERNELS}
     architectures = [f"sm_{number.replace('.', '')}" for number in setup_cuda.ARCHITECTURES]
@@ -32,9 +55,8 @@ def test_every_kernel_is_told_for_every_architecture() -> None:
     assert {kernel.architecture for kernel in KERNELS} == set(architectures)
 
 
-def test_the_document_shows_the_table() -> None:
-    document = DOCUMENT.read_text()
-    assert document == with_markdown(document, as_markdown(KERNELS))
+def test_the_document_shows_the_tables() -> None:
+    assert DOCUMENT.read_text() == document(KERNELS, MIXES)
 
 
 def test_shared_memory_is_given_to_kernels_that_there_are() -> None:

@@ -49,6 +49,28 @@ __global__ void __launch_bounds__(32) multiply_mma(const uint32_t* from, float* 
     to[threadIdx.x] = c[0] + c[1] + c[2] + c[3];
 }
 
+// Rounds of a loop, each with two rounds of an inner one that has two products; every hundredth
+// round stores its sums, which the others do not.
+__global__ void __launch_bounds__(32) rounds(const uint32_t* from, float* to, int rounds) {
+    const uint32_t a[4] = {from[0], from[1], from[2], from[3]}, b[2] = {from[4], from[5]};
+    float c[4] = {};
+#pragma unroll 1
+    for (int round = 0; round < rounds; ++round) {
+#pragma unroll 1
+        for (int step = 0; step < static_cast<int>(from[6]); ++step) {
+            lelkern::mma_16816(c, a, b, __half());
+            lelkern::mma_16816(c, a, b, __half());
+        }
+        if (round % 100 == 99) {
+#pragma unroll
+            for (int k = 0; k < 4; ++k) to[4 * round + k] = c[k];
+        }
+        c[0] = lelkern::exp2_approximately(c[0]);
+        __syncthreads();
+    }
+    to[threadIdx.x] = c[0] + c[1] + c[2] + c[3];
+}
+
 template __global__ void fill<int, 3>(int*);
 template __global__ void multiply_mma<__half>(const uint32_t*, float*, int);
 template __global__ void multiply_mma<__nv_bfloat16>(const uint32_t*, float*, int);
