@@ -16,10 +16,13 @@ LISTING = """
         /*0000*/                   MOV R1, c[0x0][0x28] ;
 .L_outer:
         /*0010*/                   LDS.128 R4, [R0] ;
+        /*0014*/               @P5 BRA `(.L_after) ;
+        /*0018*/                   MOV R2, RZ ;
 .L_inner:
         /*0020*/                   HMMA.16816.F32 R8, R4, R6, R8 ;
         /*0030*/                   IADD3 R2, R2, 0x1, RZ ;
         /*0040*/              @!P0 BRA `(.L_inner) ;
+.L_after:
         /*0050*/               @P1 BRA `(.L_short) ;
         /*0060*/                   STG.E [R2.64], R8 ;
         /*0070*/                   MUFU.EX2 R8, R8 ;
@@ -27,6 +30,7 @@ LISTING = """
         /*0090*/                   BRA `(.L_end) ;
 .L_short:
         /*00a0*/                   MUFU.EX2 R8, R8 ;
+        /*00a8*/               @P6 BRA `(.L_end) ;
         /*00b0*/               @P2 LDGSTS.E.128 [R2], [R4.64] ;
 .L_end:
         /*00c0*/                   ISETP.NE.AND P3, PT, R2, R3, PT ;
@@ -59,19 +63,19 @@ def need(code: str, least: int, most: int | None = None, **of: int) -> Need:
 
 def test_loops_are_found(nested: Flow) -> None:
     sizes = [(loop.depth, len(loop.blocks)) for loop in nested.loops()]
-    assert sorted(sizes) == [(1, 1), (1, 7), (2, 1)]
+    assert sorted(sizes) == [(1, 1), (1, 9), (2, 1)]
 
 
 def test_the_shortest_path_that_does_the_work_is_counted(nested: Flow) -> None:
     found = executed(nested, need("HMMA", 3), need("MUFU.EX2", 1))
     assert found == {
-        **{"LDS": 1, "HMMA": 3, "IADD3": 3, "BRA": 3 + 1 + 1},
-        **{"MUFU": 1, "LDGSTS": 1, "ISETP": 1, "CALL": 1},
+        **{"LDS": 1, "MOV": 1, "HMMA": 3, "IADD3": 3, "BRA": 1 + 3 + 1 + 1 + 1},
+        **{"MUFU": 1, "ISETP": 1, "CALL": 1},
     }
     found = executed(nested, need("HMMA", 3), need("STG", 1))
     assert (found["STG"], found["MUFU"], found["LDGSTS"]) == (1, 2, 0)
     found = executed(nested, need("HMMA", 4), need("MUFU.EX2", 2), need("STG", 0))
-    assert (found["LDS"], found["LDGSTS"]) == (2, 2)
+    assert (found["LDS"], found["LDGSTS"]) == (2, 0)
 
 
 def test_guarded_instructions_may_be_meant_or_not(nested: Flow) -> None:
@@ -83,8 +87,8 @@ def test_guarded_instructions_may_be_meant_or_not(nested: Flow) -> None:
 
 
 def test_the_walk_hangs_together(nested: Flow) -> None:
-    # Rounds of the inner loop alone would be the shortest.
-    assert executed(nested, need("HMMA", 9), need("ISETP", 1))["LDS"] == 1
+    # The shortest round of the outer loop goes past it, and it would go round by itself.
+    assert executed(nested, need("HMMA", 9), need("ISETP", 1))["MOV"] == 1
     assert executed(nested, need("HMMA", 9))["LDS"] == 0
 
 
@@ -97,7 +101,7 @@ def test_rounds_are_counted_for_each_time_that_a_loop_is_entered(nested: Flow) -
 
 def test_a_whole_life_is_from_the_beginning_to_the_end(nested: Flow) -> None:
     found = executed(nested, need("HMMA", 1), whole=True)
-    assert (found["MOV"], found["EXIT"], found["LDS"]) == (1, 1, 1)
+    assert (found["MOV"], found["EXIT"], found["LDS"]) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(
