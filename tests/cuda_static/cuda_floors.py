@@ -55,8 +55,7 @@ class Work(NamedTuple):
 
 
 # ldmatrix: 40 of 512 bytes for 16 x 64 similarities forward and 32 more backward, twice as many
-# with two terms. FmaTile: a warp reads 8 vectors a thread for 16 bytes of features, in as many
-# cycles as 3 if what half a warp reads alike merges; likewise what its other products read.
+# with two terms. Those of FmaTile are estimates of how reads of half a warp merge.
 SIMILARITIES = {
     "contrastive_forward<MmaTile<bfloat16>, false, false>": Work("forward, bfloat16", 1, 20, 4),
     "contrastive_backward<MmaTile<bfloat16>, false>": Work("backward, bfloat16", 2, 36, 8),
