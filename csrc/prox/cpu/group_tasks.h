@@ -205,4 +205,22 @@ void check_listed_groups(const Groups& groups, int64_t numbers);
 // computed in; nan for one that is negative.
 double threshold_of(const Scaled& thresholds, int64_t group, ScalarType dtype);
 
+// The same for many groups: one for all of them is looked at once.
+class Threshold {
+  public:
+    Threshold(const Scaled& thresholds, ScalarType dtype)
+        : thresholds_(thresholds),
+          dtype_(dtype),
+          one_(thresholds.each ? 0 : threshold_of(thresholds, 0, dtype)) {}
+
+    double of(int64_t group) const {
+        return thresholds_.each ? threshold_of(thresholds_, group, dtype_) : one_;
+    }
+
+  private:
+    const Scaled thresholds_;
+    const ScalarType dtype_;
+    const double one_;
+};
+
 }  // namespace lelkern::prox

@@ -164,15 +164,10 @@ class Work {
         const int64_t from_bytes = widened_ ? computed_bytes(job_.dtype) : bytes_;
         const int64_t row_bytes = computed_bytes(job_.dtype);
         const bool past_cache = past_cache_ && direct && !job_.groups.listed();
+        const Threshold lam1(job_.lam1, job_.dtype), lam(job_.lam, job_.dtype);
         tasks_.run<1>(task, {{groups_from(), from_bytes}}, {job_.to, bytes_}, gathered,
                       [&](int64_t g, int64_t n, const void* const* at, void* to) {
-                          GroupRow row{at[0],
-                                       widened_,
-                                       n,
-                                       threshold_of(job_.lam1, g, job_.dtype),
-                                       threshold_of(job_.lam, g, job_.dtype),
-                                       job_.q,
-                                       nullptr};
+                          GroupRow row{at[0], widened_, n, lam1.of(g), lam.of(g), job_.q, nullptr};
                           char* const scratch = static_cast<char*>(
                               room.room(scratch_bytes(n) + (steps ? n * row_bytes : 0)));
                           row.scratch = scratch;
@@ -189,12 +184,12 @@ class Work {
     }
 
     void run_groups_in_metric(int64_t task, Scratch& gathered, Scratch& room) const {
+        const Threshold lam1(job_.lam1, job_.dtype), lam(job_.lam, job_.dtype);
         tasks_.run<2>(task, {{job_.from, bytes_}, {job_.metric, computed_bytes(job_.dtype)}},
                       {job_.to, bytes_}, gathered,
                       [&](int64_t g, int64_t n, const void* const* at, void* to) {
                           kernels_.group_in_metric(
-                              {at[0], at[1], n, threshold_of(job_.lam1, g, job_.dtype),
-                               threshold_of(job_.lam, g, job_.dtype), room.room(scratch_bytes(n))},
+                              {at[0], at[1], n, lam1.of(g), lam.of(g), room.room(scratch_bytes(n))},
                               to);
                       });
     }

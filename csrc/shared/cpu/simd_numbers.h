@@ -12,6 +12,16 @@ struct Several {
 
 template <typename To, int n, typename From>
 inline typename Several<To, n>::Type converted(const From& from) {
+#if defined(LELKERN_HAS_AVX512)
+    // In one instruction, where GCC takes halves of what it is given, and joins them again.
+    using Numbers = std::decay_t<decltype(from[0])>;
+    if constexpr (n == 8 && std::is_same_v<To, double> && std::is_same_v<Numbers, float>) {
+        return (typename Several<To, n>::Type)_mm512_maskz_cvtps_pd(0xff, (__m256)from);
+    }
+    if constexpr (n == 8 && std::is_same_v<To, float> && std::is_same_v<Numbers, double>) {
+        return (typename Several<To, n>::Type)_mm512_maskz_cvtpd_ps(0xff, (__m512d)from);
+    }
+#endif
     return __builtin_convertvector(from, typename Several<To, n>::Type);
 }
 
