@@ -51,9 +51,13 @@ class Job {
             Factors all(inner);
             for (int64_t a = begin; a < end; ++a) {
                 fill_lam1(a * inner, inner, all.lam1.data());
-                std::fill(all.sums.begin(), all.sums.end(), 0.0);
-                kernels_.column_squares(columns(a, 0, groups_.size, all.lam1.data()),
-                                        all.sums.data());
+                const auto add_up = [&](bool in_double) {
+                    std::fill(all.sums.begin(), all.sums.end(), 0.0);
+                    kernels_.column_squares(columns(a, 0, groups_.size, all.lam1.data()), in_double,
+                                            all.sums.data());
+                };
+                add_up(false);
+                if (lost_digits(a * inner, inner, all.sums.data())) add_up(true);
                 fill_factors(a * inner, inner, all.sums.data(), all.factor.data());
                 scale(a, 0, groups_.size, all);
             }
@@ -70,20 +74,26 @@ class Job {
         std::vector<double> sums(outer * parts * inner);
         fill_lam1(0, outer * inner, all.lam1.data());
         const auto first_row = [&](int64_t part) { return groups_.size * part / parts; };
-        torch::stable::parallel_for(0, outer * parts, 1, [&](int64_t begin, int64_t end) {
-            for (int64_t k = begin; k < end; ++k) {
-                const int64_t a = k / parts, part = k % parts;
-                kernels_.column_squares(
-                    columns(a, first_row(part), first_row(part + 1), all.lam1.data() + a * inner),
-                    sums.data() + k * inner);
+        const auto add_up = [&](bool in_double) {
+            std::fill(sums.begin(), sums.end(), 0.0);
+            torch::stable::parallel_for(0, outer * parts, 1, [&](int64_t begin, int64_t end) {
+                for (int64_t k = begin; k < end; ++k) {
+                    const int64_t a = k / parts, part = k % parts;
+                    const T* const lam1 = all.lam1.data() + a * inner;
+                    kernels_.column_squares(columns(a, first_row(part), first_row(part + 1), lam1),
+                                            in_double, sums.data() + k * inner);
+                }
+            });
+            std::fill(all.sums.begin(), all.sums.end(), 0.0);
+            for (int64_t a = 0; a < outer; ++a) {
+                for (int64_t part = 0; part < parts; ++part) {
+                    const double* const of_part = sums.data() + (a * parts + part) * inner;
+                    for (int64_t b = 0; b < inner; ++b) all.sums[a * inner + b] += of_part[b];
+                }
             }
-        });
-        for (int64_t a = 0; a < outer; ++a) {
-            for (int64_t part = 0; part < parts; ++part) {
-                const double* const of_part = sums.data() + (a * parts + part) * inner;
-                for (int64_t b = 0; b < inner; ++b) all.sums[a * inner + b] += of_part[b];
-            }
-        }
+        };
+        add_up(false);
+        if (lost_digits(0, outer * inner, all.sums.data())) add_up(true);
         torch::stable::parallel_for(0, outer * inner, kGrain / 64, [&](int64_t begin, int64_t end) {
             fill_factors(begin, end - begin, all.sums.data() + begin, all.factor.data() + begin);
         });
@@ -123,8 +133,9 @@ class Job {
             const int64_t g = first + i;
             double norm = std::sqrt(sums[i]), t = threshold_of(prox_.lam, g, prox_.dtype);
             int exponent = 0;
-            const bool in_range = are_in_range(sums[i], groups_.size, prox_.dtype);
-            if (!in_range && !std::isnan(norm) && !vanishes(sums[i], t)) norm = exact(g, exponent);
+            if constexpr (std::is_same_v<T, double>) {
+                if (!are_in_range(sums[i], groups_.size, prox_.dtype)) norm = exact(g, exponent);
+            }
             if (prox_.root != nullptr) {
                 static_cast<T*>(prox_.root)[g] = static_cast<T>(std::ldexp(norm, exponent));
             }
@@ -133,42 +144,37 @@ class Job {
         }
     }
 
-    // Whether the norm is below the threshold though its squares, of floats, have lost digits, or
-    // all: columns of zeros should not take longer than others.
-    bool vanishes(double squares, double t) const {
-        if (prox_.dtype == ScalarType::Double) return false;
-        const double most = least_in_range(prox_.dtype) * static_cast<double>(groups_.size);
-        return squares < most && 2 * most <= t * t;
+    // Whether a norm that decides something has lost digits as its squares, which were added up in
+    // float, left the range of floats. Columns of zeros, as sparse weights have, have not: their
+    // norms are below any threshold but the smallest.
+    bool lost_digits(int64_t first, int64_t count, const double* sums) const {
+        if (std::is_same_v<T, double>) return false;
+        const double least = least_in_range(prox_.dtype) * static_cast<double>(groups_.size);
+        for (int64_t i = 0; i < count; ++i) {
+            if (are_in_range(sums[i], groups_.size, prox_.dtype) || std::isnan(sums[i])) continue;
+            const double t = threshold_of(prox_.lam, first + i, prox_.dtype);
+            if (!(sums[i] < least && 2 * least <= t * t)) return true;
+        }
+        return false;
     }
 
-    // The norm of a column as a number times 2^exponent, in double.
+    // The norm of a column of doubles as a number times 2^exponent.
     double exact(int64_t g, int& exponent) const {
         const int64_t n = groups_.size, inner = groups_.inner;
-        std::vector<double> column(n);
-        const auto gather = [&](const auto* from) {
-            for (int64_t i = 0; i < n; ++i) {
-                column[i] = static_cast<double>(from[place(g / inner, i) + g % inner]);
-            }
-        };
-        if (prox_.widened) {
-            gather(static_cast<const T*>(prox_.from));
-        } else {
-            dispatch_floating(prox_.dtype, [&](auto* type) {
-                using Element = std::remove_pointer_t<decltype(type)>;
-                gather(static_cast<const Element*>(prox_.from));
-            });
-        }
+        const T* const from = static_cast<const T*>(prox_.from) + place(g / inner, 0) + g % inner;
+        std::vector<T> column(n);
         double largest = 0;
-        for (const double each : column) {
-            if (!(std::fabs(each) <= largest)) largest = std::fabs(each);
+        for (int64_t i = 0; i < n; ++i) {
+            column[i] = from[i * inner];
+            if (!(std::fabs(column[i]) <= largest)) largest = std::fabs(column[i]);
         }
         const double lam1 = threshold_of(prox_.lam1, g, prox_.dtype);
         if (largest > 0 && largest < infinity()) {
             std::frexp(largest, &exponent);
-            for (double& each : column) each = std::ldexp(each, -exponent);
+            for (T& each : column) each = static_cast<T>(std::ldexp(each, -exponent));
         }
         const GroupRow row{column.data(), false, n, std::ldexp(lam1, -exponent), 0, 2, nullptr};
-        return prox_kernels(ScalarType::Double).group(row, {column.data(), false});
+        return kernels_.group(row, {column.data(), false});
     }
 
     const ColumnProx& prox_;

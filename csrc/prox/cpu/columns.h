@@ -7,12 +7,11 @@ constexpr int64_t kStripRows = 8;
 // Adds the squares of a strip to the sums of `several` vectors of columns from j on, of which
 // `count` are left: all of these, or one vector of which some lanes may be beyond. Of floats those
 // of kSummedInFloat rows are added up in float first.
-template <typename From, bool softened, int several>
+template <typename T, typename From, bool softened, int several>
 inline void add_squares_at(const Columns& columns, const From* from, int64_t rows, int64_t j,
                            int64_t count, double* sums) {
-    using T = Computed<From>;
     constexpr int lanes = Lanes<T>::count, wide = Lanes<double>::count, halves = lanes / wide;
-    const auto* const lam1 = static_cast<const T*>(columns.lam1);
+    const auto* const lam1 = static_cast<const Computed<From>*>(columns.lam1);
     const bool whole = several * lanes <= count;
     const auto numbers = [&](const auto* of, int64_t k) {
         using Number = std::remove_const_t<std::remove_pointer_t<decltype(of)>>;
@@ -51,33 +50,40 @@ inline void add_squares_at(const Columns& columns, const From* from, int64_t row
     }
 }
 
-template <typename From, bool softened>
+template <typename T, typename From, bool softened>
 inline void add_squares(const Columns& columns, const From* from, int64_t rows, double* sums) {
-    constexpr int lanes = Lanes<Computed<From>>::count, several = 8 * lanes > 64 ? 4 : 8;
+    constexpr int lanes = Lanes<T>::count, several = 8 * lanes > 64 ? 4 : 8;
     int64_t j = 0;
     for (; j + several * lanes <= columns.columns; j += several * lanes) {
-        add_squares_at<From, softened, several>(columns, from, rows, j, columns.columns - j, sums);
+        add_squares_at<T, From, softened, several>(columns, from, rows, j, columns.columns - j,
+                                                   sums);
     }
     for (; j < columns.columns; j += lanes) {
-        add_squares_at<From, softened, 1>(columns, from, rows, j, columns.columns - j, sums);
+        add_squares_at<T, From, softened, 1>(columns, from, rows, j, columns.columns - j, sums);
     }
 }
 
-template <typename From>
+template <typename T, typename From>
 __attribute__((noinline)) void column_squares_as(const Columns& columns, double* sums) {
     const From* const from = static_cast<const From*>(columns.from);
     for (int64_t r = 0; r < columns.rows; r += kStripRows) {
         const int64_t rows = std::min(kStripRows, columns.rows - r);
         const auto add =
-            columns.lam1 != nullptr ? add_squares<From, true> : add_squares<From, false>;
+            columns.lam1 != nullptr ? add_squares<T, From, true> : add_squares<T, From, false>;
         add(columns, from + r * columns.stride, rows, sums);
     }
 }
 
 template <typename Element>
-void column_squares(const Columns& columns, double* sums) {
-    if (columns.widened) return column_squares_as<Computed<Element>>(columns, sums);
-    column_squares_as<Element>(columns, sums);
+void column_squares(const Columns& columns, bool in_double, double* sums) {
+    using T = Computed<Element>;
+    if (columns.widened) {
+        const auto kernel = in_double ? column_squares_as<double, T> : column_squares_as<T, T>;
+        return kernel(columns, sums);
+    }
+    const auto kernel =
+        in_double ? column_squares_as<double, Element> : column_squares_as<T, Element>;
+    kernel(columns, sums);
 }
 
 template <typename From, typename To, bool softened>

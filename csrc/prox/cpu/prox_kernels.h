@@ -92,8 +92,9 @@ struct ProxKernels {
     void (*sgd)(const void* w, const void* grad, void* buffer, int64_t n, const SgdStep& step,
                 void* to, bool widened);
 
-    // sums (columns,) += the squares of the columns.
-    void (*column_squares)(const Columns& columns, double* sums);
+    // sums (columns,) += the squares of the columns; `in_double` without any sum of a few floats,
+    // whose squares may leave their range.
+    void (*column_squares)(const Columns& columns, bool in_double, double* sums);
     // to = from times a factor for each column, of the type that is computed in; what has factor 0
     // becomes 0.
     void (*scale_columns)(const Columns& columns, const void* factors, const Results& results);
