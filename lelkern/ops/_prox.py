@@ -233,6 +233,11 @@ def each(name: str, value: Any, count: int) -> Sequence[Any]:
     return value
 
 
+def _called(name: str, value: object, place: int) -> str:
+    """Return what errors call the value of one tensor: with its place if it is one of several."""
+    return f"{name}[{place}]" if isinstance(value, list | tuple) else name
+
+
 def group_lists(
     name: str,
     tensors: Sequence[Tensor],
@@ -259,10 +264,12 @@ def group_lists(
     for place, w in enumerate(tensors):
         called = name if count == 1 else f"{name}[{place}]"
         layout = _fitting(called, w, dim, groups, compiling)
-        group_lam = group_threshold(lam_name, lams[place], w, layout, weights[place], made)
+        own = _called(lam_name, lam, place)
+        group_lam = group_threshold(own, lams[place], w, layout, weights[place], made)
         group_lam1 = lam1s[place]
         if group_lam1 is not None:
-            group_lam1 = threshold("lam1", group_lam1, w, (layout.number,), made=made)
+            own = _called("lam1", lam1, place)
+            group_lam1 = threshold(own, group_lam1, w, (layout.number,), made=made)
         _append(lists, place, w, layout, group_lam1, group_lam, compiling)
     return lists
 
@@ -273,7 +280,7 @@ def elementwise_lists(tensors: Sequence[Tensor], lam: Any) -> Lists:
     compiling = torch.compiler.is_compiling()
     made: Made | None = None if compiling else {}
     for place, (w, own) in enumerate(zip(tensors, each("lam", lam, len(tensors)), strict=True)):
-        given, layout = elementwise_threshold("lam", own, w, made)
+        given, layout = elementwise_threshold(_called("lam", lam, place), own, w, made)
         of_groups = threshold("lam", 0.0, w, (), made=made)
         _append(lists, place, w, layout, given, of_groups, compiling)
     return lists

@@ -368,7 +368,13 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(device):
             ValueError,
             "lam must have 1 elements, one a tensor, got 2",
         ),
-        (lambda: prox_l1_([w, w.clone()], [0.5, -1]), ValueError, "lam must be >= 0, got -1"),
+        (lambda: prox_l1_([w, w.clone()], [0.5, -1]), ValueError, "lam[1] must be >= 0, got -1"),
+        (
+            lambda: prox_group_lasso_([w, w.clone()], [0.5, -1], dim=0),
+            ValueError,
+            "lam[1] must be >= 0, got -1",
+        ),
+        (lambda: prox_group_lasso_([w, w.clone()], -1, dim=0), ValueError, "lam must be >= 0"),
         (lambda: prox_l1_([w, w], 0.5), ValueError, "w[0] must not share memory with w[1]"),
         (
             lambda: prox_l1_([w[:, :3], w[:, 1:]], 0.5),
