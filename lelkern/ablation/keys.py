@@ -51,7 +51,10 @@ class Key:
 
     @property
     def default_in_words(self) -> str:
-        """Its default, with tables by their names: ``crop, color``; empty where there is none."""
+        """Its default, with tables by their names: ``crop, color``; empty where there is none.
+
+        Numbers are rounded to six digits.
+        """
         return "" if self.required else _in_words(self.default)
 
 
@@ -142,6 +145,8 @@ def _in_words(value: Any) -> str:
         return str(value.get("name", ""))
     if isinstance(value, list):
         return ", ".join(map(_in_words, value))
+    if isinstance(value, float):
+        value = float(f"{value:.6g}")
     return format_value(value) or '""'
 
 

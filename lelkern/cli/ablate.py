@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.table import Table
 
 from lelkern.ablation.earlier_report import refuse_another_study
 from lelkern.ablation.report import read_report, start_report
@@ -28,6 +27,7 @@ from lelkern.cli.progress import StudyProgress
 from lelkern.cli.settings import parse_settings
 from lelkern.cli.shown_report import say_where_it_is, write_and_show
 from lelkern.cli.warning import warn_of_broken_packages
+from lelkern.cli.whole_tables import columns_of, show_whole
 from lelkern.interrupts import raise_at_interrupt
 from lelkern.methods.metric import Metric
 
@@ -251,13 +251,14 @@ def _show_plan(experiment: Experiment, store: Store, data: list[str], as_json: b
         content = {"folder": str(store.folder), "data": data, "trials": plan}
         click.echo(json.dumps(content, indent=2))
         return
-    table = Table("arm", "seed", "trial", "state", title=experiment.study.title)
+    rows = []
     for trial in experiment.all_trials:
         state = "to run" if trial.identity in missing else "done"
         if store.lacks_models(trial):
             state = "to run again, for its models"
-        table.add_row(trial.arm, str(trial.seed), trial.identity, state)
-    out().print(table)
+        rows.append((trial.arm, str(trial.seed), trial.identity, state))
+    headings = ("arm", "seed", "trial", "state")
+    show_whole(columns_of(headings, rows, whole=["trial"]), title=experiment.study.title)
     for line in data:
         out().print(line, soft_wrap=True)
     out().print(

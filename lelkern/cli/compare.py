@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from lelkern.ablation.compare import Comparison, Difference, compare
 from lelkern.ablation.judge.statistics import p_in_words
 from lelkern.ablation.report import stored_report
 from lelkern.cli.output import headed, out
+from lelkern.cli.whole_tables import columns_of, show_whole
 from lelkern.methods.metric import Metric
 
 
@@ -37,9 +37,9 @@ def command(first: Path, second: Path, metric: str | None, as_json: bool) -> Non
 
 def _show(found: Comparison, metric: Metric) -> None:
     console = out()
-    table = Table("", "A", "B", "B - A", "p", "p after Holm", "seeds", title=metric.axis_label)
-    for one in found.differences:
-        table.add_row(
+    headings = ("", "A", "B", "B - A", "p", "p after Holm", "seeds")
+    rows = [
+        (
             one.label,
             metric.number(one.first.mean),
             metric.number(one.second.mean),
@@ -48,17 +48,17 @@ def _show(found: Comparison, metric: Metric) -> None:
             _p(one.p_adjusted),
             f"{one.shared} in pairs" if one.shared else f"{one.first.n} and {one.second.n}",
         )
-    console.print(table)
+        for one in found.differences
+    ]
+    show_whole(columns_of(headings, rows, whole=headings[1:]), title=metric.axis_label)
     for name, labels in (("A", found.only_first), ("B", found.only_second)):
         if labels:
             console.print(headed(f"Only in {name}:", "; ".join(labels)))
     if not found.settings:
         console.print("Both were made in the same way.")
         return
-    made = Table("made with", "A", "B")
-    for key, values in found.settings.items():
-        made.add_row(key, *values)
-    console.print(made)
+    made = [(key, *values) for key, values in found.settings.items()]
+    show_whole(columns_of(("made with", "A", "B"), made))
 
 
 def _interval(one: Difference, metric: Metric) -> str:

@@ -25,12 +25,12 @@ def command(method: str, as_json: bool) -> None:
     before the meaning.
     """
     from lelkern.ablation.keys import keys_of_study
-    from lelkern.cli.key_table import method_of, records_of, table_of
+    from lelkern.cli.key_table import method_of, records_of, show_keys
     from lelkern.cli.output import out
 
     keys = list(keys_of_study([method_of(method).config]))
     if as_json:
         click.echo(json.dumps({"method": method, "keys": records_of(keys)}, indent=2))
         return
-    out().print(table_of(method, keys))
+    show_keys(method, keys)
     out().print(_LISTS)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 import torch
-from rich.table import Table
 
 import lelkern
 from lelkern.ablation.study import studies_folder
 from lelkern.cli.output import out
+from lelkern.cli.whole_tables import columns_of, show_whole
 from lelkern.ops._backend import Device, build_info, implementations, library_path
 from lelkern.runtime import RuntimeConfig
 
@@ -31,10 +31,8 @@ def command(as_json: bool) -> None:
     for library, record in build_info().items():
         said = ", ".join(f"{key} {value}" for key, value in record.items())
         console.print(f"built for {library}: {said}", soft_wrap=True)
-    table = Table("op", "device", "served by", "why")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    console.print(table)
+    served = [tuple(map(str, row.values())) for row in rows]
+    show_whole(columns_of(("op", "device", "served by", "why"), served))
 
 
 def _facts() -> dict[str, Any]:

@@ -5,15 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from lelkern.ablation.keys import Key
 from lelkern.ablation.study import load_study, shipped_studies
+from lelkern.cli.whole_tables import Column, show_whole
 from lelkern.config import ConfigError
 from lelkern.methods import get
 from lelkern.methods.method import Method
 
-_WIDEST = 40  # characters of a key that has the room of other columns
+_WIDEST = 40  # characters of keys that are never folded
 
 
 def method_of(name: str) -> Method:
@@ -29,18 +28,20 @@ def method_of(name: str) -> Method:
     return get(str(Path(name).resolve()) if name.endswith(".py") else name)
 
 
-def table_of(title: str, keys: Iterable[Key]) -> Table:
-    """Return keys as a table, each with what it takes, its default and its meaning; none is cut."""
+def show_keys(title: str, keys: Iterable[Key]) -> None:
+    """Print keys, each with what it takes, its default and its meaning; none is cut."""
     keys = list(keys)
-    table = Table(title=title)
-    widest = max(len(key.name) for key in keys)
-    table.add_column("key", no_wrap=widest <= _WIDEST, overflow="fold")
-    for heading in ("takes", "default", "meaning"):
-        table.add_column(heading, overflow="fold")
-    for key in keys:
-        meaning = f"{key.kind}: {key.meaning}" if key.kind else key.meaning
-        table.add_row(key.name, key.takes, key.default_in_words, meaning)
-    return table
+    meanings = [f"{key.kind}: {key.meaning}" if key.kind else key.meaning for key in keys]
+    names = [key.name for key in keys]
+    show_whole(
+        [
+            Column("key", names, whole=max(map(len, names)) <= _WIDEST),
+            Column("takes", [key.takes for key in keys]),
+            Column("default", [key.default_in_words for key in keys]),
+            Column("meaning", meanings),
+        ],
+        title=title,
+    )
 
 
 def records_of(keys: Iterable[Key]) -> list[dict[str, Any]]:

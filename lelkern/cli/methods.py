@@ -63,7 +63,7 @@ def _readable() -> Iterator[MethodFile]:
 
 def _show(name: str, as_json: bool) -> None:
     from lelkern.ablation.keys import keys_of_study
-    from lelkern.cli.key_table import method_of, records_of, table_of
+    from lelkern.cli.key_table import method_of, records_of, show_keys
     from lelkern.cli.output import out
 
     method = method_of(name)
@@ -85,7 +85,7 @@ def _show(name: str, as_json: bool) -> None:
         )
         return
     console = out()
-    console.print(table_of(name, keys))
+    show_keys(name, keys)
     console.print(f"takes data of the kind: {method.data.kind}")
     console.print("reports: " + ", ".join(f"{k} ({label})" for k, label in reports.items()))
     if curves:

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from lelkern.ablation.run.in_use import unless_in_use
 from lelkern.ablation.run.inventory import Folder, take_stock
 from lelkern.cli.folder import FolderPath
 from lelkern.cli.output import err, out
+from lelkern.cli.whole_tables import columns_of, show_whole
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,8 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
         err().print(f"{folder}: no results", soft_wrap=True)
         return 0
     if not prune:
-        table = Table("folder", "study", "trials", "stale", "failed", "MB")
-        for line in lines:
-            table.add_row(*map(str, asdict(line).values()))
-        out().print(table)
+        headings = ("folder", "study", "trials", "stale", "failed", "MB")
+        show_whole(columns_of(headings, [tuple(map(str, asdict(line).values())) for line in lines]))
         return 0
     return _prune(stock, yes)
 

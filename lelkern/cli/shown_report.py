@@ -1,18 +1,17 @@
 """What a report looks like in a terminal, and as JSON."""
 
 import json
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from lelkern.ablation.judge.statistics import Estimate
 from lelkern.ablation.report import Report, write_report
 from lelkern.ablation.results import in_words
 from lelkern.ablation.study import EXPLORATORY
 from lelkern.cli.output import err, headed, out
+from lelkern.cli.whole_tables import Column, show_whole
 from lelkern.methods.metric import Metric
 
 
@@ -51,9 +50,6 @@ def write_and_show(reports: Sequence[Report], as_json: bool) -> None:
         raise failures[0]
 
 
-_WIDEST = 40  # characters of a label that has the room of other columns
-
-
 def say_where_it_is(earlier: Path) -> None:
     """Say where the report is now that was there before."""
     err().print(
@@ -72,47 +68,39 @@ def say_what_is_lacking(characters: str) -> None:
 
 
 def show_table(report: Report) -> None:
-    """Print the table of arms and baselines, in which no label of an arm is cut off."""
-    study, metrics = report.record.study, report.record.metrics
-    names = (study.metric, *study.metrics)
-    groups = [
-        [(arm, *_cells(report, arm, estimates)) for arm, estimates in group.items()]
-        for group in (report.arms, report.baselines)
+    """Print the table of arms and baselines, in as many tables as their metrics need."""
+    study = report.record.study
+    rows = [*report.arms.items(), *report.baselines.items()]
+    metrics = [(name, report.record.metrics[name]) for name in (study.metric, *study.metrics)]
+    counted = [estimates.get(study.metric) for _, estimates in rows]
+    columns = [
+        Column(", ".join(axis.label for axis in study.axes()), [arm for arm, _ in rows]),
+        *(
+            Column(
+                metric.axis_label,
+                [_cell(metric, estimates.get(name)) for _, estimates in rows],
+                whole=True,
+                right=True,
+            )
+            for name, metric in metrics
+        ),
+        Column(
+            "n",
+            [str(found.n if found else 0) for found in counted],
+            whole=True,
+            right=True,
+            repeated=True,
+        ),
     ]
-    headings = [
-        ", ".join(axis.label for axis in study.axes()),
-        *(metrics[name].axis_label for name in names),
-        "n",
-        *(["diverged"] if report.diverged else []),
-    ]
-    widths = [max(map(len, column)) for column in zip(*groups[0], *groups[1], strict=True)]
-    console = out()
-    if sum(map(max, map(len, headings), widths)) + 3 * len(headings) + 1 > console.width:
-        # Before numbers are: a heading in several lines is as easy to read.
-        headings[1:] = [
-            textwrap.fill(heading, max(width, 8), break_long_words=False)
-            for heading, width in zip(headings[1:], widths[1:], strict=True)
-        ]
-    table = Table(title=study.title, caption="mean ± 95 % interval over n seeds")
-    table.add_column(headings[0], no_wrap=widths[0] <= _WIDEST, overflow="fold")
-    for heading in headings[1:]:
-        table.add_column(heading, justify="left" if heading == "diverged" else "right")
-    for style, group in zip(("", "dim"), groups, strict=True):
-        for row in group:
-            table.add_row(*row, style=style)
-        table.add_section()
-    console.print(table)
-
-
-def _cells(report: Report, arm: str, estimates: Mapping[str, Estimate]) -> list[str]:
-    """Return the cells beside an arm: its metrics, the number of seeds, and what diverged."""
-    study, metrics = report.record.study, report.record.metrics
-    cells = [_cell(metrics[name], estimates.get(name)) for name in (study.metric, *study.metrics)]
-    cells.append(str(estimates[study.metric].n if study.metric in estimates else 0))
-    if report.diverged:
-        steps = report.diverged.get(arm)
-        cells.append(in_words(steps) if steps else "")
-    return cells
+    if diverged := report.diverged:
+        steps = [diverged.get(arm) for arm, _ in rows]
+        columns.append(Column("diverged", [in_words(found) if found else "" for found in steps]))
+    show_whole(
+        columns,
+        title=study.title,
+        caption="mean ± 95 % interval over n seeds",
+        apart=len(report.baselines),
+    )
 
 
 def _show(report: Report) -> None:
