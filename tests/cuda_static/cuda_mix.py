@@ -1,4 +1,4 @@
-"""How many instructions of which class main loops have for each unit of their work.
+"""How many instructions main loops have for each unit of their work, and what these ask for.
 
 Run as a program, it prints that for one file and architecture:
 python tests/cuda_static/cuda_mix.py csrc/contrastive/cuda/contrastive_forward.cu --arch 80
@@ -36,6 +36,19 @@ CLASSES = {
 }
 _CLASS_OF = {name: which for which, names in CLASSES.items() for name in names.split()}
 
+# By which pipeline executes them, as Nsight Compute's profiling guide tells these apart. What is of
+# the uniform datapath or of another pipeline is in neither.
+PIPES = {
+    "fma": "FFMA FADD FMUL IMAD",
+    "alu": "FMNMX FMNMX3 FSETP FSET FSEL F2FP IADD IADD3 VIADD VIADDMNMX IMNMX VIMNMX IABS LEA SHF"
+    " BMSK SGXT ISETP SEL LOP3 PRMT MOV",
+}
+_PIPE_OF = {name: which for which, names in PIPES.items() for name in names.split()}
+
+_SHARED = ("LDS", "STS", "LDSM", "ATOMS", "LDGSTS")
+_GLOBAL = ("LDG", "STG", "LD", "ST", "RED", "REDG", "ATOM", "ATOMG", "LDGSTS")
+_SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
+
 
 class Work(NamedTuple):
     """What kernels do, and how to tell the path on which they do that.
@@ -45,18 +58,28 @@ class Work(NamedTuple):
         unit: what they do.
         units: how many a thread does, between all threads of its warp, on the path.
         needs: what instructions are on the path.
+        bytes: how many an instruction moves for each thread, on the average of a warp's or, of what
+            is in global memory, a block's, where this is not what its code says, as where threads
+            read the same. Of several that of the longest code holds, and that of its loop.
         whole: whether the path is a thread's whole life; otherwise it is one round of a loop.
+        architectures: for which ones; or for all.
     """
 
     kernels: list[str]
     unit: str
     units: float
     needs: list[cuda_path.Need]
+    bytes: list[tuple[cuda_path.Need, float]]
     whole: bool = False
+    architectures: tuple[str, ...] = ()
 
 
 class Mix(NamedTuple):
-    """A row of the table: instructions that a thread has for a unit."""
+    """A row of the table: instructions that a thread has for a unit.
+
+    Those by classes are all of them; some are by their pipeline as well. Bytes are those that they
+    move in shared memory, and in global memory or the caches before it.
+    """
 
     kernel: str
     architecture: str
@@ -74,15 +97,31 @@ class Mix(NamedTuple):
     barrier: float
     other: float
     sum: float
+    fma: float
+    alu: float
+    shared_bytes: float
+    global_bytes: float
 
 
 @functools.cache
 def all_work() -> list[Work]:
     """Return what work.toml says."""
     return [
-        Work(**{**each, "needs": [_need(*need) for need in each["needs"].items()]})
+        Work(
+            **{
+                **each,
+                "needs": [_need(*need) for need in each["needs"].items()],
+                "bytes": [(_some(code), n) for code, n in each.get("bytes", {}).items()],
+            }
+        )
         for each in tomllib.loads(WORK.read_text())["work"]
     ]
+
+
+def _some(code: str) -> cuda_path.Need:
+    """Return any number of an instruction: ``2 LDS.128`` in loops that are two deep."""
+    depth, _, name = code.rpartition(" ")
+    return cuda_path.Need((name,), 0, cuda_path.MOST, int(depth) if depth else None)
 
 
 def _need(name: str, number: int | list[int]) -> cuda_path.Need:
@@ -95,9 +134,14 @@ def _need(name: str, number: int | list[int]) -> cuda_path.Need:
     return cuda_path.Need(tuple(parts), least, most)
 
 
-def work_of(kernel: str) -> list[Work]:
+def work_of(kernel: str, architecture: str) -> list[Work]:
     """Return what is known of what a kernel does, by its short name."""
-    return [w for w in all_work() if any(fnmatchcase(kernel, p) for p in w.kernels)]
+    return [
+        work
+        for work in all_work()
+        if any(fnmatchcase(kernel, pattern) for pattern in work.kernels)
+        and architecture in (work.architectures or (architecture,))
+    ]
 
 
 def class_of(instruction: Instruction) -> str:
@@ -114,14 +158,60 @@ def class_of(instruction: Instruction) -> str:
     return _CLASS_OF[name]
 
 
+def pipe_of(instruction: Instruction) -> str | None:
+    """Return the pipeline of an instruction, if it is one of those that are told apart."""
+    return None if instruction.guard == "!PT" else _PIPE_OF.get(instruction.name)
+
+
+def size_of(instruction: Instruction) -> float:
+    """Return how many bytes an instruction moves for each thread, by its code."""
+    parts = instruction.code.split(".")
+    if parts[0] == "LDSM":  # matrices of 8 rows of 16 bytes
+        return 8 * 16 / 32 * (int(parts[-1]) if parts[-1].isdigit() else 1)
+    return next((_SIZES[part] for part in parts if part in _SIZES), 4)
+
+
 def mix(kernel: str, architecture: str, flow: Flow, work: Work) -> Mix:
     """Return how many instructions of which class a kernel has for a unit of its work."""
-    number = Counter[str]()
-    for block, times in cuda_path.counts(flow, work.needs, work.whole).items():
+    number, pipes = Counter[str](), Counter[str]()
+    times = cuda_path.counts(flow, work.needs, work.whole)
+    for block, rounds in times.items():
         for instruction in flow.blocks[block]:
-            number[class_of(instruction)] += times
-    each = [round(number[name] / work.units, 2) for name in CLASSES]
-    return Mix(kernel, architecture, work.unit, *each, round(number.total() / work.units, 2))
+            number[class_of(instruction)] += rounds
+            if pipe := pipe_of(instruction):
+                pipes[pipe] += rounds
+    row = [*(number[name] for name in CLASSES), number.total()]
+    row += [*(pipes[name] for name in PIPES), *_moved(flow, work, times)]
+    return Mix(kernel, architecture, work.unit, *(round(n / work.units, 2) for n in row))
+
+
+def _moved(flow: Flow, work: Work, times: Counter[int]) -> tuple[float, float]:
+    """Return how many bytes a thread moves on a path in shared memory, and in global memory.
+
+    What predicates guard is on the path even where it is not done. Where the work has fewer of an
+    instruction, these are the mean of those on the path.
+    """
+    depths = cuda_path.innermost(flow)
+    number, shared, elsewhere = Counter[int](), Counter[int](), Counter[int]()  # by needs
+    for block, rounds in times.items():
+        for at in flow.blocks[block]:
+            if at.guard == "!PT" or at.name not in _SHARED + _GLOBAL:
+                continue
+            told = [
+                (len(some.codes[0]), some.depth is not None, size)
+                for some, size in work.bytes
+                if some.is_by(at) and some.depth in (None, depths.get(block))
+            ]
+            size = max(told)[-1] if told else size_of(at)
+            need = next((k for k, need in enumerate(work.needs) if need.is_by(at)), -1)
+            number[need] += rounds
+            shared[need] += rounds * size * (at.name in _SHARED)
+            elsewhere[need] += rounds * size * (at.name in _GLOBAL)
+    share = {k: min(1, work.needs[k].most / n) if k >= 0 else 1 for k, n in number.items()}
+    return (
+        sum(share[k] * size for k, size in shared.items()),
+        sum(share[k] * size for k, size in elsewhere.items()),
+    )
 
 
 def mixes(listing: str, architecture: str, names: dict[str, str]) -> list[Mix]:
@@ -135,7 +225,7 @@ def mixes(listing: str, architecture: str, names: dict[str, str]) -> list[Mix]:
     return [
         mix(names[mangled], architecture, cuda_flow.flow(text), work)
         for mangled, text in cuda_flow.sections(listing).items()
-        for work in work_of(names.get(mangled, ""))
+        for work in work_of(names.get(mangled, ""), architecture)
     ]
 
 
@@ -153,9 +243,9 @@ def main() -> None:
 
     (compiled,) = (c for c in compile_all([given.source]) if c.architecture == f"sm_{given.arch}")
     texts = cuda_flow.sections(compiled.assembly)
-    print("instructions for a unit", *CLASSES, "sum", sep="\t")
+    print("instructions for a unit", *Mix._fields[3:], sep="\t")
     for name, text in zip(map(short, demangle(list(texts))), texts.values(), strict=True):
-        for work in work_of(name) if fnmatchcase(name, given.kernel) else []:
+        for work in work_of(name, compiled.architecture) if fnmatchcase(name, given.kernel) else []:
             try:
                 row = mix(name, compiled.architecture, cuda_flow.flow(text), work)
             except cuda_path.NoWalkError as error:

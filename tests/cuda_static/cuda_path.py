@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from cuda_flow import ENTRY, OUTSIDE, Flow, Instruction
+from cuda_flow import ENTRY, OUTSIDE, Flow, Instruction, Loop
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import lil_array
 
@@ -46,6 +46,16 @@ class Need(NamedTuple):
 
 class NoWalkError(Exception):
     """No walk through a kernel does what is needed."""
+
+
+def innermost(flow: Flow) -> dict[int, int]:
+    """Return in how many loops each block is whose loop has none in it."""
+    return {block: loop.depth for loop in _inner_loops(flow) for block in loop.blocks}
+
+
+def _inner_loops(flow: Flow) -> list[Loop]:
+    loops = flow.loops()
+    return [at for at in loops if not any(other.blocks < at.blocks for other in loops)]
 
 
 def counts(flow: Flow, needs: Sequence[Need], whole: bool = False) -> Counter[int]:
@@ -85,9 +95,7 @@ def _walk(
     flow: Flow, needs: Sequence[Need], edges: list[tuple[int, int]]
 ) -> tuple[float, Counter[int]] | None:
     """Return what is minimal on a walk along edges, and the walk."""
-    loops = flow.loops()
-    innermost = [at for at in loops if not any(other.blocks < at.blocks for other in loops)]
-    depths = {block: loop.depth for loop in innermost for block in loop.blocks}
+    inner, depths = _inner_loops(flow), innermost(flow)
     size = len(flow.blocks)
     # (blocks and the outside, edges)
     into, out_of = (lil_array((size + 1, len(edges))) for _ in range(2))
@@ -111,7 +119,7 @@ def _walk(
         rules.append(LinearConstraint((possible @ into)[None], need.least, np.inf))
         if "LDGSTS" in need.codes:
             cost -= MOST * (possible @ into)
-        for loop in innermost if need.each else []:
+        for loop in inner if need.each else []:
             inside = np.isin(np.arange(size + 1), list(loop.blocks))
             if (possible * inside).any():
                 entered = [a not in loop.blocks and b in loop.blocks for a, b in edges]

@@ -178,11 +178,8 @@ def as_markdown(kernels: list[Kernel]) -> str:
 
 def mixes_as_markdown(rows: list[Mix]) -> str:
     """Return a line for each kind of work: numbers for one architecture after the other."""
-    classes = list(cuda_mix.CLASSES)
-    lines = [
-        f"| kernel, for each | {' | '.join(classes)} | sum |",
-        "|---" * (len(classes) + 2) + "|",
-    ]
+    names = [name.rstrip("_").replace("_", " ") for name in Mix._fields[3:]]
+    lines = [f"| kernel, for each | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for (name, unit), group in groupby(rows, key=lambda row: (row.kernel, row.unit)):
         numbers = zip(*(row[3:] for row in group), strict=True)
         cells = [[f"{number:.3g}" for number in each] for each in numbers]

@@ -120,6 +120,73 @@ def test_classes(guard: str, code: str, operands: str, expected: str) -> None:
     assert cuda_mix.class_of(Instruction(guard, code, operands)) == expected
 
 
+@pytest.mark.parametrize(
+    ("guard", "code", "pipe"),
+    [
+        ("", "FFMA", "fma"),
+        ("", "IMAD.MOV.U32", "fma"),
+        ("P0", "FMNMX", "alu"),
+        ("", "LOP3.LUT", "alu"),
+        ("!PT", "IMAD", None),
+        ("", "UIADD3", None),
+        ("", "MUFU.EX2", None),
+    ],
+)
+def test_pipelines(guard: str, code: str, pipe: str | None) -> None:
+    assert cuda_mix.pipe_of(Instruction(guard, code, "R0, R1, R2, R3")) == pipe
+
+
+@pytest.mark.parametrize(
+    ("code", "size"),
+    [
+        ("LDS", 4),
+        ("LDS.U16", 2),
+        ("LDG.E.128.CONSTANT", 16),
+        ("LDG.E.ENL2.256", 32),
+        ("LDGSTS.E.BYPASS.128", 16),
+        ("LDSM.16.M88", 4),
+        ("LDSM.16.MT88.4", 16),
+        ("REDG.E.ADD.64.STRONG.GPU", 8),
+        ("STG.E.U8", 1),
+    ],
+)
+def test_sizes(code: str, size: int) -> None:
+    assert cuda_mix.size_of(Instruction("", code, "R0, [R2]")) == size
+
+
+def moved(flow: Flow, *needs: Need, **sizes: float) -> tuple[float, float]:
+    told = [(need(code.replace("_", "."), 0), size) for code, size in sizes.items()]
+    row = cuda_mix.mix("k", "sm_80", flow, cuda_mix.Work(["k"], "round", 1, [*needs], told))
+    return row.shared_bytes, row.global_bytes
+
+
+def test_bytes_are_of_codes_or_as_work_says(nested: Flow) -> None:
+    needs = need("HMMA", 3), need("STG", 1)
+    assert moved(nested, *needs) == (16, 4)
+    assert moved(nested, *needs, LDS=2, LDS_128=6, STG=1) == (6, 1)
+    work = cuda_mix.Work(
+        ["k"],
+        "round",
+        1,
+        [*needs],
+        [(need("LDS.128", 0, depth=2), 1), (need("HMMA", 0, depth=2), 1)],
+    )
+    assert cuda_mix.mix("k", "sm_80", nested, work).shared_bytes == 16
+
+
+def test_what_is_guarded_moves_what_the_work_has(nested: Flow) -> None:
+    needs = need("HMMA", 2), need("MUFU.EX2", 1)
+    assert moved(nested, *needs, need("LDGSTS", 1)) == (16 + 16, 16)
+    assert moved(nested, *needs, need("LDGSTS", 0)) == (16, 0)
+
+
+def test_work_may_be_of_some_architectures() -> None:
+    kernel = "mix_rows_kernel<float, float, false, 4>"
+    known = {a: cuda_mix.work_of(kernel, a) for a in ("sm_80", "sm_90", "sm_100", "sm_120")}
+    assert [len(works) for works in known.values()] == [1] * 4
+    assert known["sm_80"] == known["sm_90"] != known["sm_100"] == known["sm_120"]
+
+
 @pytest.mark.slow
 def test_a_compiled_loop_is_counted(tmp_path: Path) -> None:
     compiled = compile_all([Path(__file__).with_name("toy_kernels.cu")], tmp_path)
@@ -134,8 +201,9 @@ def test_a_compiled_loop_is_counted(tmp_path: Path) -> None:
             "rounds",
             each.architecture,
             cuda_flow.flow(text),
-            cuda_mix.Work(["rounds"], "round", 2, needs),
+            cuda_mix.Work(["rounds"], "round", 2, needs, []),
         )
         # Each round reads how many its inner ones are.
         assert (row.tensor, row.special, row.fp64, row.global_) == (2, 0.5, 0, 0.5)
         assert row.sum == found.total() / 2
+        assert (row.shared_bytes, row.global_bytes) == (0, 2)
