@@ -54,27 +54,37 @@ __global__ void __launch_bounds__(kMixThreads, 3)
             second[k] = *reinterpret_cast<const Vector<From, width>*>(partner + d);
         }
     }
+    // Apart, as the channel of a number is found by dividing, which nvcc does ahead of a test for
+    // it.
+    const auto write = [&](auto given) {
+        constexpr bool by_channel = decltype(given)::value;
 #pragma unroll
-    for (int k = 0; k < kSweeps; ++k) {
-        const uint32_t d = begin + (k * kMixThreads + threadIdx.x) * width;
-        if (d >= features) break;
-        Vector<To, width> mixed;
+        for (int k = 0; k < kSweeps; ++k) {
+            const uint32_t d = begin + (k * kMixThreads + threadIdx.x) * width;
+            if (d >= features) break;
+            Vector<To, width> mixed;
 #pragma unroll
-        for (int n = 0; n < width; ++n) {
-            Number x = static_cast<Number>(nan(""));
-            if (pair.valid) {
-                Number a = as_number<Number>(first[k].at[n]),
-                       b = as_number<Number>(second[k].at[n]);
-                if constexpr (!backward) {
-                    a = channels.rescaled(a, d + n);
-                    b = channels.rescaled(b, d + n);
+            for (int n = 0; n < width; ++n) {
+                Number x = static_cast<Number>(nan(""));
+                if (pair.valid) {
+                    Number a = as_number<Number>(first[k].at[n]),
+                           b = as_number<Number>(second[k].at[n]);
+                    if constexpr (by_channel && !backward) {
+                        a = channels.rescaled(a, d + n);
+                        b = channels.rescaled(b, d + n);
+                    }
+                    x = sum(product(own_weight, a), product(partner_weight, b));
+                    if constexpr (by_channel && backward) x = channels.scaled(x, d + n);
                 }
-                x = sum(product(own_weight, a), product(partner_weight, b));
-                if constexpr (backward) x = channels.scaled(x, d + n);
+                mixed.at[n] = rounded_to<To>(x);
             }
-            mixed.at[n] = rounded_to<To>(x);
+            *reinterpret_cast<Vector<To, width>*>(to + d) = mixed;
         }
-        *reinterpret_cast<Vector<To, width>*>(to + d) = mixed;
+    };
+    if (channels.given()) {
+        write(std::true_type());
+    } else {
+        write(std::false_type());
     }
 }
 

@@ -39,6 +39,8 @@ template <typename Number>
 struct Channels {
     __device__ explicit Channels(const ChannelPointers& values) : of(values) {}
 
+    __device__ bool given() const { return of.scale != nullptr || of.offset != nullptr; }
+
     __device__ Number scaled(Number x, uint32_t feature) const {
         if (of.scale == nullptr) return x;
         return product(x, static_cast<const Number*>(of.scale)[feature / of.inner % of.scales]);
