@@ -37,10 +37,12 @@ class Case(NamedTuple):
 
 
 class Forward(NamedTuple):
+    """What forward leaves; slope and stats are None where they were not asked for."""
+
     losses: Tensor
     log_sum_exp: Tensor
-    slope: Tensor
-    stats: Tensor
+    slope: Tensor | None
+    stats: Tensor | None
 
 
 class Backward(NamedTuple):
@@ -82,7 +84,14 @@ def _nan(size: int) -> Tensor:
     return torch.full((size,), 255, dtype=torch.uint8)
 
 
-def forward(case: Case, temperature: Tensor, terms: int, *, multiprocessors: int = 2) -> Forward:
+def forward(
+    case: Case,
+    temperature: Tensor,
+    terms: int,
+    *,
+    multiprocessors: int = 2,
+    losses_alone: bool = False,
+) -> Forward:
     arguments = _arguments(case, temperature, terms, multiprocessors)
     dtype = torch.float64 if case.rows[0].dtype == torch.float64 else torch.float32
     out = Forward(
@@ -91,6 +100,8 @@ def forward(case: Case, temperature: Tensor, terms: int, *, multiprocessors: int
         torch.full((case.losses,), torch.nan, dtype=torch.float64),
         torch.full((2, case.losses), torch.nan, dtype=dtype),
     )
+    if losses_alone:
+        out = out._replace(slope=None, stats=None)
     kernels = module()
     workspace = _nan(kernels.forward_workspace(*arguments))
     assert kernels.forward(*arguments, *out, workspace) == 0

@@ -113,17 +113,7 @@ def check(
     want, want_grads = truth(exact, temperature.double(), grad.double())
     eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
     beta, D = 1 / temperature.item(), case.rows[0].shape[1]
-    # A dot product of D terms is off by some (8 + sqrt D) eps, which beta magnifies, twice in a
-    # loss; logarithms and sums by a few ulps.
-    similarity = ((8 + math.sqrt(D)) * eps + (TWO_TERMS if terms == 2 else 0)) * beta
-    bound = 2 * similarity + eps * (8 + 8 * want.losses)
-    # (Not: of a row without candidates, whose log-sum-exp means nothing.)
-    assert ((found.losses - want.losses).abs() <= bound).all()
-    chosen = torch.ones_like(want.losses, dtype=torch.bool)
-    if case.labels is not None:
-        chosen = (case.labels[:, None] == case.labels).sum(1) > 1
-    bound = 2 * similarity + eps * (8 + 8 * want.log_sum_exp.abs())
-    assert ((found.log_sum_exp - want.log_sum_exp).abs() <= bound)[chosen].all()
+    similarity, chosen = check_losses(case, temperature, path, found, want)
     # One feature has but two similarities: rounding decides between equal ones.
     if D > 1:
         assert (found.stats[0] == want.stats[0])[chosen].all()
@@ -144,6 +134,27 @@ def check(
         allowed = beta * off * size + info.eps / 2 * wanted.norm(dim=1) + info.tiny * math.sqrt(D)
         assert ((got.double() - wanted).norm(dim=1) <= allowed).all()
     check_temperature(exact, temperature, path, gradients.temperature, want_grads[-1], grad)
+
+
+def check_losses(
+    case: Case, temperature: Tensor, path: str, found: emulated.Forward, want: emulated.Forward
+) -> tuple[float, Tensor]:
+    """Compare losses, and return what similarities are off by and which rows have candidates."""
+    dtype, terms, _ = PATHS[path]
+    eps = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
+    # A dot product of D terms is off by some (8 + sqrt D) eps, which beta magnifies, twice in a
+    # loss; logarithms and sums by a few ulps.
+    of_product = (8 + math.sqrt(case.rows[0].shape[1])) * eps
+    similarity = (of_product + (TWO_TERMS if terms == 2 else 0)) / temperature.item()
+    bound = 2 * similarity + eps * (8 + 8 * want.losses)
+    # (Not: of a row without candidates, whose log-sum-exp means nothing.)
+    assert ((found.losses - want.losses).abs() <= bound).all()
+    chosen = torch.ones_like(want.losses, dtype=torch.bool)
+    if case.labels is not None:
+        chosen = (case.labels[:, None] == case.labels).sum(1) > 1
+    bound = 2 * similarity + eps * (8 + 8 * want.log_sum_exp.abs())
+    assert ((found.log_sum_exp - want.log_sum_exp).abs() <= bound)[chosen].all()
+    return similarity, chosen
 
 
 def check_temperature(
@@ -237,6 +248,56 @@ def test_agrees_with_float64(compiled, N, D, value, order, ids, checked) -> None
     with emulation.settings(order=order, seed=D, checked=checked):
         found, gradients = run(case, temperature, PATHS[path][1], grad)
     check(case, temperature, path, found, gradients, grad)
+
+
+# Without statistics, and without a gradient of the temperature, fewer sums are kept.
+@pytest.mark.parametrize(
+    ("compiled", "N", "D", "value", "order", "ids"),
+    covering(
+        list(product(OPS, MAIN_PATHS)),
+        SIZES,
+        FEATURES,
+        TEMPERATURES,
+        emulation.ORDERS,
+        [True, False],
+    ),
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_losses_alone_agree_with_float64(compiled, N, D, value, order, ids) -> None:
+    op, path = compiled
+    case = draw(op, N, D, PATHS[path][0], N + D, ids=ids)
+    temperature, grad = temperature_of(value), upstream(case, D)
+    with emulation.settings(order=order, seed=D):
+        found = emulated.forward(case, temperature, PATHS[path][1], losses_alone=True)
+    want, _ = truth(in_double(case, PATHS[path][2]), temperature.double(), grad.double())
+    check_losses(case, temperature, path, found, want)
+
+
+def keys_of_similarity(cosines: Tensor, dtype: torch.dtype) -> Case:
+    """Return queries, all the same, and keys that they have these similarities with."""
+    query = torch.tensor([1.0, 0.0, 0.0]).expand(len(cosines), 3).contiguous()
+    sines = (1 - cosines**2).sqrt()
+    keys = torch.stack([cosines, sines, torch.zeros_like(sines)], dim=1)
+    return Case([query.to(dtype)], (3 * keys).to(dtype), given=query.to(dtype))
+
+
+# The peak of the first tile is far below what follows: 2^15 and 2^288 times as much, or falls.
+@pytest.mark.parametrize("value", [0.1, 0.005])
+@pytest.mark.parametrize("path", [*MAIN_PATHS, "float64"])
+@pytest.mark.parametrize("losses_alone", [True, False])
+def test_similarities_that_rise_from_tile_to_tile(path, value, losses_alone) -> None:
+    dtype, terms, rounded_to = PATHS[path]
+    rising = torch.linspace(0, 1, 320)
+    waves = torch.linspace(0, 20, 320).sin().abs()
+    temperature = temperature_of(value)
+    for cosines in (rising, rising.flip(0), waves):
+        case = keys_of_similarity(cosines, dtype)
+        found = emulated.forward(
+            case, temperature, terms, multiprocessors=1, losses_alone=losses_alone
+        )
+        exact = in_double(case, rounded_to)
+        want, _ = truth(exact, temperature.double(), upstream(case, 0).double())
+        check_losses(case, temperature, path, found, want)
 
 
 # The positive out of the sum is a matter of one number a row.

@@ -69,14 +69,14 @@ __global__ void __launch_bounds__(kFinishThreads)
     to.positives[i] = towards;
 }
 
-// What the losses of one side, whose row is k, add to G_ij, where s_ij = s.
+// What the losses of one side, whose row is k, add to G_ij, where s_ij is `above` its peak.
 template <bool labelled, typename T>
-__device__ T gradient_of(Role role, const Weights<T>& side, const RowLoss<T>& row, int k, T s,
+__device__ T gradient_of(Role role, const Weights<T>& side, const RowLoss<T>& row, int k, T above,
                          T scale) {
     const bool positive = role == Role::positive;
-    if (positive && !labelled) return -row.missing;
+    if (positive && !labelled) return -side.rows[k].missing;  // so rare that no register holds it
     if (role == Role::none) return 0;
-    const T p = exp2_of((s - row.peak) * scale - row.rest);
+    const T p = exp2_of(above * scale - row.rest);
     if (!positive) return row.upstream * p;
     const Towards<T> towards = side.positives[k];
     return towards.upstream * p - towards.share;
@@ -108,48 +108,76 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     char* const scratch = slab.memory + TileSlab::bytes;
     const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
     const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
+    const RowNorms<Tile> norm(pass);
+    const PlainTiles plain(pass);
     typename Tile::Product product;
     if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
-    // Similarities become weights.
-    const auto weigh = [&](int tile, auto& s, const auto& role_of_pair) {
-        RowLoss<T> own[Tile::R];
+    // By how much a product, times the norm of its column, is above a peak times that of its row.
+    const auto above = [&](T s, int r, T peak) {
+        if constexpr (kHasNorms<Word>) return __fmaf_rn(s, norm.of[r], -peak);
+        return s - peak;
+    };
+    // Weights from products.
+    typename Tile::TileWeights weights;
+    const auto weigh = [&](Moving tile, const auto& s, const auto& role_of_pair, bool of_still,
+                           bool of_moving) {
+        RowLoss<T> own[Tile::R];  // not kept: registers are wanted for the second product
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
-            if (still) own[r] = still.rows[i0 + Tile::row(r)];
+            if (of_still) own[r] = still.rows[i0 + Tile::row(r)];
         }
+        const auto weight = [&](int r, int c) {
+            const int i = i0 + Tile::row(r), column = Tile::column(c), j = tile.row(column);
+            const Role role = role_of_pair(i, j);
+            const T norm_of_column = norm_at<Tile>(norms, tile, column);
+            const T t = s[r][c] * norm_of_column;
+            T g = 0;
+            if (of_still) {
+                g += gradient_of<labelled>(role, still, own[r], i, above(t, r, own[r].peak), scale);
+            }
+            if (of_moving) {
+                const RowLoss<T>& other = losses.at(tile, column);
+                g += gradient_of<labelled>(role, moving, other, j, above(t, r, other.peak), scale);
+            }
+            return g * norm_of_column;  // which is that of the row that it is going to multiply
+        };
 #pragma unroll
-        for (int c = 0; c < Tile::C; ++c) {
-            const int column = Tile::column(c), j = tile * kTile + column;
-            RowLoss<T> other;
-            if (moving) other = losses.at(tile, column);
-            // With the norm of the row that it is going to be multiplied by.
-            const T norm = norms.items == nullptr ? T(1) : static_cast<T>(norms.at(tile, column));
+        for (int c = 0; c < Tile::C; c += 2) {
 #pragma unroll
             for (int r = 0; r < Tile::R; ++r) {
-                const int i = i0 + Tile::row(r);
-                const Role role = role_of_pair(i, j);
-                T g = 0;
-                if (still) g += gradient_of<labelled>(role, still, own[r], i, s[r][c], scale);
-                if (moving) g += gradient_of<labelled>(role, moving, other, j, s[r][c], scale);
-                s[r][c] = g * norm;
+                weights.put(r, c, weight(r, c), weight(r, c + 1));
             }
         }
     };
+    // Which sides have losses is asked once for a tile, too.
+    const auto weigh_plain = [&](Moving tile, const auto& s) {
+        if (still && moving) return weigh(tile, s, AllNegative(), true, true);
+        if (still) return weigh(tile, s, AllNegative(), true, false);
+        weigh(tile, s, AllNegative(), false, true);
+    };
     for_each_tile<Tile>(
-        pass, stages, norms, [&](int tile) { losses.template load<Tile::threads>(tile); },
-        [&](int tile) {
-            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile * kTile, d0);
+        pass, stages, norms,
+        [&](Moving tile) {
+            if (moving) losses.template load<Tile::threads>(tile);
         },
-        [&](int tile, auto& s) {
-            with_roles<labelled>(pass, i0, tile * kTile,
-                                 [&](const auto& role) { weigh(tile, s, role); });
+        [&](Moving tile) {
+            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile.row(0), d0);
+        },
+        [&](Moving tile, const auto& s) {
+            with_roles<labelled>(pass, plain, tile.row(0), [&](const auto& role) {
+                if constexpr (std::is_same_v<std::decay_t<decltype(role)>, AllNegative>) {
+                    weigh_plain(tile, s);
+                } else {
+                    weigh(tile, s, role, bool(still), bool(moving));
+                }
+            });
 #pragma unroll
             for (int part = 0; part < Tile::Product::parts; ++part) {
                 if (part > 0) __syncthreads();
-                Tile::Product::share(s, scratch, part);
+                Tile::Product::share(weights, scratch, part);
                 wait_for_start(stages);
                 __syncthreads();
-                product.multiply(s, scratch, slab, part);
+                product.multiply(weights, scratch, slab, part);
             }
         });
     const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;

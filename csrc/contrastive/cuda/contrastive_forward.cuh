@@ -2,11 +2,13 @@
 #pragma once
 
 #include "contrastive/cuda/contrastive_rows.cuh"
+#include "contrastive/cuda/contrastive_stream.cuh"
 #include "contrastive/cuda/contrastive_tiles.cuh"
 
 namespace lelkern::contrastive::cuda {
 
-// What is summed for a row, exponentials relative to its largest similarity so far.
+// What is summed for a row, exponentials relative to its peak: a similarity that is not far below
+// the largest so far.
 template <typename T>
 struct RowSums {
     T peak = kLowest;
@@ -29,10 +31,8 @@ struct RowSums {
         peak = to;
     }
 
-    __device__ void add(RowSums other, T scale) {
-        const T top = larger(peak, other.peak);
-        raise(top, scale);
-        other.raise(top, scale);
+    // Others that are relative to the same peak.
+    __device__ void add_relative(const RowSums& other) {
         sum += other.sum;
         positive_sum += other.positive_sum;
         positives += other.positives;
@@ -40,6 +40,22 @@ struct RowSums {
         dot += other.dot;
         best_negative = larger(best_negative, other.best_negative);
         best_positive = larger(best_positive, other.best_positive);
+    }
+
+    __device__ void add(RowSums other, T scale) {
+        const T top = larger(peak, other.peak);
+        raise(top, scale);
+        other.raise(top, scale);
+        add_relative(other);
+    }
+
+    // Multiplies all similarities.
+    __device__ void multiply(T norm) {
+        for (T* of : {&peak, &best_negative, &best_positive}) {
+            if (*of != T(kLowest)) *of *= norm;  // of none, it stays that
+        }
+        positives *= norm;
+        dot *= norm;
     }
 
     template <typename F>
@@ -55,98 +71,72 @@ struct RowSums {
     }
 };
 
-template <typename Tile>
-__host__ __device__ Stages<Tile::stages> stages_of(char* memory, int stride) {
-    return {memory, stride * static_cast<int>(sizeof(typename Tile::Word)) / kRowBytes};
-}
-
-template <typename Tile>
-using Norms = Beside<float, Tile::stages>;
-
-// Calls f(tile, s) with the similarities of the block's still rows with every tile of its share of
-// the moving ones. load(tile) starts copies of what belongs to a tile besides words, which have
-// come when f is called. start(tile) is called earlier, when what lies in shared memory of the last
-// tile is no longer read, and may start copies of its own, which wait_for_start waits for.
-template <typename Tile, typename Load, typename Start, typename F>
-__device__ void for_each_tile(const Pass<typename Tile::Word>& pass,
-                              const Stages<Tile::stages>& stages, const Norms<Tile>& norms,
-                              const Load& load, const Start& start, const F& f) {
-    using T = typename Tile::Number;
-    const auto& side = pass.moving;
-    const int i0 = blockIdx.x * kTile, tiles = side.padded / kTile;
-    const int first = blockIdx.y * tiles / pass.splits,
-              last = (blockIdx.y + 1) * tiles / pass.splits;
-    // What is loaded next.
-    int next_tile = first, next_chunk = 0, next_stage = 0;
-    const auto load_next = [&] {
-        if (next_tile == last) return;
-        if (!stages.stays() || next_tile == first) {
-            Stages<Tile::stages>::template load<Tile::threads>(stages.still(next_chunk, next_stage),
-                                                               pass.still.words, pass.stride, i0,
-                                                               next_chunk);
-        }
-        Stages<Tile::stages>::template load<Tile::threads>(
-            stages.moving(next_stage), side.words, pass.stride, next_tile * kTile, next_chunk);
-        if (next_chunk == 0) {
-            norms.template load<Tile::threads>(next_tile);
-            load(next_tile);
-        }
-        if (++next_chunk == stages.chunks) {
-            next_chunk = 0;
-            ++next_tile;
-        }
-        if (++next_stage == Tile::stages) next_stage = 0;
-    };
-    for (int k = 1; k < Tile::stages; ++k) {
-        load_next();
-        cp_async_commit();
-    }
-    int stage = 0;
-    for (int tile = first; tile < last; ++tile) {
-        T s[Tile::R][Tile::C] = {};
-        for (int chunk = 0; chunk < stages.chunks; ++chunk) {
-            cp_async_wait<Tile::stages - 2>();
-            __syncthreads();
-            load_next();
-            if (chunk == 0) start(tile);
-            cp_async_commit();
-            Tile::multiply(stages.still(chunk, stage), stages.moving(stage), s);
-            if (++stage == Tile::stages) stage = 0;
-        }
-        if (norms.items != nullptr) {
-            float of_rows[Tile::R];
-#pragma unroll
-            for (int r = 0; r < Tile::R; ++r) {
-                of_rows[r] = pass.still.inverse_norm[i0 + Tile::row(r)];
-            }
-#pragma unroll
-            for (int c = 0; c < Tile::C; ++c) {
-                const float norm = norms.at(tile, Tile::column(c));
-#pragma unroll
-                for (int r = 0; r < Tile::R; ++r) s[r][c] *= of_rows[r] * norm;
-            }
-        }
-        f(tile, s);
-    }
-}
-
-// Waits for the copies of start(). Each chunk but the first began others after them, and rows of as
-// many chunks as there are stages have waited for these already.
-template <int stages>
-__device__ void wait_for_start(const Stages<stages>& of) {
-    static_assert(stages <= 3);
-    if (of.chunks == 1) {
-        cp_async_wait<0>();
-    } else if (of.chunks < stages) {
-        cp_async_wait<1>();
-    }
-}
-
 // Bytes of shared memory.
 template <typename Tile>
 int forward_shared(int stride) {
     return stages_of<Tile>(nullptr, stride).bytes() + Norms<Tile>::bytes;
 }
+
+// What a tile may add to a row before the row's peak is raised to its largest similarity so far:
+// far from what float32 holds, even if every tile adds as much.
+constexpr float kMostOfTile = 1 << 10;
+
+// Sums of a row over one tile: s are its products with the columns, whose norms and roles are
+// given.
+template <typename Tile, bool labelled, bool stats>
+struct TileRow {
+    using T = typename Tile::Number;
+    const T (&s)[Tile::C];
+    const Norms<Tile>& norms;
+    Moving tile;
+    const Role (&roles)[Tile::C];
+
+    __device__ T norm(int c) const { return norm_at<Tile>(norms, tile, Tile::column(c)); }
+
+    // The similarity to a column, but for the norm of the row.
+    __device__ T similarity(int c) const {
+        if constexpr (kHasNorms<typename Tile::Word>) return __fmul_rn(s[c], norm(c));
+        return s[c];
+    }
+
+    // By how much it is above a peak. Where their mean is wanted, equal ones are so by nothing;
+    // elsewhere one rounding is enough.
+    __device__ T above(T peak, int c) const {
+        if constexpr (kHasNorms<typename Tile::Word> && !stats) {
+            return __fmaf_rn(s[c], norm(c), -peak);
+        }
+        return similarity(c) - peak;
+    }
+
+    __device__ T largest(T peak) const {
+#pragma unroll
+        for (int c = 0; c < Tile::C; ++c) {
+            if (roles[c] != Role::none) peak = larger(peak, similarity(c));
+        }
+        return peak;
+    }
+
+    __device__ RowSums<T> relative_to(T peak, T scale) const {
+        RowSums<T> found;
+        found.peak = peak;
+#pragma unroll
+        for (int c = 0; c < Tile::C; ++c) {
+            if (roles[c] == Role::none) continue;
+            const T shift = above(peak, c), exponential = exp2_of(shift * scale);
+            if (stats) found.dot += exponential * shift;
+            if (labelled && roles[c] == Role::positive) {
+                found.positive_sum += exponential;
+                found.positives += shift;
+                found.count += 1;
+                if (stats) found.best_positive = larger(found.best_positive, similarity(c));
+            } else {
+                found.sum += exponential;
+                if (stats) found.best_negative = larger(found.best_negative, similarity(c));
+            }
+        }
+        return found;
+    }
+};
 
 // Block (x, y) sums over the y-th share of the moving rows for 64 still rows. sums: (fields,
 // splits, padded); positive: (still rows,), s of the single positive.
@@ -158,60 +148,58 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     LELKERN_DYNAMIC_SHARED(char, memory);
     const int i0 = blockIdx.x * kTile;
     const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
-    RowSums<T> rows[Tile::R];
-    // Of one tile, so that long sums are not made of single terms.
-    const auto add_tile = [&](int j0, const auto& s, const auto& role_of_pair) {
+    const RowNorms<Tile> kept_norms(pass);
+    // Where more is summed, registers are wanted for that.
+    const auto norm = [&](int r) {
+        return labelled || stats ? norm_of_row<Tile>(pass, r) : kept_norms.of[r];
+    };
+    const PlainTiles plain(pass);
+    RowSums<T> rows[Tile::R];  // but for the norms of the rows
+    const auto stages = stages_of<Tile>(memory, pass.stride);
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    const auto add_tile = [&](Moving tile, const auto& s, const auto& role_of_pair) {
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
             const int i = i0 + Tile::row(r);
+            const T norm_of_row = norm(r), scale_of_row = scale * norm_of_row;
             Role roles[Tile::C];
-            T peak = rows[r].peak;
+            const TileRow<Tile, labelled, stats> row{s[r], norms, tile, roles};
 #pragma unroll
             for (int c = 0; c < Tile::C; ++c) {
-                roles[c] = role_of_pair(i, j0 + Tile::column(c));
+                roles[c] = role_of_pair(i, tile.row(Tile::column(c)));
                 if (roles[c] == Role::positive && !labelled) {
-                    positive[i] = s[r][c];
+                    positive[i] = row.similarity(c) * norm_of_row;
                     roles[c] = Role::none;
                 }
-                if (roles[c] != Role::none) peak = larger(peak, s[r][c]);
             }
-            rows[r].raise(peak, scale);
-            T sum = 0, positive_sum = 0, positives = 0, count = 0, dot = 0;
-#pragma unroll
-            for (int c = 0; c < Tile::C; ++c) {
-                if (roles[c] == Role::none) continue;
-                const T shift = s[r][c] - peak, exponential = exp2_of(shift * scale);
-                if (stats) dot += exponential * shift;
-                if (labelled && roles[c] == Role::positive) {
-                    positive_sum += exponential;
-                    positives += shift;
-                    count += 1;
-                    if (stats) rows[r].best_positive = larger(rows[r].best_positive, s[r][c]);
-                } else {
-                    sum += exponential;
-                    if (stats) rows[r].best_negative = larger(rows[r].best_negative, s[r][c]);
+            if constexpr (labelled || stats) {
+                rows[r].raise(row.largest(rows[r].peak), scale_of_row);
+                rows[r].add_relative(row.relative_to(rows[r].peak, scale_of_row));
+            } else {
+                // Relative to the peak of earlier tiles; and once more, where it has become too
+                // low, which sums tell without a comparison for each similarity.
+                RowSums<T> found;
+#pragma unroll 1
+                for (bool raised = false;; raised = true) {
+                    found = row.relative_to(rows[r].peak, scale_of_row);
+                    const bool fits = found.sum < T(kMostOfTile) && rows[r].peak > T(kLowest);
+                    if (fits || raised) break;
+                    rows[r].raise(row.largest(rows[r].peak), scale_of_row);
                 }
-            }
-            rows[r].sum += sum;
-            if (stats) rows[r].dot += dot;
-            if (labelled) {
-                rows[r].positive_sum += positive_sum;
-                rows[r].positives += positives;
-                rows[r].count += count;
+                rows[r].add_relative(found);
             }
         }
     };
-    const auto stages = stages_of<Tile>(memory, pass.stride);
-    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
     for_each_tile<Tile>(
-        pass, stages, norms, [](int) {}, [](int) {},
-        [&](int tile, const auto& s) {
-            const int j0 = tile * kTile;
-            with_roles<labelled>(pass, i0, j0, [&](const auto& role) { add_tile(j0, s, role); });
+        pass, stages, norms, [](Moving) {}, [](Moving) {},
+        [&](Moving tile, const auto& s) {
+            with_roles<labelled>(pass, plain, tile.row(0),
+                                 [&](const auto& role) { add_tile(tile, s, role); });
         });
     const int padded = pass.still.padded;
 #pragma unroll
     for (int r = 0; r < Tile::R; ++r) {
+        rows[r].multiply(norm(r));
 #pragma unroll
         for (int lanes = Tile::row_lanes / 2; lanes > 0; lanes /= 2) {
             RowSums<T> other;

@@ -35,6 +35,10 @@ using TermOf = std::conditional_t<std::is_same_v<Word, TwoTerms>, __nv_bfloat16,
 template <typename Word>
 constexpr int kTerms = static_cast<int>(sizeof(Word) / sizeof(TermOf<Word>));
 
+// Whether rows of such words are still to be multiplied by what their norm is short of 1.
+template <typename Word>
+constexpr bool kHasNorms = sizeof(Word) == 2;
+
 // Where a row has a term of feature d, in bytes.
 template <typename Word>
 __device__ constexpr int offset_of(int d, int term) {
@@ -47,13 +51,15 @@ __device__ constexpr int offset_of(int d, int term) {
 template <typename Word>
 struct Side {
     const Word* words;  // (padded, stride)
-    // What a row is still to be multiplied by where words are of 16 bits, in which a row of norm 1
-    // would not be exact: rows are scaled by a power of 2 only. Otherwise null.
+    // What a row is still to be multiplied by where words are of 16 bits (kHasNorms), in which a
+    // row of norm 1 would not be exact: rows are scaled by a power of 2 only. Otherwise null.
     const float* inverse_norm;
     const int64_t* ids;  // or null
     const int64_t* labels;
     int count, padded;
     int period;  // of ids: both halves of pairs have them
+
+    __device__ int64_t id(int i) const { return ids[i < period ? i : i - period]; }
 };
 
 template <typename Word>
@@ -95,30 +101,43 @@ __device__ Role role_of(const Pass<Word>& pass, int i, int j) {
     } else if (pass.positives == Positives::aligned) {
         if (j == i) return Role::positive;
     }
-    if (pass.still.ids != nullptr &&
-        pass.still.ids[i % pass.still.period] == pass.moving.ids[j % pass.moving.period]) {
-        return Role::none;
-    }
+    if (pass.still.ids != nullptr && pass.still.id(i) == pass.moving.id(j)) return Role::none;
     return Role::negative;
 }
 
-// Whether all pairs of rows of the still tile from i0 on and the moving one from j0 on are
-// negatives, or positives by label.
-template <typename Word>
-__device__ bool is_plain(const Pass<Word>& pass, int i0, int j0) {
-    if (pass.still.ids != nullptr) return false;
-    if (i0 + kTile > pass.still.count || j0 + kTile > pass.moving.count) return false;
-    if (i0 == j0 && (pass.self || pass.positives == Positives::aligned)) return false;
-    // Rows of both tiles are as far apart as their first ones, but for less than a tile.
-    const int from_pair = abs(i0 - j0) - pass.pairs;
-    return pass.positives != Positives::paired || abs(from_pair) >= kTile;
-}
+// Which moving tiles have nothing but negatives, or positives by label, for a block's still rows:
+// what a tile is asked, as far as it is the same for all of them.
+class PlainTiles {
+  public:
+    template <typename Word>
+    __device__ explicit PlainTiles(const Pass<Word>& pass) : i0_(blockIdx.x * kTile) {
+        const bool plain = pass.still.ids == nullptr && i0_ + kTile <= pass.still.count;
+        last_ = plain ? pass.moving.count - kTile : -1;
+        own_ = pass.self || pass.positives == Positives::aligned ? i0_ : -1;
+        pairs_ = pass.positives == Positives::paired ? pass.pairs : -kTile;
+        for (int* of : {&i0_, &last_, &own_, &pairs_}) keep(*of);
+    }
+
+    __device__ bool operator()(int j0) const {
+        // Rows of both tiles are as far apart as their first ones, but for less than a tile.
+        const int from_pair = abs(i0_ - j0) - pairs_;
+        return j0 <= last_ && j0 != own_ && abs(from_pair) >= kTile;
+    }
+
+  private:
+    int i0_, last_, own_, pairs_;
+};
+
+// The roles of a plain tile without labels.
+struct AllNegative {
+    __device__ Role operator()(int, int) const { return Role::negative; }
+};
 
 // Calls f(role), where role(i, j) says what row j of the moving tile from j0 on is to row i of the
-// still one from i0 on: without looking at what most tiles have none of.
+// block's still ones: without looking at what most tiles, which are plain, have none of.
 template <bool labelled, typename Word, typename F>
-__device__ void with_roles(const Pass<Word>& pass, int i0, int j0, const F& f) {
-    if (!is_plain(pass, i0, j0)) {
+__device__ void with_roles(const Pass<Word>& pass, const PlainTiles& plain, int j0, const F& f) {
+    if (!plain(j0)) {
         f([&](int i, int j) { return role_of<labelled>(pass, i, j); });
     } else if constexpr (labelled) {
         f([&](int i, int j) {
@@ -126,7 +145,7 @@ __device__ void with_roles(const Pass<Word>& pass, int i0, int j0, const F& f) {
             return alike ? Role::positive : Role::negative;
         });
     } else {
-        f([](int, int) { return Role::negative; });
+        f(AllNegative());
     }
 }
 

@@ -96,6 +96,7 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
     // Its own features once more in the end, for the gradients, unless they are the last ones.
     const int steps = slabs + (d0 + features < stride);
     const float scale = scale_of<float>(pass.temperature, pass.temperature_element);
+    const Operands operands = Tile::operands<SymmetricSlab::pitch>();
     Tile::Product product;
     if (stride % features != 0) {
         still.clear<threads>();
@@ -115,33 +116,40 @@ __global__ void __launch_bounds__(SymmetricTile::threads, SymmetricTile::blocks)
             cp_async_wait<0>();
             __syncthreads();
             if (step < slabs) {
-                Tile::multiply<SymmetricSlab::pitch>(still.memory, moving.memory, s,
+                Tile::multiply<SymmetricSlab::pitch>(still.memory + operands.still,
+                                                     moving.memory + operands.moving, s,
                                                      min(features, stride - d) * 4);
             }
         }
-        int i = i0;  // of which the compiler must not keep in registers what follows from it
-        asm volatile("" : "+r"(i));
-        with_roles<labelled>(pass, i0, j0, [&](const auto& role_of_pair) {
+        Tile::TileWeights of_tile;
+        int i = i0;
+        keep(i);  // and not, in registers, what follows from it
+        with_roles<labelled>(pass, PlainTiles(pass), j0, [&](const auto& role_of_pair) {
 #pragma unroll
             for (int r = 0; r < Tile::R; ++r) {
                 const int row = i + Tile::row(r);
                 const RowLoss<float> own = weights.rows[row];
-#pragma unroll
-                for (int c = 0; c < Tile::C; ++c) {
+                const auto weight = [&](int c) {
                     const int column = j0 + Tile::column(c);
                     const RowLoss<float> other = weights.rows[column];
                     const Role role = role_of_pair(row, column);
-                    s[r][c] = gradient_of<labelled>(role, weights, own, row, s[r][c], scale) +
-                              gradient_of<labelled>(role, weights, other, column, s[r][c], scale);
+                    return gradient_of<labelled>(role, weights, own, row, s[r][c] - own.peak,
+                                                 scale) +
+                           gradient_of<labelled>(role, weights, other, column, s[r][c] - other.peak,
+                                                 scale);
+                };
+#pragma unroll
+                for (int c = 0; c < Tile::C; c += 2) {
+                    of_tile.put(r, c, weight(c), weight(c + 1));
                 }
             }
         });
 #pragma unroll
         for (int part = 0; part < Tile::Product::parts; ++part) {
             if (part > 0) __syncthreads();
-            Tile::Product::share(s, scratch, part);
+            Tile::Product::share(of_tile, scratch, part);
             __syncthreads();
-            product.multiply(s, scratch, moving, part);
+            product.multiply(of_tile, scratch, moving, part);
             if (j0 != i0) {
                 add_columns(scratch, still, j0 + part * Tile::Product::columns, stride, d0, there,
                             to);

@@ -5,7 +5,7 @@
 // numbers of the tile a thread holds: rows row(r), r < R, and columns column(c), c < C.
 #pragma once
 
-#include "contrastive/cuda/contrastive_pass.cuh"
+#include "contrastive/cuda/contrastive_stream.cuh"
 #include "shared/cuda/instructions.cuh"
 
 namespace lelkern::contrastive::cuda {
@@ -14,40 +14,6 @@ template <typename T>
 struct alignas(16) Vector {
     static constexpr int size = 16 / sizeof(T);
     T at[size];
-};
-
-// Chunks of kRowBytes of the rows of both sides: one is used, and the `stages` - 1 that follow it
-// are under way. Still rows of two chunks at most stay where they are.
-template <int stages>
-struct Stages {
-    static constexpr int side_bytes = kTile * kPitchBytes;
-    char* memory;
-    int chunks;  // of a row
-
-    __host__ __device__ bool stays() const { return chunks <= 2; }
-    __host__ __device__ int bytes() const { return (stages + (stays() ? 2 : stages)) * side_bytes; }
-
-    __device__ char* moving(int stage) const { return memory + stage * side_bytes; }
-    __device__ char* still(int chunk, int stage) const {
-        return moving(stages + (stays() ? chunk : stage));
-    }
-
-    // Starts to copy chunk number `chunk` of the 64 rows from `row` on.
-    template <int threads, typename Word>
-    __device__ static void load(char* to, const Word* words, int stride, int row, int chunk) {
-        constexpr int vectors = kRowBytes / 16, rows = threads / vectors;
-        static_assert(kTile % rows == 0 && threads % vectors == 0);
-        const int r = threadIdx.x / vectors, v = threadIdx.x % vectors;
-        const int64_t row_bytes = static_cast<int64_t>(stride) * sizeof(Word);
-        const char* from = reinterpret_cast<const char*>(words) + (row + r) * row_bytes +
-                           chunk * kRowBytes + v * 16;
-        to += r * kPitchBytes + v * 16;
-#pragma unroll
-        for (int k = 0; k < kTile / rows; ++k) {
-            cp_async_16(to + k * rows * kPitchBytes, from);
-            from += rows * row_bytes;
-        }
-    }
 };
 
 // Some features of all rows of a moving tile, for the second product.
@@ -85,31 +51,6 @@ struct Slab {
     __device__ const char* row(int j) const { return memory + j * pitch; }
 };
 
-// What is known of each row of a moving tile besides its words, from arrays of all rows: of the
-// tile at hand and of those under way.
-template <typename Item, int stages>
-struct Beside {
-    static constexpr int tile_bytes = kTile * sizeof(Item), bytes = stages * tile_bytes;
-    static_assert(tile_bytes % 16 == 0);
-    const Item* items;  // of all rows, or null: there are none
-    char* memory;
-
-    template <int threads>
-    __device__ void load(int tile) const {
-        if (items == nullptr) return;
-        const char* const from = reinterpret_cast<const char*>(items + tile * kTile);
-#pragma unroll
-        for (int first = 0; first < tile_bytes; first += 16 * threads) {
-            const int k = first + 16 * threadIdx.x;
-            if (k < tile_bytes) cp_async_16(memory + tile % stages * tile_bytes + k, from + k);
-        }
-    }
-
-    __device__ const Item& at(int tile, int row) const {
-        return reinterpret_cast<const Item*>(memory + tile % stages * tile_bytes)[row];
-    }
-};
-
 template <typename T>
 struct FmaTile {
     using Word = T;
@@ -126,7 +67,14 @@ struct FmaTile {
     __device__ static int row(int r) { return threadIdx.x / 16 * 4 + r; }
     __device__ static int column(int c) { return threadIdx.x % 16 + 16 * c; }
 
-    // s += the product of one chunk, or of as many bytes of rows that are `pitch` bytes apart.
+    // Of rows that are `pitch` bytes apart.
+    template <int pitch = kPitchBytes>
+    __device__ static Operands operands() {
+        return {row(0) * pitch, column(0) * pitch};
+    }
+
+    // s += the product of one chunk, or of as many bytes of rows that are `pitch` bytes apart, from
+    // the thread's first row of either side on.
     template <int pitch = kPitchBytes>
     __device__ static void multiply(const char* still, const char* moving, T (&s)[R][C],
                                     int bytes = kRowBytes) {
@@ -136,11 +84,11 @@ struct FmaTile {
             V a[R], b[C];
 #pragma unroll
             for (int r = 0; r < R; ++r) {
-                a[r] = *reinterpret_cast<const V*>(still + row(r) * pitch + k);
+                a[r] = *reinterpret_cast<const V*>(still + r * pitch + k);
             }
 #pragma unroll
             for (int c = 0; c < C; ++c) {
-                b[c] = *reinterpret_cast<const V*>(moving + column(c) * pitch + k);
+                b[c] = *reinterpret_cast<const V*>(moving + 16 * c * pitch + k);
             }
 #pragma unroll
             for (int v = 0; v < V::size; ++v) {
@@ -152,6 +100,17 @@ struct FmaTile {
             }
         }
     }
+
+    // A thread's weights of a tile.
+    struct TileWeights {
+        T at[R][C];
+
+        // Of columns column(c) and column(c + 1), where c is even.
+        __device__ void put(int r, int c, T first, T second) {
+            at[r][c] = first;
+            at[r][c + 1] = second;
+        }
+    };
 
     // Weights (64, 64) times a slab, `columns` of them in each part, for rows row(r) and features
     // first_feature(n) and those that follow it.
@@ -168,18 +127,18 @@ struct FmaTile {
         }
 
         // Leaves weights for the other threads of the block, which then have to meet.
-        __device__ static void share(const T (&weights)[R][C], char* scratch, int part) {
+        __device__ static void share(const TileWeights& weights, char* scratch, int part) {
 #pragma unroll
             for (int r = 0; r < R; ++r) {
                 T* const to = reinterpret_cast<T*>(scratch + row(r) * pitch);
 #pragma unroll
                 for (int c = 0; c < C / parts; ++c) {
-                    to[column(c)] = weights[r][part * C / parts + c];
+                    to[column(c)] = weights.at[r][part * C / parts + c];
                 }
             }
         }
 
-        __device__ void multiply(const T (&)[R][C], const char* scratch,
+        __device__ void multiply(const TileWeights&, const char* scratch,
                                  const Slab<T, features>& slab, int part) {
             using V = Vector<T>;
             const int lane = threadIdx.x % 16;
@@ -249,25 +208,28 @@ struct MmaTile {
     __device__ static int row(int r) { return threadIdx.x / 32 * 16 + lane() / 4 + 8 * r; }
     __device__ static int column(int c) { return c / 2 * 8 + lane() % 4 * 2 + c % 2; }
 
+    // The rows that a lane names to ldmatrix.
+    __device__ static Operands operands() {
+        const int still = threadIdx.x / 32 * 16 + lane() % 16;
+        const int moving = lane() / 16 * 8 + lane() % 8;
+        return {still * kPitchBytes + lane() / 16 * 16, moving * kPitchBytes + lane() / 8 % 2 * 16};
+    }
+
     __device__ static void multiply(const char* still, const char* moving, float (&s)[R][C]) {
-        const int first = threadIdx.x / 32 * 16;
         constexpr int chunk = kRowBytes / terms;
 #pragma unroll
         for (int k = 0; k < chunk; k += 32) {  // 16 features
             uint32_t a[terms][4];
 #pragma unroll
             for (int term = 0; term < terms; ++term) {
-                const char* from = still + (first + lane() % 16) * kPitchBytes + term * chunk + k;
-                ldmatrix_x4(a[term], from + lane() / 16 * 16);
+                ldmatrix_x4(a[term], still + term * chunk + k);
             }
 #pragma unroll
             for (int n = 0; n < kTile / 16; ++n) {
 #pragma unroll
                 for (int term = 0; term < terms; ++term) {
                     uint32_t both[4];
-                    const int row = n * 16 + lane() / 16 * 8 + lane() % 8;
-                    const char* from = moving + row * kPitchBytes + term * chunk + k;
-                    ldmatrix_x4(both, from + lane() / 8 % 2 * 16);
+                    ldmatrix_x4(both, moving + n * 16 * kPitchBytes + term * chunk + k);
 #pragma unroll
                     for (int other = 0; other < terms - term; ++other) {
 #pragma unroll
@@ -281,20 +243,31 @@ struct MmaTile {
         }
     }
 
+    // A thread's weights of a tile, as left operands: the layout of a result is that of one.
+    struct TileWeights {
+        uint32_t at[kTile / 16][terms][4];
+
+        // Of columns column(c) and column(c + 1), where c is even.
+        __device__ void put(int r, int c, float first, float second) {
+#pragma unroll
+            for (int term = 0; term < terms; ++term) {
+                at[c / 4][term][c % 4 + r] = take(first) | take(second) << 16;
+            }
+        }
+    };
+
     struct Product {
         static constexpr int tiles = features / 8;
         static constexpr int parts = 1;
         static constexpr int scratch_bytes = 0;
         float sums[tiles][4] = {};
 
-        __device__ static void share(const float (&)[R][C], char*, int) {}
+        __device__ static void share(const TileWeights&, char*, int) {}
 
-        __device__ void multiply(const float (&weights)[R][C], const char*,
+        __device__ void multiply(const TileWeights& weights, const char*,
                                  const Slab<W, features>& slab, int) {
 #pragma unroll
             for (int k = 0; k < kTile / 16; ++k) {
-                uint32_t a[terms][4];
-                split(weights, 4 * k, a);
                 const char* const row = slab.row(k * 16 + lane() % 16);
 #pragma unroll
                 for (int n = 0; n < tiles; n += 2) {
@@ -306,8 +279,9 @@ struct MmaTile {
                         const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
 #pragma unroll
                         for (int other = 0; other < terms - term; ++other) {
-                            mma_16816(sums[n], a[other], b0, Term());
-                            mma_16816(sums[n + 1], a[other], b1, Term());
+                            const auto& a = weights.at[k][other];
+                            mma_16816(sums[n], a, b0, Term());
+                            mma_16816(sums[n + 1], a, b1, Term());
                         }
                     }
                 }
@@ -339,19 +313,6 @@ struct MmaTile {
         s[0][c + 1] = sums[1];
         s[1][c] = sums[2];
         s[1][c + 1] = sums[3];
-    }
-
-    // 16 columns of weights from c on as left operands: the layout of a result is that of one.
-    __device__ static void split(const float (&weights)[R][C], int c, uint32_t (&a)[terms][4]) {
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-            float low = weights[part % 2][c + part / 2 * 2];
-            float high = weights[part % 2][c + part / 2 * 2 + 1];
-#pragma unroll
-            for (int term = 0; term < terms; ++term) {
-                a[term][part] = take(low) | take(high) << 16;
-            }
-        }
     }
 
     // The bits of x in 16, which are taken off it.

@@ -22,6 +22,13 @@ struct Logits {
         scale = static_cast<T>(value > 0 && std::isfinite(value) ? value : nan(""));
         bias = static_cast<T>(read_number(of.bias, of.bias_element));
     }
+
+    // Of what is still to be multiplied by a norm to be a similarity.
+    __device__ Logits times(T norm) const {
+        Logits found = *this;
+        found.scale *= norm;
+        return found;
+    }
 };
 
 __device__ inline float log1p_of(float x) { return log1pf(x); }
@@ -32,7 +39,7 @@ struct Decision {
     T loss, slope;  // the slope: the derivative of the loss by the logit
 };
 
-// Of a pair of similarity s, which is no Role::none.
+// Of a pair of similarity s, or but for the norm that the logits have, which is no Role::none.
 template <typename T>
 __device__ Decision<T> decide(Role role, const Logits<T>& logits, T s) {
     const bool positive = role == Role::positive;
@@ -48,6 +55,9 @@ struct DecisionSums {
     T loss = 0, by_bias = 0, by_scale = 0;
 
     static constexpr int fields = 3;
+
+    // Multiplies all similarities.
+    __device__ void multiply(T norm) { by_scale *= norm; }
 
     __device__ void add(const DecisionSums& other) {
         loss += other.loss;
@@ -72,32 +82,41 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     LELKERN_DYNAMIC_SHARED(char, memory);
     const int i0 = blockIdx.x * kTile;
     const Logits<T> logits(of);
-    DecisionSums<T> rows[Tile::R];
+    const RowNorms<Tile> kept_norms(pass);
+    // Registers are wanted for labels.
+    const auto norm = [&](int r) {
+        return labelled ? norm_of_row<Tile>(pass, r) : kept_norms.of[r];
+    };
+    const PlainTiles plain(pass);
+    DecisionSums<T> rows[Tile::R];  // but for the norms of the rows
     const auto stages = stages_of<Tile>(memory, pass.stride);
     const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
     // Of one tile, so that long sums are not made of single terms.
-    const auto add_tile = [&](int j0, const auto& s, const auto& role_of_pair) {
+    const auto add_tile = [&](Moving tile, const auto& s, const auto& role_of_pair) {
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
-            DecisionSums<T> tile;
+            const Logits<T> of_row = logits.times(norm(r));
+            DecisionSums<T> sums_of_tile;
 #pragma unroll
             for (int c = 0; c < Tile::C; ++c) {
-                const Role role = role_of_pair(i0 + Tile::row(r), j0 + Tile::column(c));
+                const Role role = role_of_pair(i0 + Tile::row(r), tile.row(Tile::column(c)));
                 if (role == Role::none) continue;
-                const Decision<T> found = decide(role, logits, s[r][c]);
-                tile.add({found.loss, found.slope, found.slope * s[r][c]});
+                const T t = s[r][c] * norm_at<Tile>(norms, tile, Tile::column(c));
+                const Decision<T> found = decide(role, of_row, t);
+                sums_of_tile.add({found.loss, found.slope, found.slope * t});
             }
-            rows[r].add(tile);
+            rows[r].add(sums_of_tile);
         }
     };
     for_each_tile<Tile>(
-        pass, stages, norms, [](int) {}, [](int) {},
-        [&](int tile, const auto& s) {
-            const int j0 = tile * kTile;
-            with_roles<labelled>(pass, i0, j0, [&](const auto& role) { add_tile(j0, s, role); });
+        pass, stages, norms, [](Moving) {}, [](Moving) {},
+        [&](Moving tile, const auto& s) {
+            with_roles<labelled>(pass, plain, tile.row(0),
+                                 [&](const auto& role) { add_tile(tile, s, role); });
         });
 #pragma unroll
     for (int r = 0; r < Tile::R; ++r) {
+        rows[r].multiply(norm(r));
 #pragma unroll
         for (int lanes = Tile::row_lanes / 2; lanes > 0; lanes /= 2) {
             DecisionSums<T> other;
@@ -180,39 +199,50 @@ __global__ void __launch_bounds__(Tile::threads, (kSiglipBlocks<Tile, labelled>)
     char* const scratch = slab.memory + TileSlab::bytes;
     const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
     const Logits<T> logits(of);
+    const RowNorms<Tile> norm(pass);
+    const PlainTiles plain(pass);
     typename Tile::Product product;
     if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
-    // Similarities become weights.
-    const auto weigh = [&](int tile, auto& s, const auto& role_of_pair) {
-#pragma unroll
-        for (int c = 0; c < Tile::C; ++c) {
-            const int column = Tile::column(c), j = tile * kTile + column;
-            T factor = moving ? upstreams.at(tile, column) : T(kSlopeScale<Tile>);
+    // Weights from products.
+    typename Tile::TileWeights weights;
+    const auto weigh = [&](Moving tile, const auto& s, const auto& role_of_pair) {
+        const auto weight = [&](int r, int c) {
+            const int column = Tile::column(c);
+            const Role role = role_of_pair(i0 + Tile::row(r), tile.row(column));
+            if (role == Role::none) return T(0);
+            const T norm_of_column = norm_at<Tile>(norms, tile, column);
             // With the norm of the row that it is going to be multiplied by.
-            if (norms.items != nullptr) factor *= static_cast<T>(norms.at(tile, column));
+            T factor = moving ? upstreams.at(tile, column) : T(kSlopeScale<Tile>);
+            factor *= norm_of_column;
+            const T t = s[r][c] * norm_of_column;
+            return decide(role, logits.times(norm.of[r]), t).slope * factor;
+        };
+#pragma unroll
+        for (int c = 0; c < Tile::C; c += 2) {
 #pragma unroll
             for (int r = 0; r < Tile::R; ++r) {
-                const Role role = role_of_pair(i0 + Tile::row(r), j);
-                const T slope = role == Role::none ? T(0) : decide(role, logits, s[r][c]).slope;
-                s[r][c] = slope * factor;
+                weights.put(r, c, weight(r, c), weight(r, c + 1));
             }
         }
     };
     for_each_tile<Tile>(
-        pass, stages, norms, [&](int tile) { upstreams.template load<Tile::threads>(tile); },
-        [&](int tile) {
-            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile * kTile, d0);
+        pass, stages, norms,
+        [&](Moving tile) {
+            if (moving) upstreams.template load<Tile::threads>(tile);
         },
-        [&](int tile, auto& s) {
-            with_roles<labelled>(pass, i0, tile * kTile,
+        [&](Moving tile) {
+            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile.row(0), d0);
+        },
+        [&](Moving tile, const auto& s) {
+            with_roles<labelled>(pass, plain, tile.row(0),
                                  [&](const auto& role) { weigh(tile, s, role); });
 #pragma unroll
             for (int part = 0; part < Tile::Product::parts; ++part) {
                 if (part > 0) __syncthreads();
-                Tile::Product::share(s, scratch, part);
+                Tile::Product::share(weights, scratch, part);
                 wait_for_start(stages);
                 __syncthreads();
-                product.multiply(s, scratch, slab, part);
+                product.multiply(weights, scratch, slab, part);
             }
         });
     const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;

@@ -5,6 +5,14 @@
 
 #include "shared/cuda/device.cuh"
 
+namespace lelkern {
+
+// Hides what x is made of from the compiler, which would make it anew at each use in a loop to
+// spare a register.
+__device__ inline void keep(int& x) { asm volatile("" : "+r"(x)); }
+
+}  // namespace lelkern
+
 #if defined(LELKERN_CUDA_EMULATION)
 #include "cuda_emulation_instructions.h"
 #else
