@@ -396,11 +396,14 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
         "MmaTile<half>": "half",
         "MmaTile<TwoTerms>": "two_terms",
     }
+    wide = {f"contrastive_backward<WideMmaTile<{of}>, *>" for of in ("bfloat16", "half")}
     assert counted == {
         f"contrastive_{direction}<{tile}, *>": getattr(kernels, f"{direction}_shared_{of}")()
         for direction in ("forward", "backward")
         for tile, of in tiles.items()
-    } | {"contrastive_symmetric<*>": kernels.symmetric_shared()}
+    } | {"contrastive_symmetric<*>": kernels.symmetric_shared()} | dict.fromkeys(
+        wide, kernels.backward_shared_wide()
+    )
 
 
 # With so many multiprocessors rows that are compared with themselves take the symmetric kernel, if

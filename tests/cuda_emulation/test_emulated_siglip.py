@@ -180,6 +180,9 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
         assert counted[f"siglip_backward<{tile}, *>"] == backward
         forward = counted[f"contrastive_forward<{tile}, *>"]
         assert counted[f"siglip_forward<{tile}, *>"] == forward
+    for of in ("bfloat16", "half"):
+        wide = counted[f"siglip_backward<WideMmaTile<{of}>, *>"]
+        assert wide == kernels.backward_shared_wide()
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,8 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
     bool symmetric() const {
         const int64_t tiles = rows_.side.padded / kTile;
         return std::is_same_v<Tile, SymmetricTile> && loss_.self && loss_.normalize &&
-               tiles * (tiles / 2 + 1) * slabs() >= 4 * loss_.multiprocessors;
+               tiles * (tiles / 2 + 1) * slabs_of<Tile>(stride_) >= 4 * loss_.multiprocessors;
     }
-
-    int slabs() const { return (stride_ + Tile::features - 1) / Tile::features; }
 
     void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
                        const Weights<Number>& other, const GivenPositives<T, Word>& given,
@@ -111,23 +109,31 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
     // Of one side, each block all of its rows'.
     GradientSums<Number> row_sums(const Side<Word>& still, const Side<Word>& moving,
                                   const Weights<Number>& own, const Weights<Number>& other) {
+        return with_backward_tile<Tile>(stride_, [&](auto tile) {
+            return row_sums_of<decltype(tile)>(still, moving, own, other);
+        });
+    }
+
+    template <typename By>
+    GradientSums<Number> row_sums_of(const Side<Word>& still, const Side<Word>& moving,
+                                     const Weights<Number>& own, const Weights<Number>& other) {
         const int64_t size = static_cast<int64_t>(still.padded) * stride_;
         const int64_t most =
             std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
-        const int64_t blocks = still.padded / kTile * slabs();
+        const int slabs = slabs_of<By>(stride_);
         const Pass<Word> pass =
-            pass_of(still, moving, splits(blocks, moving.padded / kTile, most, Tile::blocks));
+            pass_of(still, moving,
+                    splits(still.padded / kTile * slabs, moving.padded / kTile, most, By::blocks));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;
-            grid.z = slabs();
+            grid.z = slabs;
             const auto go = [&](auto kernel) {
-                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads),
-                                      backward_shared<Tile>(stride_), stream_, pass, own, other,
-                                      sums);
+                return LELKERN_LAUNCH(kernel, grid, dim3(By::threads), backward_shared<By>(stride_),
+                                      stream_, pass, own, other, sums);
             };
-            return loss_.positives == Positives::labelled ? go(contrastive_backward<Tile, true>)
-                                                          : go(contrastive_backward<Tile, false>);
+            return loss_.positives == Positives::labelled ? go(contrastive_backward<By, true>)
+                                                          : go(contrastive_backward<By, false>);
         });
         return {sums, pass.splits, still.padded, stride_, {}};
     }
@@ -135,20 +141,20 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
     // Of rows that are compared with themselves.
     GradientSums<Number> symmetric_sums(const Side<Word>& side, const Weights<Number>& weights) {
         const int64_t size = static_cast<int64_t>(side.padded) * stride_;
-        const int tiles = side.padded / kTile;
+        const int tiles = side.padded / kTile, slabs = slabs_of<Tile>(stride_);
         const FixedPoint sums{arena_.template take<unsigned long long>(size),
                               fixed_point_scale(side.count)};
         if constexpr (std::is_same_v<Tile, SymmetricTile>) {
             const Pass<Word> pass = pass_of(
                 side, side,
-                splits(tiles * slabs(), symmetric_tiles(tiles, 0), kMostSplits, Tile::blocks));
+                splits(tiles * slabs, symmetric_tiles(tiles, 0), kMostSplits, Tile::blocks));
             launch(size, kClearThreads, [&](dim3 grid) {
                 return LELKERN_LAUNCH(contrastive_clear, grid, dim3(kClearThreads), 0, stream_,
                                       sums.sums, size);
             });
             launch(side.padded, kTile, [&](dim3 grid) {
                 grid.y = pass.splits;
-                grid.z = slabs();
+                grid.z = slabs;
                 const auto go = [&](auto kernel) {
                     return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads), kSymmetricShared,
                                           stream_, pass, weights, sums);

@@ -165,6 +165,20 @@ class Engine {
     int* counts_ = nullptr;
 };
 
+// Calls f(tile) with the tile of a backward pass over rows of so many words: a wide one where it
+// has fewer blocks compute the same similarities.
+template <typename Tile, typename F>
+auto with_backward_tile(int stride, const F& f) {
+    if (stride > Tile::features) return f(typename WideTileOf<Tile>::type());
+    return f(Tile());
+}
+
+// How many blocks share the features of a row.
+template <typename Tile>
+int slabs_of(int stride) {
+    return (stride + Tile::features - 1) / Tile::features;
+}
+
 // Calls f with an engine, ForwardEngine or BackwardEngine, for the loss: for its embeddings, in
 // what they are multiplied in.
 template <template <typename T, typename Tile> typename Engine, typename L, typename F>

@@ -132,11 +132,13 @@ class Loader {
     __device__ void copy_still() const {
         char* to = stages_.still(chunk_, stage_) + row() * kPitchBytes + byte();
         const char* from = place(pass_.still, blockIdx.x) + chunk_ * kRowBytes;
+        static_assert(kTile / rows % 2 == 0);
 #pragma unroll 1
-        for (int k = 0; k < kTile / rows; ++k) {
+        for (int k = 0; k < kTile / rows; k += 2) {
             cp_async_16(to, from);
-            to += rows * kPitchBytes;
-            from += rows * row_bytes();
+            cp_async_16(to + rows * kPitchBytes, from + rows * row_bytes());
+            to += 2 * rows * kPitchBytes;
+            from += 2 * rows * row_bytes();
         }
     }
 

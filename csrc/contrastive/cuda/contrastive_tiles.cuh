@@ -256,7 +256,8 @@ struct MmaTile {
         }
     };
 
-    struct Product {
+    template <int features>
+    struct ProductOf {
         static constexpr int tiles = features / 8;
         static constexpr int parts = 1;
         static constexpr int scratch_bytes = 0;
@@ -302,6 +303,7 @@ struct MmaTile {
             }
         }
     };
+    using Product = ProductOf<features>;
 
   private:
     // Adds a product of 16 x 8 to the columns of s from c on.
@@ -327,6 +329,31 @@ struct MmaTile {
             return __bfloat16_as_ushort(term);
         }
     }
+};
+
+// For the gradients of rows of more features than an MmaTile gathers: twice as many, so that
+// similarities are computed half as often. A multiprocessor has two such blocks at a time, of
+// registers as well as, if one chunk is under way, of shared memory.
+template <typename W>
+struct WideMmaTile : MmaTile<W> {
+    static constexpr int blocks = 2;
+    static constexpr int stages = 2;
+    static constexpr int features = 256;
+    using Product = typename MmaTile<W>::template ProductOf<features>;
+};
+
+// The tile of a backward pass over rows that have more than Tile::features.
+template <typename Tile>
+struct WideTileOf {
+    using type = Tile;
+};
+template <>
+struct WideTileOf<MmaTile<__nv_bfloat16>> {
+    using type = WideMmaTile<__nv_bfloat16>;
+};
+template <>
+struct WideTileOf<MmaTile<__half>> {
+    using type = WideMmaTile<__half>;
 };
 
 }  // namespace lelkern::contrastive::cuda

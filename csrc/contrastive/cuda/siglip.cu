@@ -86,12 +86,20 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
     // side that has losses, or null.
     void backward_pass(const Packed& still, const Side<Word>& moving, const Number* own,
                        const Number* other, const Number* scale, const Matrix& to) {
+        with_backward_tile<Tile>(stride_, [&](auto tile) {
+            backward_pass_by<decltype(tile)>(still, moving, own, other, scale, to);
+        });
+    }
+
+    template <typename By>
+    void backward_pass_by(const Packed& still, const Side<Word>& moving, const Number* own,
+                          const Number* other, const Number* scale, const Matrix& to) {
         const Side<Word>& side = still.side;
         const int64_t size = static_cast<int64_t>(side.padded) * stride_;
         const int64_t most =
             std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
-        const int slabs = (stride_ + Tile::features - 1) / Tile::features;
-        const int at_once = labelled() ? kSiglipBlocks<Tile, true> : kSiglipBlocks<Tile, false>;
+        const int slabs = slabs_of<By>(stride_);
+        const int at_once = labelled() ? kSiglipBlocks<By, true> : kSiglipBlocks<By, false>;
         const Pass<Word> pass =
             pass_of(side, moving,
                     splits(side.padded / kTile * slabs, moving.padded / kTile, most, at_once));
@@ -100,11 +108,11 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
             grid.y = pass.splits;
             grid.z = slabs;
             const auto go = [&](auto kernel) {
-                return LELKERN_LAUNCH(kernel, grid, dim3(Tile::threads),
-                                      siglip_backward_shared<Tile>(stride_), stream_, pass,
-                                      logits(), other, sums);
+                return LELKERN_LAUNCH(kernel, grid, dim3(By::threads),
+                                      siglip_backward_shared<By>(stride_), stream_, pass, logits(),
+                                      other, sums);
             };
-            return labelled() ? go(siglip_backward<Tile, true>) : go(siglip_backward<Tile, false>);
+            return labelled() ? go(siglip_backward<By, true>) : go(siglip_backward<By, false>);
         });
         launch(side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
             return LELKERN_LAUNCH((siglip_project<T, Word>), grid, dim3(kPrepareThreads), 0,
