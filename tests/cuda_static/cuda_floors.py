@@ -96,7 +96,7 @@ def _products(gpu: Gpu, mix: Mix) -> float:
         return mix.tensor * MMA_FLOPS / gpu.tensor_flops
     needed = (
         need.least / work.units
-        for work in work_of(mix.kernel, mix.architecture)
+        for work in work_of(mix.kernel)
         for need in work.needs
         if need.codes == ("FFMA",)
     )

@@ -62,7 +62,6 @@ class Work(NamedTuple):
             is in global memory, a block's, where this is not what its code says, as where threads
             read the same. Of several that of the longest code holds, and that of its loop.
         whole: whether the path is a thread's whole life; otherwise it is one round of a loop.
-        architectures: for which ones; or for all.
     """
 
     kernels: list[str]
@@ -71,7 +70,6 @@ class Work(NamedTuple):
     needs: list[cuda_path.Need]
     bytes: list[tuple[cuda_path.Need, float]]
     whole: bool = False
-    architectures: tuple[str, ...] = ()
 
 
 class Mix(NamedTuple):
@@ -134,13 +132,10 @@ def _need(name: str, number: int | list[int]) -> cuda_path.Need:
     return cuda_path.Need(tuple(parts), least, most)
 
 
-def work_of(kernel: str, architecture: str) -> list[Work]:
+def work_of(kernel: str) -> list[Work]:
     """Return what is known of what a kernel does, by its short name."""
     return [
-        work
-        for work in all_work()
-        if any(fnmatchcase(kernel, pattern) for pattern in work.kernels)
-        and architecture in (work.architectures or (architecture,))
+        work for work in all_work() if any(fnmatchcase(kernel, pattern) for pattern in work.kernels)
     ]
 
 
@@ -225,7 +220,7 @@ def mixes(listing: str, architecture: str, names: dict[str, str]) -> list[Mix]:
     return [
         mix(names[mangled], architecture, cuda_flow.flow(text), work)
         for mangled, text in cuda_flow.sections(listing).items()
-        for work in work_of(names.get(mangled, ""), architecture)
+        for work in work_of(names.get(mangled, ""))
     ]
 
 
@@ -245,7 +240,7 @@ def main() -> None:
     texts = cuda_flow.sections(compiled.assembly)
     print("instructions for a unit", *Mix._fields[3:], sep="\t")
     for name, text in zip(map(short, demangle(list(texts))), texts.values(), strict=True):
-        for work in work_of(name, compiled.architecture) if fnmatchcase(name, given.kernel) else []:
+        for work in work_of(name) if fnmatchcase(name, given.kernel) else []:
             try:
                 row = mix(name, compiled.architecture, cuda_flow.flow(text), work)
             except cuda_path.NoWalkError as error:

@@ -180,13 +180,6 @@ def test_what_is_guarded_moves_what_the_work_has(nested: Flow) -> None:
     assert moved(nested, *needs, need("LDGSTS", 0)) == (16, 0)
 
 
-def test_work_may_be_of_some_architectures() -> None:
-    kernel = "mix_rows_kernel<float, float, false, 4>"
-    known = {a: cuda_mix.work_of(kernel, a) for a in ("sm_80", "sm_90", "sm_100", "sm_120")}
-    assert [len(works) for works in known.values()] == [1] * 4
-    assert known["sm_80"] == known["sm_90"] != known["sm_100"] == known["sm_120"]
-
-
 @pytest.mark.slow
 def test_a_compiled_loop_is_counted(tmp_path: Path) -> None:
     compiled = compile_all([Path(__file__).with_name("toy_kernels.cu")], tmp_path)

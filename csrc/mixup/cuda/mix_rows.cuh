@@ -81,9 +81,10 @@ __global__ void __launch_bounds__(kMixThreads, 3)
             *reinterpret_cast<Vector<To, width>*>(to + d) = mixed;
         }
     };
-    if (channels.given()) {
+    // Bytes seldom come without a scale, and both loops would take more registers than there are.
+    if (std::is_same_v<From, uint8_t> || channels.given()) {
         write(std::true_type());
-    } else {
+    } else if constexpr (!std::is_same_v<From, uint8_t>) {
         write(std::false_type());
     }
 }
