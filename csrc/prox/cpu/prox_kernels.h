@@ -121,9 +121,10 @@ struct ProxKernels {
 // The kernels for numbers of a dtype.
 const ProxKernels& prox_kernels(ScalarType dtype);
 
-// Whether a sum of n squares of numbers, in the type that `dtype` is computed in, lost nothing that
-// matters to overflow or underflow: squares are this large on average.
+// How large squares of numbers, in the type that `dtype` is computed in, are on average at least if
+// none has lost what matters to underflow.
 double least_in_range(ScalarType dtype);
+// Whether a sum of n such squares has lost nothing that matters to overflow or underflow.
 bool are_in_range(double squares, int64_t n, ScalarType dtype);
 
 // What functions over a row of n numbers may write to `scratch`: a row of doubles, and two of
