@@ -111,7 +111,7 @@ def test_many_methods_and_descriptions_are_counted():
             {"raw pixels": ", 1 seed", "random encoder": " at depth=2, width=16"},
         ),
         ("group-pruning", {}),  # their own settings are what their labels say
-        ("confidence", {}),
+        ("confidence", {"self-training, 3 stages": " at threshold=0.95"}),
     ],
 )
 def test_what_a_baseline_ran_with_where_arms_differ_in_it(name, remarks):

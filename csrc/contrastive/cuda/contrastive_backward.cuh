@@ -91,20 +91,10 @@ int backward_shared(int stride) {
            Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
 }
 
-// How many blocks of contrastive_backward the compiler makes room for. With two terms an H100 has
-// shared memory for a third one; its registers do not suffice on later architectures.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 1000
-template <typename Tile>
-constexpr int kBackwardBlocks = std::is_same_v<typename Tile::Word, TwoTerms> ? 3 : Tile::blocks;
-#else
-template <typename Tile>
-constexpr int kBackwardBlocks = Tile::blocks;
-#endif
-
 // Block (x, y, z) adds G_ij times features [z, z + 1) Tile::features of the y-th share of the
 // moving rows for 64 still rows. out: (splits, padded, stride).
 template <typename Tile, bool labelled>
-__global__ void __launch_bounds__(Tile::threads, kBackwardBlocks<Tile>)
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     contrastive_backward(Pass<typename Tile::Word> pass, Weights<typename Tile::Number> still,
                          Weights<typename Tile::Number> moving, typename Tile::Number* out) {
     using T = typename Tile::Number;
