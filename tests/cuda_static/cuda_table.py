@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cuda_assembly
 import cuda_floors
@@ -125,22 +125,24 @@ def short(name: str) -> str:
     return name
 
 
+Row = TypeVar("Row", Kernel, Mix)
+
+
 def table() -> list[Kernel]:
     """Return what kernels.csv says of all architectures."""
-    with TABLE.open() as file:
-        types = Kernel.__annotations__
-        return [
-            Kernel(**{name: types[name](value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    return _rows(TABLE, Kernel)
 
 
 def mixes() -> list[Mix]:
     """Return what instructions.csv says of all architectures."""
-    with MIXES.open() as file:
-        types = Mix.__annotations__
+    return _rows(MIXES, Mix)
+
+
+def _rows(path: Path, kind: type[Row]) -> list[Row]:
+    types = kind.__annotations__
+    with path.open() as file:
         return [
-            Mix(**{name: types[name](value) for name, value in row.items()})
+            kind(**{name: types[name](value) for name, value in row.items()})
             for row in csv.DictReader(file)
         ]
 
