@@ -92,6 +92,11 @@ inline Vec<T> larger(const Vec<T>& a, const Vec<T>& b) {
     return b > a ? b : a;
 }
 
+template <typename T>
+inline Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
+    return b < a ? b : a;
+}
+
 #if defined(LELKERN_HAS_AVX512)
 // One instruction, where GCC makes a comparison and a move under its mask of the above.
 template <>
@@ -102,6 +107,16 @@ inline Vec<float> larger<float>(const Vec<float>& a, const Vec<float>& b) {
 template <>
 inline Vec<double> larger<double>(const Vec<double>& a, const Vec<double>& b) {
     return (Vec<double>)_mm512_maskz_max_pd(0xff, (__m512d)b, (__m512d)a);
+}
+
+template <>
+inline Vec<float> smaller<float>(const Vec<float>& a, const Vec<float>& b) {
+    return (Vec<float>)_mm512_maskz_min_ps(0xffff, (__m512)b, (__m512)a);
+}
+
+template <>
+inline Vec<double> smaller<double>(const Vec<double>& a, const Vec<double>& b) {
+    return (Vec<double>)_mm512_maskz_min_pd(0xff, (__m512d)b, (__m512d)a);
 }
 #endif
 

@@ -24,23 +24,6 @@ struct RatioSeries<double> {
 
 constexpr double kTwoOverLn2 = 2.8853900817779268;
 
-template <typename T>
-inline Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
-    return b < a ? b : a;
-}
-
-#if defined(LELKERN_HAS_AVX512)
-template <>
-inline Vec<float> smaller<float>(const Vec<float>& a, const Vec<float>& b) {
-    return (Vec<float>)_mm512_maskz_min_ps(0xffff, (__m512)b, (__m512)a);
-}
-
-template <>
-inline Vec<double> smaller<double>(const Vec<double>& a, const Vec<double>& b) {
-    return (Vec<double>)_mm512_maskz_min_pd(0xff, (__m512d)b, (__m512d)a);
-}
-#endif
-
 // Whole numbers of at most 51 bits as such of T. AVX2 converts none of 64 bits.
 template <typename T>
 inline Vec<T> as_numbers(const typename Lanes<T>::Int& whole) {
