@@ -60,10 +60,14 @@ class LabelRows {
 
     int64_t row_bytes() const { return num_classes_ * bytes_; }
 
+    // Whether row i has a single 1, at class_at(i).
+    bool is_class(int64_t i) const { return of_classes_ && i < labelled_; }
+    int64_t class_at(int64_t i) const { return classes_[i]; }
+
     // Row i as it lies in memory, or made in `room`.
     const char* at(int64_t i, char* room) const {
         if (i >= labelled_) return numbers(guesses_, (i - labelled_) % unlabelled_, room);
-        if (!of_classes_) return numbers(labels_, i, room);
+        if (!is_class(i)) return numbers(labels_, i, room);
         std::memset(room, 0, row_bytes());
         std::memcpy(room + classes_[i] * bytes_, one_, bytes_);
         return room;
@@ -93,6 +97,16 @@ class LabelRows {
     char one_[sizeof(double)] = {};
 };
 
+// The mix of two rows that have a single 1 each, with the roundings of the kernel, and no row made.
+template <typename T, typename Element>
+void mix_classes(int64_t own, int64_t partner, T lam, int64_t num_classes, Element* to) {
+    const T rest = 1 - lam, nothing = lam * 0 + rest * 0;  // nan if lam is no finite number
+    std::fill_n(to, num_classes, static_cast<Element>(nothing));
+    for (const int64_t c : {own, partner}) {
+        to[c] = static_cast<Element>(lam * (c == own) + rest * (c == partner));
+    }
+}
+
 }  // namespace
 
 void mix_labels(const LabelMix& mix, Tensor& mixed) {
@@ -112,13 +126,24 @@ void mix_labels(const LabelMix& mix, Tensor& mixed) {
         const T* const lam = static_cast<const T*>(mix.lam.const_data_ptr());
         torch::stable::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
             std::vector<char> room(2 * bytes);
-            for (int64_t k = begin; k < end; ++k) {
-                const int64_t i = order[k];
+            const auto mix_row = [&](int64_t i, char* to) {
                 const char* const own = labels.at(i, room.data());
                 const char* const partner = labels.at(perm[i], room.data() + bytes);
-                kernel(own, partner, results + places[i] * bytes, mix.num_classes, lam[i],
-                       1 - lam[i], {nullptr, nullptr, false}, {partner, past_cache});
-            }
+                kernel(own, partner, to, mix.num_classes, lam[i], 1 - lam[i],
+                       {nullptr, nullptr, false}, {partner, past_cache});
+            };
+            dispatch_floating(mix.dtype, [&](auto* element) {
+                for (int64_t k = begin; k < end; ++k) {
+                    const int64_t i = order[k];
+                    char* const to = results + places[i] * bytes;
+                    if (labels.is_class(i) && labels.is_class(perm[i])) {
+                        mix_classes(labels.class_at(i), labels.class_at(perm[i]), lam[i],
+                                    mix.num_classes, reinterpret_cast<decltype(element)>(to));
+                    } else {
+                        mix_row(i, to);
+                    }
+                }
+            });
             finish_past_cache();
         });
     });

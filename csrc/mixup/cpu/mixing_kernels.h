@@ -18,8 +18,8 @@ struct FeatureValues {
 
 // How mixing uses memory.
 struct Traffic {
-    const void* next;  // of the features that are mixed next, those of the partner: fetched ahead
-    bool past_cache;   // where results go, if they are aligned as vectors are
+    const void* next;  // of the features that are mixed next, those of the partner
+    bool past_cache;   // whether these are fetched ahead, and results go past the cache
 };
 
 // Functions over n features side by side, from rows of one type to rows of another. Products and

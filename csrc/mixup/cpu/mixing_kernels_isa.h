@@ -118,7 +118,7 @@ __attribute__((noinline)) void mix_as(const From* own, const From* partner, cons
     over_vectors<T>(
         n,
         [&](int64_t i) {
-            __builtin_prefetch(next + i);
+            __builtin_prefetch(next + i, 0, 2);  // to the second cache: the first is in use
             const Vec<T> mix = mixed(read_mixed<T>(own + i), read_mixed<T>(partner + i), i);
             if constexpr (past_cache) {
                 store_past_cache<T>(to + i, mix);
@@ -143,9 +143,12 @@ void mix_features(const void* own, const void* partner, void* to, int64_t n, dou
         const bool aligned = reinterpret_cast<uintptr_t>(to) % sizeof(Vec<T>) == 0;
         if (traffic.past_cache && aligned) kernel = mix_as<From, To, given, backward, true>;
     }
+    // What fits into the cache is there as soon without being fetched ahead, which delays what is
+    // read now (256 images of 12 KiB: by a fifth).
+    const void* const next = traffic.past_cache ? traffic.next : own;
     kernel(static_cast<const From*>(own), static_cast<const From*>(partner),
-           static_cast<const From*>(traffic.next), static_cast<To*>(to), n, own_weight,
-           partner_weight, values);
+           static_cast<const From*>(next), static_cast<To*>(to), n, own_weight, partner_weight,
+           values);
 }
 
 template <typename From, typename To, bool given>
