@@ -1,5 +1,6 @@
 """From what is to be predicted to classes or targets."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,27 @@ def encode(y: NDArray[Any], what: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     if y.dtype.kind not in "biuU":
         raise DataError(f"{what}: y must be numbers or text, got {y.dtype}")
     values, labels = np.unique(y, return_inverse=True)
-    if len(values) < 2:
-        raise DataError(f"{what}: at least two classes are needed, found only '{values[0]}'")
-    if y.dtype.kind in "iu" and 2 * len(values) > len(y):
+    names = tuple(str(value) for value in values)
+    check_classes(names, len(y), what, whole=y.dtype.kind in "iu")
+    return labels.astype(np.int64).reshape(y.shape), names
+
+
+def check_classes(names: Sequence[str], samples: int, what: str, *, whole: bool) -> None:
+    """Raise where there are too few classes, or so many that targets were meant.
+
+    Args:
+        names: of the classes, at least one.
+        samples: how many there are, of all classes together.
+        what: names the data in errors.
+        whole: whether all names are whole numbers, which targets may be written as.
+
+    Raises:
+        DataError: there is one class, or there are more whole numbers than half as many as samples.
+    """
+    if len(names) < 2:
+        raise DataError(f"{what}: at least two classes are needed, found only '{names[0]}'")
+    if whole and 2 * len(names) > samples:
         raise DataError(
-            f"{what}: {len(values)} different whole numbers in {len(y)} samples would make as many "
+            f"{what}: {len(names)} different whole numbers in {samples} samples would make as many "
             "classes; targets are written with a decimal point, or saved as floating-point numbers"
         )
-    return labels.astype(np.int64).reshape(y.shape), tuple(str(value) for value in values)

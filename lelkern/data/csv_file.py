@@ -2,18 +2,22 @@
 
 The first row names the columns. One of them is what is to be predicted, the last unless ``target``
 names another; all others are features, and numbers. Text and whole numbers to be predicted are
-classes, numbers with a decimal point are targets. Columns are separated by commas, semicolons or
-tabs, whichever the first row has most of.
+classes; where all are numbers, and some have a decimal point, they are targets. Columns are
+separated by commas, semicolons or tabs, whichever the first row has most of.
 
 Where ``task`` names a column, it says by text or whole numbers which task each row belongs to: a
-task is the rows that have one name, wherever they stand, letter by letter but for blanks around it.
-Numbers only decide the order of tasks, and may not be written in two ways. What is to be predicted
-are targets then, whole numbers too.
+task is the rows that have one name, wherever they stand. What is to be predicted are targets then,
+whole numbers too.
+
+Names of classes and tasks stay as they are written, letter by letter but for quotes and blanks
+around them. Whole numbers only decide their order, and may not be written in two ways: ``007``
+beside ``7`` may be another name, or the same without its zeros, as spreadsheets write it.
 """
 
 import csv
 import math
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lelkern.config import nearest
-from lelkern.data.classes import encode
+from lelkern.data.classes import check_classes
 from lelkern.data.errors import DataError
 from lelkern.data.registry import DataSet, file_hash
 from lelkern.data.table_data import TableData
@@ -32,7 +36,7 @@ from lelkern.data.task_data import TaskData
 # Of any length that Python reads as a number.
 _WHOLE = re.compile(r"[+-]?\d{1,4000}")
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same file would give another table, so that caches notice."""
 
 
@@ -64,13 +68,13 @@ def read_csv(path: Path, *, target: str | None, seed: int, test_fraction: float)
         test_fraction: share of the test samples, of each class where there are classes.
 
     Raises:
-        DataError: the file is no such table; names the file, the row (of the header: 1) and the
-            column.
+        DataError: the file is no such table, or a number names classes in two spellings; names the
+            file and, as far as there are such, the row (of the header: 1) and the column.
     """
     header, rows = _read_rows(path)
     column = len(header) - 1 if target is None else _column(path, header, target)
     features = [i for i in range(len(header)) if i != column]
-    y, classes = encode(_labels(path, rows, header[column], column), str(path))
+    y, classes = _labels(path, header, rows, column)
     data = TableData.from_arrays(
         str(path),
         _numbers(path, header, rows, features),
@@ -109,7 +113,9 @@ def read_csv_tasks(
         raise DataError(f"{path}: column '{task}' names the tasks and cannot be predicted")
     if not features:
         raise DataError(f"{path}: no column besides '{task}' and '{header[column]}' is a feature")
-    members = _members(path, rows, task, naming)
+    members = _members(path, rows, task, naming, "tasks")
+    if _are_targets(members):
+        raise DataError(f"{path}: column '{task}' must name tasks by text or whole numbers")
     x = _numbers(path, header, rows, features)
     y = _numbers(path, header, rows, [column])[:, 0]
     data = TaskData.from_arrays(
@@ -172,21 +178,23 @@ def _numbers(path: Path, header: list[str], rows: _Rows, columns: list[int]) -> 
     return x
 
 
-def _labels(path: Path, rows: _Rows, name: str, column: int) -> NDArray[Any]:
-    """Return a column as integers, as real numbers or as text."""
-    cells = [cells[column].strip() for _, cells in rows]
-    for (row, _), cell in zip(rows, cells, strict=True):
-        _check_there(cell, path, row, name)
-    numbers = [_parse(cell) for cell in cells]
-    if all(re.fullmatch(r"[+-]?\d{1,18}", cell) for cell in cells):
-        return np.array([int(cell) for cell in cells], dtype=np.int64)
-    if None not in numbers:
-        return np.array(numbers, dtype=np.float64)
-    return np.array(cells)
+def _labels(
+    path: Path, header: list[str], rows: _Rows, column: int
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return a column as indices of classes, with their names, or as targets, without any."""
+    members = _members(path, rows, header[column], column, "classes")
+    if _are_targets(members):
+        return _numbers(path, header, rows, [column])[:, 0], ()
+    whole = all(map(_WHOLE.fullmatch, members))
+    check_classes(tuple(members), len(rows), str(path), whole=whole)
+    y = np.empty(len(rows), dtype=np.int64)
+    for label, places in enumerate(members.values()):
+        y[places] = label
+    return y, tuple(members)
 
 
-def _members(path: Path, rows: _Rows, name: str, column: int) -> dict[str, list[int]]:
-    """Return the names of tasks in their order, with the places of each one's rows.
+def _members(path: Path, rows: _Rows, name: str, column: int, what: str) -> dict[str, list[int]]:
+    """Return the names of classes or tasks in their order, with the places of each one's rows.
 
     Python's strings and integers, as NumPy's strings lose a NUL at their end, and its integers the
     digits that 64 bits have no room for.
@@ -197,19 +205,24 @@ def _members(path: Path, rows: _Rows, name: str, column: int) -> dict[str, list[
         if not _WHOLE.fullmatch(cell):
             _check_there(cell, path, row, name)
         members.setdefault(cell, []).append(i)
+    if _are_targets(members):
+        return members
     spellings: dict[int, str] = {}
     for cell in filter(_WHOLE.fullmatch, members):
         first = spellings.setdefault(int(cell), cell)
         if first != cell:
             raise DataError(
-                f"{path}: column '{name}' names tasks by one number in two ways, "
+                f"{path}: column '{name}' names {what} by one number in two ways, "
                 f"'{first}' and '{cell}'"
             )
     if len(spellings) == len(members):
         return {cell: members[cell] for _, cell in sorted(spellings.items())}
-    if all(_parse(cell) is not None for cell in members):
-        raise DataError(f"{path}: column '{name}' must name tasks by text or whole numbers")
     return dict(sorted(members.items()))
+
+
+def _are_targets(cells: Collection[str]) -> bool:
+    """Return whether all cells are numbers, and not all of them whole."""
+    return all(_parse(cell) is not None for cell in cells) and not all(map(_WHOLE.fullmatch, cells))
 
 
 def _check_there(cell: str, path: Path, row: int, name: str) -> None:

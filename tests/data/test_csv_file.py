@@ -58,6 +58,56 @@ def test_numbers_with_a_decimal_point_are_targets(read):
     assert rows(data) == [(1, 2), (3, 4), (5, 1000)]
 
 
+def test_a_whole_number_among_those_with_a_decimal_point_is_a_target(read):
+    data = read("a,y\n1,1\n3,1.0\n5,007\n")
+    assert data.classes == ()
+    assert rows(data) == [(1, 1), (3, 1), (5, 7)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["0", "1", "2", "10"],
+        ["-3", "007", "010"],
+        ["+5", "٤", "9"],
+        ["1", "9223372036854775806", "9223372036854775807", "8" * 400],
+        ["1", "1.0", "10", "2", "one"],
+        ["n", "n\0"],
+    ],
+    ids=[
+        "as numbers are written",
+        "zeros in front",
+        "a sign, and other digits",
+        "more than 64 bits",
+        "text among them",
+        "NUL",
+    ],
+)
+def test_names_of_classes_stay_as_they_are_written(read, names):
+    """Whole numbers are in their own order, others in that of letters, whatever the rows' is."""
+    whole = all(name.lstrip("+-").isdigit() for name in names)
+    order = sorted(names, key=int if whole else str)
+    text = "".join(f"{name},{i}\n" for i, name in enumerate(names))
+    data = read(f"y,a\n{text}{text}", target="y")
+    assert data.classes == tuple(order)
+    assert rows(data) == [(i, order.index(name)) for i, name in enumerate(names) for _ in range(2)]
+
+
+def test_quotes_and_blanks_around_a_name_are_no_part_of_it(read):
+    data = read('a,y\n1,007\n2,"007"\n3, 007 \n4," 007"\n5,8\n6,"8"\n')
+    assert data.classes == ("007", "8")
+    assert rows(data) == [(i, int(i > 4)) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize("more", ["", "5,s\n6,s\n"])
+@pytest.mark.parametrize(("one", "other"), [("007", "7"), ("5", "+5"), ("٣", "3"), ("0", "-0")])
+def test_a_number_that_names_classes_in_two_spellings_is_refused(read, one, other, more):
+    """Whether or not another class is named by text."""
+    message = f"column 'y' names classes by one number in two ways, '{one}' and '{other}'"
+    with pytest.raises(DataError, match=re.escape(message)):
+        read(f"a,y\n1,{one}\n2,{other}\n3,{one}\n4,{other}\n{more}")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -68,6 +118,7 @@ def test_numbers_with_a_decimal_point_are_targets(read):
         ("a,b,y\n1,1_000,x\n1,2,z\n", "row 2, column 'b': '1_000' is not a number"),
         ("a;y\n1,5;x\n1;z\n", "row 2, column 'a': '1,5' is not a number"),
         ("a,y\n1,x\n1,\n", "row 3, column 'y': '' is a missing value"),
+        ("a,y\n1,1.5\n1,1e999\n", "row 3, column 'y': '1e999' is a missing value"),
         ("a,y\n1,1.5\n1,nan\n", "row 3, column 'y': 'nan' is a missing value"),
         ("a,b,y\n1,2,x\n1,2\n", "row 3 has 2 cells, but there are 3 columns"),
         ("1,2,3\n4,5,6\n", "row 1 must name the columns; column 1 is '1'"),
