@@ -235,6 +235,18 @@ def planned_trials(folder: Path) -> set[str] | None:
         return None
 
 
+def method_files(folder: Path) -> dict[str, set[str]]:
+    """Return where the methods were that a folder's record calls by path, by their files' names."""
+    files: dict[str, set[str]] = {}
+    try:
+        for recipe in _read(folder / FILE)["recipes"].values():
+            if recipe["file"]:
+                files.setdefault(str(recipe["method"]), set()).add(str(recipe["file"]))
+    except (ConfigError, KeyError, TypeError, AttributeError):
+        return {}
+    return files
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -33,8 +33,9 @@ def command(folder: Path, prune: bool, yes: bool, as_json: bool) -> int:
     """List the results below FOLDER: finished trials, stale ones, failed ones, and their size.
 
     A stale trial was run by other code, packages or kernels than are there now, so that no study
-    can use it; the data of trials that are gone are stale, too. Where a study is running nothing is
-    removed.
+    can use it; the data of trials that are gone are stale, too. A method that is a file is looked
+    for where it was when the study ran last; if it, or a package with a method, isn't there any
+    more, its trials are kept. Where a study is running nothing is removed.
     """
     if as_json and prune:
         raise click.UsageError("--json: must not be combined with --prune, which prints no list")

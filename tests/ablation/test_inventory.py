@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 from fake_study import write_study
+from package_with_methods import clear_caches
 
 from lelkern.ablation.run.experiment import prepare
 from lelkern.ablation.run.inventory import take_stock
+from lelkern.ablation.run.recording import record_of
 from lelkern.ablation.run.store import Store
 from lelkern.methods import Outcome
 
@@ -53,7 +55,7 @@ def test_what_the_present_code_would_give_again_is_usable(stored, tmp_path):
 def test_other_code_and_packages_make_a_trial_stale_and_its_data_with_it(stored, tmp_path, values):
     store, own, shipped = stored
     change(store, shipped, **values)
-    change(store, own, **values)  # nobody can tell, since its file may be anywhere
+    change(store, own, **values)  # nobody can tell, as nothing says where its file is
     (found,) = take_stock(tmp_path / "runs")
     assert names(found.usable) == {own.identity}
     assert names(found.stale) == {shipped.identity}
@@ -66,6 +68,67 @@ def test_other_code_and_packages_make_a_trial_stale_and_its_data_with_it(stored,
         for path in found.removable()
         for file in ([path] if path.is_file() else path.iterdir())
     )
+
+
+@pytest.fixture
+def recorded(stored, tmp_path):
+    """The study of a file's trial is the last that ran there, as the folder's record says."""
+    store, own, _ = stored
+    record_of(prepare(str(tmp_path / "fake.toml")), []).save(store.folder)
+    return store, own, tmp_path / own.describe()["method"]
+
+
+@pytest.mark.parametrize("values", [{"code": "other"}, {"packages": {"torch": "1.0"}}])
+def test_a_method_that_is_a_file_is_found_by_the_record(recorded, tmp_path, values):
+    store, own, _ = recorded
+    (before,) = take_stock(tmp_path / "runs")
+    change(store, own, **values)
+    (after,) = take_stock(tmp_path / "runs")
+    assert own.identity in names(before.usable)
+    assert names(after.stale) == {own.identity}
+
+
+def gone(method):
+    method.unlink()
+
+
+def broken(method):
+    method.write_text("def")
+
+
+@pytest.mark.parametrize("become", [gone, broken])
+def test_trials_of_a_file_of_which_nobody_can_tell_are_kept(recorded, tmp_path, become):
+    store, own, method = recorded
+    change(store, own, code="other")
+    become(method)
+    clear_caches()
+    (found,) = take_stock(tmp_path / "runs")
+    assert own.identity in names(found.usable)
+
+
+def test_of_files_of_one_name_one_that_is_current_will_do(recorded, tmp_path):
+    store, own, method = recorded
+    other = tmp_path / "other" / method.name
+    other.parent.mkdir()
+    other.write_text("METHOD = None\n")
+    record = json.loads((store.folder / "study.json").read_text())
+    recipe = record["recipes"][own.arm]
+    record["recipes"] = {"first": recipe | {"file": str(other)}, "second": recipe}
+    (store.folder / "study.json").write_text(json.dumps(record))
+    (found,) = take_stock(tmp_path / "runs")
+    assert own.identity in names(found.usable)
+    change(store, own, code="other")
+    (found,) = take_stock(tmp_path / "runs")
+    assert names(found.stale) == {own.identity}
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"recipes": []}', '{"recipes": {"a": 1}}'])
+def test_a_damaged_record_says_of_no_file_where_it_is(recorded, tmp_path, damage):
+    store, own, _ = recorded
+    change(store, own, code="other")
+    (store.folder / "study.json").write_text(damage)
+    (found,) = take_stock(tmp_path / "runs")
+    assert own.identity in names(found.usable)
 
 
 def test_models_count_and_go_with_their_trials(stored, tmp_path):

@@ -1,11 +1,11 @@
 """What is stored below a folder: which trials a study could still use, and which none can."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lelkern.ablation.record import owner
+from lelkern.ablation.record import method_files, owner
 from lelkern.ablation.run.code import is_current
 from lelkern.ablation.run.store import FORMAT, folder_format, read_result
 from lelkern.config import ConfigError
@@ -65,13 +65,14 @@ def _trial_folders(root: Path) -> Iterator[Path]:
 def _folder(path: Path) -> Folder:
     usable, stale, failed = [], [], []
     used: set[str] = set()
+    files_of = method_files(path)
     for trial in sorted((path / "trials").iterdir()):
         if not trial.is_dir():
             continue
         result = read_result(trial / "result.json")
         if result is None:
             failed.append(trial)
-        elif folder_format(path) == FORMAT and _is_usable(result):
+        elif folder_format(path) == FORMAT and _is_usable(result, files_of):
             usable.append(trial)
             used.add(result["data"])
         else:
@@ -88,20 +89,22 @@ def _folder(path: Path) -> Folder:
     )
 
 
-def _is_usable(result: dict[str, Any]) -> bool:
+def _is_usable(result: dict[str, Any], files: Mapping[str, Collection[str]]) -> bool:
     """Whether the present code would give this result again.
 
-    A trial of a file beside a study says nothing of where that is, and is kept; so is one of a
-    package that is not there or broken.
+    A trial says only the name of the file that its method is, not where that is; so it is held
+    against the files of that name which the folder's study ran last. If none of them is there, or
+    one cannot be read, nobody can tell, and it is kept; so is a trial of a package that is not
+    there or broken.
     """
-    method = result.get("method")
-    if method not in available():
-        return True
+    method = str(result.get("method"))
+    methods = [method] if method in available() else files.get(method, ())
     device = result.get("runtime", {}).get("device", "cpu")
     try:
-        return is_current(method, device, result["code"], result["packages"])
+        current = [is_current(m, device, result["code"], result["packages"]) for m in methods]
     except ConfigError:
         return True
+    return any(current) or not current
 
 
 def _size(path: Path) -> int:
