@@ -58,8 +58,8 @@ class TransferConfig(NovelClassesConfig):
             ``pixels``, which trains nothing; or ``scratch``: an encoder for each target, and for
             few and for all labels, each of as many steps as pre-training takes, of which that of
             other classes with all labels is kept.
-        few: labels of each class of the target, where they are few; as many as there are if there
-            are not so many.
+        few: labels of each class of the target, where they are few; some of those that the trial's
+            label budget leaves visible, or all if there are not so many.
     """
 
     pretrain: Literal["simclr", "supervised", "pixels", "scratch"] = "simclr"
@@ -78,7 +78,10 @@ def repaint(data: ImageData) -> ImageData:
 
 
 def few_labelled(data: ImageData, few: int, seed: int) -> ImageData:
-    """Return data with a few training images of each class, in their order, drawn by the seed."""
+    """Return data with a few training images of each class, in their order, drawn by the seed.
+
+    Images that differ in nothing but their colours are drawn alike.
+    """
     order = torch.randperm(len(data.train_labels), generator=stream("few labels", seed))
     of_class = (order[data.train_labels[order] == c][:few] for c in range(len(data.classes)))
     kept = torch.cat(list(of_class)).sort().values

@@ -7,6 +7,7 @@ import torch
 from small_runs import FLOAT32, SMALL
 from tiny_data import tiny_images
 
+from lelkern.data import DataConfig, visible_labels
 from lelkern.evaluate import extract, linear_probe
 from lelkern.methods.contrastive import transfer_simclr
 from lelkern.methods.contrastive._novel_classes import split_classes
@@ -77,6 +78,32 @@ def test_one_encoder_of_the_base_classes_is_probed_on_every_target(some):
         expected = linear_probe(train, target.train_labels, test, target.test_labels)
         assert outcome.metrics[name] == expected
     assert outcome.metrics["other_classes"] != outcome.metrics["both"]
+
+
+def test_no_target_shows_more_labels_than_the_budget_and_few_are_the_same_in_other_colours(
+    some, monkeypatch
+):
+    """Counts the distinct labelled images that probes see, of 10 classes with 4 labels each."""
+    budget = DataConfig(labels_per_class=4)
+    data = some.with_labels(visible_labels(some.train_labels, budget, seed=0))
+    visible = {image.numpy().tobytes() for image, y in rows_of(data) if y >= 0}
+    assert len(visible) == 40
+    targets = []
+    monkeypatch.setattr(transfer_simclr, "probe", lambda encoder, x: targets.append(x) or 0.5)
+    run(config(pretrain="pixels"), data)
+    seen = {}
+    for name, target in zip(METRICS, targets, strict=True):
+        images = target.train_images
+        if not name.startswith("other_classes"):
+            for _ in range(5):  # the sixth time gives the colours back
+                images = repainted(images)
+        seen[name] = {image.numpy().tobytes() for image in images}
+        assert target.train_labels.bincount().tolist() == [3 if "few" in name else 4] * 5
+    assert set().union(*seen.values()) == visible
+    assert len(set().union(*(rows for name, rows in seen.items() if "few" in name))) == 30
+    assert seen["other_classes_few"] == seen["both_few"]
+    for name in ("other_classes", "another_painting", "both"):
+        assert seen[f"{name}_few"] < seen[name]
 
 
 @pytest.fixture
