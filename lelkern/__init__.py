@@ -81,21 +81,23 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'lelkern' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
 
-    if name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'lelkern' has no attribute {name!r}")
+        from importlib import import_module
 
-        value: Any = version("lelkern")
-    elif name in ("nn", "optim"):
-        value = import_module(f"lelkern.{name}")
-    else:
-        value = getattr(import_module("lelkern.ops"), name)
-    globals()[name] = value
-    return value
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value: Any = version("lelkern")
+        elif name in ("nn", "optim"):
+            value = import_module(f"lelkern.{name}")
+        else:
+            value = getattr(import_module("lelkern.ops"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,11 @@ print(lelkern.nt_xent(*torch.eye(4).view(2, 2, 4), 0.5).item())
 for row in lelkern.ops.implementations():
     print(row.device, row.implementation, row.reason)
 """
-PAGE = {"lelkern/ablation/html/page.html.j2", "lelkern/ablation/html/page.css"}
+OTHERS = {
+    "lelkern/py.typed",
+    "lelkern/ablation/html/page.html.j2",
+    "lelkern/ablation/html/page.css",
+}
 
 
 def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +180,7 @@ def test_a_wheel_by_way_of_the_sdist(source: Path) -> None:
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
     contents = set(zipfile.ZipFile(wheel).namelist())
-    assert {*MODULES, *STUDIES, *PAGE, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
+    assert {*MODULES, *STUDIES, *OTHERS, "lelkern/_cpu.so", "lelkern/_build_info.json"} <= contents
     assert not any(name.startswith(("csrc", "tests", "ablations")) for name in contents)
     assert ("lelkern/_cuda.so" in contents) == cuda
     served = use(wheel)
@@ -194,7 +198,7 @@ def test_without_kernels_there_is_the_reference(source: Path) -> None:
     wheel = wheel_of(source)
     assert wheel.name.endswith("-py3-none-any.whl")
     contents = zipfile.ZipFile(wheel).namelist()
-    assert set(contents) >= STUDIES | MODULES | PAGE
+    assert set(contents) >= STUDIES | MODULES | OTHERS
     assert not any(name.endswith(".so") for name in contents)
     for served in use(wheel).values():
         assert served == "reference built without: LELKERN_EXT=0"

@@ -46,12 +46,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _OF_MODELS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.model_file"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
+
+    def __getattr__(name: str) -> Any:
+        if name not in _OF_MODELS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.model_file"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

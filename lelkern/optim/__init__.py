@@ -26,14 +26,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'lelkern.optim' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
 
-    value = getattr(import_module("lelkern.optim.optimisation"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'lelkern.optim' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module("lelkern.optim.optimisation"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

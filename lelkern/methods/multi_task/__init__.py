@@ -37,13 +37,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported on use: the deep methods of the chapter need no scikit-learn.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}._estimators"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
+
+    def __getattr__(name: str) -> Any:
+        # Imported on use: the deep methods of the chapter need no scikit-learn.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}._estimators"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
