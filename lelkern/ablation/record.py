@@ -11,7 +11,7 @@ that tables, verdicts and plots are made from, in the run itself and later alike
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -268,12 +268,19 @@ def _first_line(error: Exception) -> str:
 def _no_record(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
-        return f"{folder}: no such folder"
+        # Of the study of that name, but with `--quick`, `--data` or `--set`, or by `--out`.
+        beside = folder.parent.glob(f"*/{FILE}")
+        same = [path for path in beside if (owner(path.parent) or ("",))[0] == folder.name]
+        return f"{folder}: no such folder{_did_you_mean(same)}"
     if (folder / "trials").is_dir():
         return (
             f"{path}: no such file; the command that ran the study writes it, and runs no trial "
             "that is done"
         )
-    below = sorted(str(found.parent) for found in folder.glob(f"*/{FILE}"))
-    hint = f"; did you mean {' or '.join(below[:3])}?" if below else ""
+    hint = _did_you_mean(folder.glob(f"*/{FILE}"))
     return f"{path}: no such file: the folder holds no results{hint}"
+
+
+def _did_you_mean(records: Iterable[Path]) -> str:
+    folders = sorted(str(record.parent) for record in records)
+    return f"; did you mean {' or '.join(folders[:3])}?" if folders else ""

@@ -93,7 +93,7 @@ def test_what_is_no_record_is_one_line_that_names_the_file(written, content):
 
 
 def test_a_folder_without_a_record_says_what_to_do(finished, tmp_path):
-    with pytest.raises(ConfigError, match="nowhere: no such folder"):
+    with pytest.raises(ConfigError, match=r"nowhere: no such folder$"):
         Record.load(tmp_path / "nowhere")
     (tmp_path / "old" / "trials").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"old/study\.json: no such file; the command that ran"):
@@ -101,6 +101,14 @@ def test_a_folder_without_a_record_says_what_to_do(finished, tmp_path):
     Record.load(finished.store.folder).save(tmp_path / "below")
     with pytest.raises(ConfigError, match=r"holds no results; did you mean .*below\?"):
         Record.load(tmp_path)
+
+
+def test_where_the_plain_study_is_missing_its_other_forms_are_named(finished, tmp_path):
+    record = Record.load(finished.store.folder)
+    record.save(tmp_path / f"{record.name}-quick")
+    record.model_copy(update={"name": f"{record.name}-noise"}).save(tmp_path / "another")
+    with pytest.raises(ConfigError, match=r"no such folder; did you mean [^ ]*-quick\?$"):
+        Record.load(tmp_path / record.name)
 
 
 def test_a_record_with_any_names_of_files_is_read_again(finished, tmp_path):
