@@ -118,6 +118,13 @@ def test_families_keep_apart() -> None:
     assert faults(sources()) == []
 
 
+def test_kernels_for_gpus_look_for_their_code() -> None:
+    """An op that is registered without ``register_on_gpus`` fails on a GPU without code for it."""
+    registered = {n: t for n, t in sources().items() if "LIBRARY_IMPL(lelkern, CUDA" in t}
+    assert len(registered) > 10
+    assert [name for name, text in registered.items() if ".impl(" in text] == []
+
+
 def test_every_family_has_its_namespace() -> None:
     texts = sources()
     families = {name.split("/")[0] for name in texts} - {SHARED}

@@ -1,7 +1,9 @@
 """What computes each op: a device's library of compiled kernels, or the reference.
 
 An op is defined in Python with its reference registered for every device. A compiled library
-registers kernels for its device on top, and PyTorch's dispatcher picks.
+registers kernels for its device on top, and PyTorch's dispatcher picks. Kernels of GPUs look
+whether they have code for the one that they are called on, and if not call the reference
+(csrc/shared/cuda/register.h).
 """
 
 import json
@@ -85,7 +87,7 @@ def library_path(device: Device = "cpu") -> Path | None:
 
 
 def serves(device: torch.device) -> bool:
-    """Whether there are compiled kernels for a device."""
+    """Whether there are compiled kernels for devices of its type."""
     return any(x.device == device.type and x.path is not None for x in _libraries.values())
 
 
@@ -104,6 +106,27 @@ def _implementation(op: str, library: _Library) -> Implementation:
     if not torch._C._dispatch_has_kernel_for_dispatch_key(f"lelkern::{op}", device.upper()):
         why_not = reason if library.path is None else f"{library.path.name} has no kernel of it"
         return Implementation(op, device, "reference", why_not)
-    if device == "cuda" and not torch.cuda.is_available():
-        reason += "; no GPU"
+    if device == "cuda":
+        return _on_gpus(op, reason)
     return Implementation(op, device, "compiled", reason)
+
+
+def _on_gpus(op: str, reason: str) -> Implementation:
+    """Return what serves an op that has kernels on the GPUs of this machine."""
+    if not torch.cuda.is_available():
+        return Implementation(op, "cuda", "compiled", f"{reason}; no GPU")
+    gpus = range(torch.cuda.device_count())
+    without = {gpu: _why_not_on(gpu) for gpu in gpus if not torch.ops.lelkern.has_code_for(gpu)}
+    if len(without) == len(gpus):
+        return Implementation(op, "cuda", "reference", "; ".join(dict.fromkeys(without.values())))
+    exceptions = [f"; cuda:{gpu} has the reference: {why}" for gpu, why in without.items()]
+    return Implementation(op, "cuda", "compiled", reason + "".join(exceptions))
+
+
+def _why_not_on(gpu: int) -> str:
+    major, minor = torch.cuda.get_device_capability(gpu)
+    compiled_for = build_info().get("cuda", {}).get("architectures", "others")
+    return (
+        f"{torch.cuda.get_device_name(gpu)} has compute capability {major}.{minor}, and the "
+        f"kernels are compiled for {compiled_for}"
+    )

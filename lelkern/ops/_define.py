@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 _LIBRARY = torch.library.Library("lelkern", "DEF")
+# The references alone, for kernels that find no code for the GPU they are called on.
+_REFERENCES = torch.library.Library("lelkern_reference", "DEF")
 _OPS: dict[str, tuple[str, ...]] = {}
 
 
@@ -24,12 +26,13 @@ def define(
     """Define ``lelkern::name`` so that it works on every device without compiled kernels.
 
     An op that returns nothing changes its arguments in place; one without ``backward`` has no
-    gradient.
+    gradient. ``lelkern_reference::name`` is the reference, whatever was compiled.
 
     Args:
         name: the op's name.
         schema: its arguments and its results, tensors all of them, as
-            ``"(Tensor x, bool exact) -> (Tensor, Tensor)"``; or no results.
+            ``"(Tensor x, bool exact) -> (Tensor, Tensor)"``; or no results. Kernels for GPUs
+            ask the first argument, a tensor or in place a list of tensors, which GPU it is on.
         reference: the op in plain PyTorch; compiled kernels override it on their device.
         fake: shapes and dtypes of the results.
         setup_context: saves what ``backward`` needs.
@@ -39,6 +42,8 @@ def define(
     qualified = f"lelkern::{name}"
     _LIBRARY.define(name + schema)
     _LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
+    _REFERENCES.define(name + schema)
+    _REFERENCES.impl(name, reference, "CompositeExplicitAutograd")
     torch.library.register_fake(qualified, fake, lib=_LIBRARY)
     if backward is not None:
         torch.library.register_autograd(

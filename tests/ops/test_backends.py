@@ -11,6 +11,7 @@ import torch
 import lelkern.ops
 from lelkern.errors import UserError
 from lelkern.ops import _backend
+from lelkern.ops._define import defined_ops
 
 HERE = Path(__file__).parent
 
@@ -108,7 +109,10 @@ def test_the_list_says_what_serves_each_op_and_why() -> None:
         path = lelkern.ops.library_path(row.device)
         if path is not None:
             no_gpu = "; no GPU" if row.device == "cuda" and not torch.cuda.is_available() else ""
-            assert row[2:] == ("compiled", f"loaded {path.name}{no_gpu}")
+            has_code = no_gpu or row.device == "cpu" or torch.ops.lelkern.has_code_for(0)
+            if has_code:
+                assert row.implementation == "compiled"
+                assert row.reason.startswith(f"loaded {path.name}{no_gpu}")
         else:
             assert row.implementation == "reference"
             assert row.reason
@@ -140,6 +144,60 @@ def test_cuda_kernels_are_left_alone_by_another_pytorch(tmp_path, monkeypatch, c
     library = _backend._Library("cuda")
     assert library.path is None
     assert library.reason == reason
+
+
+GPUS = {"A100": (8, 0), "Tesla T4": (7, 5), "Tesla V100": (7, 0)}
+T4 = "Tesla T4 has compute capability 7.5, and the kernels are compiled for 8.0 9.0+PTX"
+V100 = "Tesla V100 has compute capability 7.0, and the kernels are compiled for 8.0 9.0+PTX"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("names", "served"),
+    [
+        (["A100"], ("compiled", "loaded _cuda.so")),
+        (["Tesla T4"], ("reference", T4)),
+        (["Tesla T4", "Tesla T4"], ("reference", T4)),
+        (["Tesla T4", "Tesla V100"], ("reference", f"{T4}; {V100}")),
+        (
+            ["A100", "Tesla T4"],
+            ("compiled", f"loaded _cuda.so; cuda:1 has the reference: {T4}"),
+        ),
+        (
+            ["Tesla V100", "A100"],
+            ("compiled", f"loaded _cuda.so; cuda:0 has the reference: {V100}"),
+        ),
+    ],
+)
+def test_the_list_says_which_gpus_have_no_code(monkeypatch, names, served):
+    """The GPUs of a machine are made up here, and what the library says of them."""
+    cuda = torch.cuda
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(cuda, "get_device_name", lambda gpu: names[gpu])
+    monkeypatch.setattr(cuda, "get_device_capability", lambda gpu: GPUS[names[gpu]])
+    code = {gpu: name == "A100" for gpu, name in enumerate(names)}
+    monkeypatch.setattr(torch.ops.lelkern, "has_code_for", code.__getitem__, raising=False)
+    record = {"cuda": {"architectures": "8.0 9.0+PTX"}}
+    monkeypatch.setattr(_backend, "build_info", lambda: record)
+    monkeypatch.setattr(torch._C, "_dispatch_has_kernel_for_dispatch_key", lambda *_: True)
+    library = _backend._libraries["cuda"]
+    monkeypatch.setattr(library, "reason", "loaded _cuda.so")
+    monkeypatch.setattr(library, "path", Path("_cuda.so"))
+    rows = [row for row in lelkern.ops.implementations() if row.device == "cuda"]
+    assert {row[2:] for row in rows} == {served}
+
+
+@pytest.mark.once
+def test_ops_and_their_references_are_called_as_kernels_for_gpus_expect() -> None:
+    ops, references = torch.ops.lelkern, torch.ops.lelkern_reference
+    for op, devices in defined_ops().items():
+        schema = getattr(ops, op).default._schema
+        of_reference = str(getattr(references, op).default._schema)
+        assert of_reference == str(schema).replace("lelkern::", "lelkern_reference::")
+        if "cuda" in devices:  # what they ask for the device: csrc/shared/cuda/register.cpp
+            first = "Tensor" if schema.returns else "List[Tensor]"
+            assert str(schema.arguments[0].type) == first, op
 
 
 def test_an_unknown_backend_is_refused(monkeypatch) -> None:

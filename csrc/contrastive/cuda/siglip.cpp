@@ -1,8 +1,9 @@
 // SigLIP's loss on a GPU without the N x M matrix of similarities.
 
 #include "contrastive/common/siglip.h"
+#include "shared/cuda/register.h"
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("siglip", &lelkern::contrastive::boxed_siglip);
-    m.impl("siglip_backward", &lelkern::contrastive::boxed_siglip_backward);
+    lelkern::register_on_gpus<&lelkern::contrastive::boxed_siglip>(m, "siglip");
+    lelkern::register_on_gpus<&lelkern::contrastive::boxed_siglip_backward>(m, "siglip_backward");
 }

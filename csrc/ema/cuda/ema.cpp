@@ -11,6 +11,7 @@
 #include "ema/common/ema_lists.h"
 #include "shared/common/dispatch_floating.h"
 #include "shared/cuda/kernel_entries.h"
+#include "shared/cuda/register.h"
 #include "shared/cuda/tensors.h"
 
 namespace lelkern::ema::cuda {
@@ -45,5 +46,5 @@ void ema_update(const std::vector<Tensor>& ema, const std::vector<Tensor>& param
 }  // namespace lelkern::ema::cuda
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("ema_update_", TORCH_BOX(&lelkern::ema::cuda::ema_update));
+    lelkern::register_on_gpus<TORCH_BOX(&lelkern::ema::cuda::ema_update)>(m, "ema_update_");
 }

@@ -6,6 +6,7 @@
 
 #include "mixup/cuda/cut_rows.h"
 #include "mixup/cuda/mixing_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::mixup {
 namespace {
@@ -51,6 +52,6 @@ void cut_rows_backward(const RowCut& cut, const Tensor& grad, Tensor& of_x) {
 }  // namespace lelkern::mixup
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("cut_rows", &lelkern::mixup::boxed_cut_rows);
-    m.impl("cut_rows_backward", &lelkern::mixup::boxed_cut_rows_backward);
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_cut_rows>(m, "cut_rows");
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_cut_rows_backward>(m, "cut_rows_backward");
 }

@@ -6,6 +6,7 @@
 
 #include "mixup/cuda/mix_labels.h"
 #include "mixup/cuda/mixing_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::mixup {
 namespace {
@@ -41,5 +42,5 @@ void mix_labels(const LabelMix& mix, Tensor& mixed) {
 }  // namespace lelkern::mixup
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("mix_labels", &lelkern::mixup::boxed_mix_labels);
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_mix_labels>(m, "mix_labels");
 }

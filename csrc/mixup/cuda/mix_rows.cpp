@@ -6,6 +6,7 @@
 
 #include "mixup/cuda/mix_rows.h"
 #include "mixup/cuda/mixing_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::mixup {
 namespace {
@@ -75,6 +76,6 @@ void lam_backward(const RowMix& mix, const Tensor& grad, Tensor& of_lam) {
 }  // namespace lelkern::mixup
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("mix_rows", &lelkern::mixup::boxed_mix_rows);
-    m.impl("mix_rows_backward", &lelkern::mixup::boxed_mix_rows_backward);
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_mix_rows>(m, "mix_rows");
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_mix_rows_backward>(m, "mix_rows_backward");
 }

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include "mixup/cuda/mixup_lambda.h"
+#include "shared/cuda/register.h"
 #include "shared/cuda/tensors.h"
 
 namespace lelkern::mixup {
@@ -21,5 +22,5 @@ void draw_lambda(const Tensor& seed, const Tensor& alpha, bool fold, Tensor& lam
 }  // namespace lelkern::mixup
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("mixup_lambda", &lelkern::mixup::boxed_mixup_lambda);
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_mixup_lambda>(m, "mixup_lambda");
 }

@@ -1,8 +1,9 @@
 // Sharpening on a GPU.
 
 #include "mixup/common/sharpen.h"
+#include "shared/cuda/register.h"
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("sharpen", &lelkern::mixup::boxed_sharpen);
-    m.impl("sharpen_backward", &lelkern::mixup::boxed_sharpen_backward);
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_sharpen>(m, "sharpen");
+    lelkern::register_on_gpus<&lelkern::mixup::boxed_sharpen_backward>(m, "sharpen_backward");
 }

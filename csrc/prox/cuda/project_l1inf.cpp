@@ -6,6 +6,7 @@
 
 #include "prox/cuda/project_l1inf.h"
 #include "prox/cuda/prox_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::prox {
 namespace {
@@ -40,6 +41,7 @@ void project_l1inf_backward(const Tensor& grad, const Tensor& x, const Tensor& l
 }  // namespace lelkern::prox
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("project_l1inf", &lelkern::prox::boxed_project_l1inf);
-    m.impl("project_l1inf_backward", &lelkern::prox::boxed_project_l1inf_backward);
+    lelkern::register_on_gpus<&lelkern::prox::boxed_project_l1inf>(m, "project_l1inf");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_project_l1inf_backward>(
+        m, "project_l1inf_backward");
 }

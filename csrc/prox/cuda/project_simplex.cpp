@@ -6,6 +6,7 @@
 
 #include "prox/cuda/project_simplex.h"
 #include "prox/cuda/prox_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::prox {
 namespace {
@@ -45,6 +46,7 @@ void project_simplex_backward(const Tensor& grad, bool l1, const Tensor& y, cons
 }  // namespace lelkern::prox
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("project_simplex", &lelkern::prox::boxed_project_simplex);
-    m.impl("project_simplex_backward", &lelkern::prox::boxed_project_simplex_backward);
+    lelkern::register_on_gpus<&lelkern::prox::boxed_project_simplex>(m, "project_simplex");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_project_simplex_backward>(
+        m, "project_simplex_backward");
 }

@@ -6,6 +6,7 @@
 
 #include "prox/cuda/prox_group.h"
 #include "prox/cuda/prox_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::prox {
 namespace {
@@ -52,6 +53,6 @@ void prox_group_backward(const GroupProx& prox, const Tensor& grad, const Tensor
 }  // namespace lelkern::prox
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("prox_group", &lelkern::prox::boxed_prox_group);
-    m.impl("prox_group_backward", &lelkern::prox::boxed_prox_group_backward);
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_group>(m, "prox_group");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_group_backward>(m, "prox_group_backward");
 }

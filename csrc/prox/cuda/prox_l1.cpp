@@ -6,6 +6,7 @@
 
 #include "prox/cuda/prox_l1.h"
 #include "prox/cuda/prox_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::prox {
 namespace {
@@ -37,6 +38,6 @@ void prox_l1_backward(const Tensor& grad, const Tensor& w, const Tensor& lam, Te
 }  // namespace lelkern::prox
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("prox_l1", &lelkern::prox::boxed_prox_l1);
-    m.impl("prox_l1_backward", &lelkern::prox::boxed_prox_l1_backward);
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_l1>(m, "prox_l1");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_l1_backward>(m, "prox_l1_backward");
 }

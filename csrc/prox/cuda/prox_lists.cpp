@@ -6,6 +6,7 @@
 
 #include "prox/cuda/prox_group.h"
 #include "prox/cuda/prox_tensors.h"
+#include "shared/cuda/register.h"
 
 namespace lelkern::prox {
 
@@ -53,7 +54,7 @@ void prox_lists(const ProxLists& lists, const SgdStep* step) {
 }  // namespace lelkern::prox
 
 STABLE_TORCH_LIBRARY_IMPL(lelkern, CUDA, m) {
-    m.impl("prox_group_", &lelkern::prox::boxed_prox_group_in_place);
-    m.impl("prox_sgd_", &lelkern::prox::boxed_prox_sgd);
-    m.impl("prox_metric_", &lelkern::prox::boxed_prox_metric);
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_group_in_place>(m, "prox_group_");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_sgd>(m, "prox_sgd_");
+    lelkern::register_on_gpus<&lelkern::prox::boxed_prox_metric>(m, "prox_metric_");
 }
