@@ -90,7 +90,9 @@ def nt_xent(
     bfloat16), and so is float32 under ``torch.set_float32_matmul_precision("medium")``, as if the
     embeddings had been rounded to bfloat16. Under ``"high"`` a GPU multiplies each float32 number
     as the sum of two in bfloat16, which moves similarities by less than 2^-15. Under autocast the
-    embeddings count as float32, as for PyTorch's own losses.
+    embeddings count as float32, as for PyTorch's own losses, in products as well, and a float32
+    loss comes back; gradients have the dtype of the embeddings. Behind the ``with`` block 16-bit
+    embeddings are multiplied as they are, which on a GPU is much faster.
 
     A row with a norm below 1e-12 has similarity 0 to every row, and gradient 0. A nan or an
     infinity in a row makes every loss nan that it is a candidate of. One pair alone has no

@@ -8,6 +8,7 @@ import pytest
 import torch
 from contrastive_samples import Sample, classes, info_nce, normals, nt_xent, pairs, sup_con
 from covering import covering
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import lelkern
 from lelkern.ops import library_path
@@ -268,6 +269,44 @@ def test_autocast_computes_in_float32(sample: Sample, dtype, device):
         for name, z in embeddings.items()
     }
     assert torch.equal(loss, sample.losses(same, 0.2, reduction="mean"))
+
+
+class SeenOps(TorchDispatchMode):
+    """Notes what the family's ops are called with, below autocast: embeddings' dtypes and terms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: dict[str, tuple[set[torch.dtype], int]] = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "lelkern":
+            declared = [argument.name for argument in func._schema.arguments]
+            matrices = {x.dtype for x in args if isinstance(x, torch.Tensor) and x.dim() == 2}
+            terms = args[declared.index("bf16_terms")]
+            self.calls[func._schema.name.removeprefix("lelkern::")] = matrices, terms
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("precision", "terms"), [("highest", 0), ("high", 2), ("medium", 1)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("op", ["nt_xent", "info_nce", "sup_con", "siglip"])
+def test_autocast_multiplies_as_float32_is_multiplied(op, dtype, precision, terms, device):
+    z1, z2 = (z.to(device, dtype).requires_grad_() for z in pairs(N, 4))
+    second = classes(N, 3).to(device) if op == "sup_con" else z2
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        with SeenOps() as seen:
+            with torch.autocast(device, torch.bfloat16):
+                loss = getattr(lelkern, op)(z1, second)
+            loss.backward()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    # The gradient of the op is in float32 as well; behind it that of the cast rounds.
+    assert seen.calls == {name: ({torch.float32}, terms) for name in (op, f"{op}_backward")}
+    assert loss.dtype == torch.float32
+    assert z1.grad.dtype == dtype
 
 
 def test_autocast_accepts_one_half_and_one_float32_view(device):
