@@ -584,6 +584,16 @@ def test_dot_products_gaps_between_rows_and_other_types_of_temperature(op, path,
     check(case, temperature, path, found, wide._replace(temperature=want), grad)
 
 
+# More rows than a block of threads counts at a time, and more than it counts for.
+def test_positives_are_counted_among_many_rows() -> None:
+    case = draw("sup_con", 270, 5, torch.float32, 0)
+    case.labels[:] = torch.arange(270) // 135
+    case.labels[[0, 17, 255, 256, 269]] = torch.tensor([7, 2, 2, 8, 8])
+    grad, temperature = upstream(case, 0), temperature_of(0.2)
+    found, gradients = run(case, temperature, 0, grad)
+    check(case, temperature, "float32", found, gradients, grad)
+
+
 @pytest.mark.parametrize("multiprocessors", [1, 3, 100])
 @pytest.mark.parametrize("op", OPS)
 def test_any_number_of_shares(op, multiprocessors) -> None:

@@ -9,7 +9,7 @@ namespace {
 template <typename T, typename Tile>
 class BackwardEngine : public Engine<T, Tile, Loss> {
     using Base = Engine<T, Tile, Loss>;
-    using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
+    using Base::arena_, Base::error_, Base::launch, Base::loss_;
     using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
     using Base::stride_;
     using typename Base::Number, typename Base::Packed, typename Base::Word;
@@ -19,6 +19,7 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
 
     void run(const void* grad, int64_t grad_stride, const void* losses, const double* log_sum_exp,
              const double* slope, const Gradients& to, bool column_gradients) {
+        const int* const counts = counts_of_positives();
         const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
@@ -27,7 +28,7 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
             launch(side.padded, kFinishThreads, [&](dim3 grid) {
                 return LELKERN_LAUNCH(contrastive_weights<Number>, grid, dim3(kFinishThreads), 0,
                                       stream_, static_cast<const Number*>(grad), grad_stride,
-                                      static_cast<const Number*>(losses), log_sum_exp, counts_,
+                                      static_cast<const Number*>(losses), log_sum_exp, counts,
                                       first, side.count, scale, loss_.temperature,
                                       loss_.temperature_element, loss_.decoupled, found,
                                       side.padded);
@@ -64,6 +65,16 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
         return {{static_cast<T*>(first.data), static_cast<T*>(second.data)},
                 {first.stride, second.stride},
                 static_cast<int>(first.count)};
+    }
+
+    // By label. Forward counts them as it adds them up, but does not leave it behind.
+    const int* counts_of_positives() {
+        if (loss_.positives != Positives::labelled) return nullptr;
+        int* const counts = arena_.template take<int>(rows_.side.padded);
+        launch(rows_.side.count, kLabelRows, [&](dim3 grid) {
+            return launch_count(grid, stream_, loss_.labels, rows_.side.count, counts);
+        });
+        return counts;
     }
 
     // Where weights have one, which is where they are rounded to 16 bits or summed in fixed point.

@@ -73,12 +73,6 @@ class Engine {
         columns_.side.ids = loss.self ? loss.row_ids : loss.column_ids;
         columns_.side.period = loss.self ? rows_.side.period : columns_.side.count;
         columns_.side.labels = loss.self ? loss.labels : loss.column_labels;
-        if (std::is_same_v<L, Loss> && loss.positives == Positives::labelled) {
-            counts_ = arena_.template take<int>(rows_.side.padded);
-            launch(rows_.side.count, kLabelThreads, [&](dim3 grid) {
-                return launch_count(grid, stream_, loss.labels, rows_.side.count, counts_);
-            });
-        }
     }
 
     int64_t workspace() const { return std::max(arena_.bytes(), kSmallestWorkspace); }
@@ -162,7 +156,6 @@ class Engine {
     cudaError_t error_ = cudaSuccess;
     int stride_;
     Packed rows_, columns_, given_;
-    int* counts_ = nullptr;
 };
 
 // Calls f(tile) with the tile of a backward pass over rows of so many words: a wide one where it

@@ -9,7 +9,7 @@ namespace {
 template <typename T, typename Tile>
 class ForwardEngine : public Engine<T, Tile, Loss> {
     using Base = Engine<T, Tile, Loss>;
-    using Base::arena_, Base::counts_, Base::error_, Base::launch, Base::loss_;
+    using Base::arena_, Base::error_, Base::launch, Base::loss_;
     using Base::pass_of, Base::rows_, Base::columns_, Base::given_, Base::splits, Base::stream_;
     using Base::stride_;
     using typename Base::Number, typename Base::Packed, typename Base::Word;
@@ -70,7 +70,7 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
         launch(still.count, kFinishThreads, [&](dim3 grid) {
             return LELKERN_LAUNCH(
                 contrastive_finish<Number>, grid, dim3(kFinishThreads), 0, stream_, sums, positive,
-                counts_, still.count, still.padded, pass.splits, rounding, loss_.temperature,
+                labelled, still.count, still.padded, pass.splits, rounding, loss_.temperature,
                 loss_.temperature_element, loss_.decoupled, losses, log_sum_exp, slope, accuracy,
                 accuracy == nullptr ? nullptr : accuracy + loss_.losses());
         });

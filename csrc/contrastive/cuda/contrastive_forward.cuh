@@ -218,11 +218,11 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
 
 constexpr int kFinishThreads = 128;
 
-// Losses of the still rows from the sums of all shares. counts: of positives by label, or null.
+// Losses of the still rows from the sums of all shares. labelled: positives are those by label.
 // losses, log_sum_exp and, unless null, slope, accuracy and entropy: (still rows,).
 template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
-    contrastive_finish(const T* sums, const T* positive, const int* counts, int count, int padded,
+    contrastive_finish(const T* sums, const T* positive, bool labelled, int count, int padded,
                        int splits, double rounding, const void* temperature, Element element,
                        bool decoupled, T* losses, double* log_sum_exp, double* slope, T* accuracy,
                        T* entropy) {
@@ -239,8 +239,7 @@ __global__ void __launch_bounds__(kFinishThreads)
                  part.best_negative, part.best_positive},
                 scale);
     }
-    const bool labelled = counts != nullptr;
-    const int positives = labelled ? counts[i] : 1;
+    const double positives = labelled ? row.count : 1;
     // The similarity of its positive, or their mean one, less its peak.
     const double own = labelled ? row.positives / positives : positive[i] - row.peak;
     const double all = row.sum + row.positive_sum;

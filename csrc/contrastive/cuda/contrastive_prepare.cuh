@@ -53,22 +53,32 @@ __global__ void __launch_bounds__(kPrepareThreads)
     }
 }
 
-// counts[i] = how many other rows have the label of row i.
+// counts[i] = how many other rows have the label of row i. A block counts for kLabelRows rows, so
+// that it reads every label once for all of them, by all of its threads.
 __global__ void __launch_bounds__(kLabelThreads)
     contrastive_count(const int64_t* labels, int count, int* counts) {
-    __shared__ int64_t some[kLabelThreads];
-    const int i = blockIdx.x * kLabelThreads + threadIdx.x;
-    const int64_t own = i < count ? labels[i] : 0;
-    int equal = -1;  // itself
-    for (int first = 0; first < count; first += kLabelThreads) {
-        const int j = first + threadIdx.x;
-        if (j < count) some[threadIdx.x] = labels[j];
-        __syncthreads();
-        const int there = min(kLabelThreads, count - first);
-        for (int k = 0; k < there; ++k) equal += some[k] == own;
-        __syncthreads();
+    constexpr int warps = kLabelThreads / kWarp;
+    __shared__ int found[warps][kLabelRows];
+    const int i0 = blockIdx.x * kLabelRows, thread = threadIdx.x;
+    int64_t own[kLabelRows];
+    int equal[kLabelRows] = {};
+#pragma unroll
+    for (int r = 0; r < kLabelRows; ++r) own[r] = labels[min(i0 + r, count - 1)];
+    for (int j = thread; j < count; j += kLabelThreads) {
+        const int64_t label = labels[j];
+#pragma unroll
+        for (int r = 0; r < kLabelRows; ++r) equal[r] += label == own[r];
     }
-    if (i < count) counts[i] = equal;
+#pragma unroll
+    for (int r = 0; r < kLabelRows; ++r) {
+        const int of_warp = sum_of_warp(equal[r]);
+        if (thread % kWarp == 0) found[thread / kWarp][r] = of_warp;
+    }
+    __syncthreads();
+    if (thread >= kLabelRows || i0 + thread >= count) return;
+    int others = -1;  // without the row itself
+    for (int warp = 0; warp < warps; ++warp) others += found[warp][thread];
+    counts[i0 + thread] = others;
 }
 
 // Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
