@@ -58,6 +58,11 @@ def module() -> emulation.Module:
     return emulation.load(SOURCE)
 
 
+def launches() -> int:
+    """Return how many kernels were launched since the last call."""
+    return module().take_launches()
+
+
 def _arguments(case: Case, temperature: Tensor, terms: int, multiprocessors: int) -> list[object]:
     """Return the parameters that all four functions of the module begin with."""
     first, *others = case.rows

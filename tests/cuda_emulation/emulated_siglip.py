@@ -26,6 +26,11 @@ def module() -> emulation.Module:
     return emulation.load(SOURCE)
 
 
+def launches() -> int:
+    """Return how many kernels were launched since the last call."""
+    return module().take_launches()
+
+
 def _nan(*shape: int, like: Tensor) -> Tensor:
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     return torch.full(shape, torch.nan, dtype=dtype)

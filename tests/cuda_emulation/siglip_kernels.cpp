@@ -5,6 +5,7 @@
 #include "contrastive/cuda/siglip.cu"
 
 #include "contrastive_arrays.h"
+#include "runtime/launch.h"
 
 namespace lelkern::contrastive::cuda {
 namespace {
@@ -99,6 +100,7 @@ LELKERN_EXPORT(backward_shared_double, shared_of_backward<FmaTile<double>>);
 LELKERN_EXPORT(backward_shared_half, shared_of_backward<MmaTile<__half>>);
 LELKERN_EXPORT(backward_shared_two_terms, shared_of_backward<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(backward_shared_wide, shared_of_backward<WideMmaTile<__half>>);
+LELKERN_EXPORT(take_launches, emulation::take_launches);
 LELKERN_EXPORT(forward_workspace, emulated_forward_workspace);
 LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);

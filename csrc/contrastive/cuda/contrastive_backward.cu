@@ -19,8 +19,10 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
 
     void run(const void* grad, int64_t grad_stride, const void* losses, const double* log_sum_exp,
              const double* slope, const Gradients& to, bool column_gradients) {
+        const FixedPoint fixed = symmetric() ? fixed_point() : FixedPoint{};
+        Base::prepare(fixed.sums);
         const int* const counts = counts_of_positives();
-        const Number* const scale = scale_of_weights(grad, grad_stride, log_sum_exp);
+        const Number* const scale = upstream(grad, grad_stride, log_sum_exp, slope, to.temperature);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
             found.rows = arena_.template take<RowLoss<Number>>(side.padded);
@@ -45,16 +47,11 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
         const GivenPositives<T, Word> given{given_.side, given_.factors,
                                             out_of({{to.given, Matrix()}})};
         backward_pass(rows_, columns_.side, of_rows, of_columns, given, scale,
-                      out_of({{to.rows[0], to.rows[1]}}));
+                      out_of({{to.rows[0], to.rows[1]}}), fixed);
         if (column_gradients) {
             backward_pass(columns_, rows_.side, of_columns, of_rows, {}, scale,
-                          out_of({{to.columns, Matrix()}}));
+                          out_of({{to.columns, Matrix()}}), {});
         }
-        if (arena_.counts() || error_ != cudaSuccess) return;
-        error_ = LELKERN_LAUNCH(contrastive_temperature<Number>, dim3(1), dim3(kScaleThreads), 0,
-                                stream_, static_cast<const Number*>(grad), grad_stride, slope,
-                                static_cast<int>(loss_.losses()), loss_.temperature,
-                                loss_.temperature_element, to.temperature);
     }
 
   private:
@@ -67,7 +64,7 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
                 static_cast<int>(first.count)};
     }
 
-    // By label. Forward counts them as it adds them up, but does not leave it behind.
+    // By label. Forward counts them as it sums them, but hands no more on than losses.
     const int* counts_of_positives() {
         if (loss_.positives != Positives::labelled) return nullptr;
         int* const counts = arena_.template take<int>(rows_.side.padded);
@@ -77,23 +74,22 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
         return counts;
     }
 
-    // Where weights have one, which is where they are rounded to 16 bits or summed in fixed point.
-    const Number* scale_of_weights(const void* grad, int64_t grad_stride,
-                                   const double* log_sum_exp) {
-        if constexpr (std::is_same_v<Number, float>) {
-            const bool fixed = symmetric();
-            if (!Tile::tensor_cores && !fixed) return nullptr;
-            float* const scale = arena_.template take<float>(1);
-            if (!arena_.counts() && error_ == cudaSuccess) {
-                error_ =
-                    launch_scale(stream_, static_cast<const float*>(grad), grad_stride,
-                                 fixed ? log_sum_exp : nullptr, fixed ? rows_.factors : nullptr,
-                                 static_cast<int>(loss_.losses()), scale);
-            }
-            return scale;
-        } else {
-            return nullptr;
-        }
+    // Finds the gradient of the temperature, and returns the scale of weights where they have one,
+    // which is where they are rounded to 16 bits or summed in fixed point.
+    Number* upstream(const void* grad, int64_t grad_stride, const double* log_sum_exp,
+                     const double* slope, void* to_temperature) {
+        const bool fixed = symmetric();
+        Number* const scale =
+            Tile::tensor_cores || fixed ? arena_.template take<Number>(1) : nullptr;
+        const int numbers = scale == nullptr ? 1 : 2;
+        launch(numbers, 1, [&](dim3 grid) {
+            return LELKERN_LAUNCH(
+                contrastive_upstream<Number>, grid, dim3(kUpstreamThreads), 0, stream_,
+                static_cast<const Number*>(grad), grad_stride, static_cast<int>(loss_.losses()),
+                slope, loss_.temperature, loss_.temperature_element, to_temperature,
+                fixed ? log_sum_exp : nullptr, fixed ? rows_.factors : nullptr, scale);
+        });
+        return scale;
     }
 
     // Half of the similarities serve where they are a third of the work, and nothing is gained by
@@ -106,8 +102,8 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
 
     void backward_pass(const Packed& still, const Side<Word>& moving, const Weights<Number>& own,
                        const Weights<Number>& other, const GivenPositives<T, Word>& given,
-                       const Number* scale, const RowsOut<T>& out) {
-        const GradientSums<Number> sums = symmetric() ? symmetric_sums(still.side, own)
+                       const Number* scale, const RowsOut<T>& out, const FixedPoint& fixed) {
+        const GradientSums<Number> sums = symmetric() ? symmetric_sums(still.side, own, fixed)
                                                       : row_sums(still.side, moving, own, other);
         launch(still.side.count, kPrepareThreads / kWarp, [&](dim3 grid) {
             return LELKERN_LAUNCH((contrastive_project<T, Word>), grid, dim3(kPrepareThreads), 0,
@@ -149,20 +145,21 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
         return {sums, pass.splits, still.padded, stride_, {}};
     }
 
-    // Of rows that are compared with themselves.
-    GradientSums<Number> symmetric_sums(const Side<Word>& side, const Weights<Number>& weights) {
-        const int64_t size = static_cast<int64_t>(side.padded) * stride_;
+    // Where the gradients of rows that are compared with themselves are added up.
+    FixedPoint fixed_point() {
+        const int64_t size = static_cast<int64_t>(rows_.side.padded) * stride_;
+        return {arena_.template take<unsigned long long>(size),
+                fixed_point_scale(rows_.side.count)};
+    }
+
+    // Of these, from half of the similarities.
+    GradientSums<Number> symmetric_sums(const Side<Word>& side, const Weights<Number>& weights,
+                                        const FixedPoint& sums) {
         const int tiles = side.padded / kTile, slabs = slabs_of<Tile>(stride_);
-        const FixedPoint sums{arena_.template take<unsigned long long>(size),
-                              fixed_point_scale(side.count)};
         if constexpr (std::is_same_v<Tile, SymmetricTile>) {
             const Pass<Word> pass = pass_of(
                 side, side,
                 splits(tiles * slabs, symmetric_tiles(tiles, 0), kMostSplits, Tile::blocks));
-            launch(size, kClearThreads, [&](dim3 grid) {
-                return LELKERN_LAUNCH(contrastive_clear, grid, dim3(kClearThreads), 0, stream_,
-                                      sums.sums, size);
-            });
             launch(side.padded, kTile, [&](dim3 grid) {
                 grid.y = pass.splits;
                 grid.z = slabs;

@@ -8,6 +8,7 @@
 
 #include "contrastive/cuda/contrastive_fixed_point.cuh"
 #include "contrastive/cuda/contrastive_forward.cuh"
+#include "contrastive/cuda/contrastive_upstream.cuh"
 
 namespace lelkern::contrastive::cuda {
 
@@ -263,29 +264,6 @@ __global__ void __launch_bounds__(kPrepareThreads, 4)
             given.out.row(i)[d] = rounded<T>(scaled * given.factors[i] * projected);
         }
     }
-}
-
-// slope: the derivative of each loss by beta, or null: then nan. to: of the element's type.
-template <typename T>
-__global__ void __launch_bounds__(kScaleThreads)
-    contrastive_temperature(const T* grad, int64_t grad_stride, const double* slope, int count,
-                            const void* temperature, Element element, void* to) {
-    __shared__ double sums[kScaleThreads];
-    double own = slope == nullptr ? nan("") : 0;
-    for (int i = threadIdx.x; slope != nullptr && i < count; i += kScaleThreads) {
-        own += static_cast<double>(grad[i * grad_stride]) * slope[i];
-    }
-    sums[threadIdx.x] = own;
-    __syncthreads();
-    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
-        if (static_cast<int>(threadIdx.x) < threads) {
-            sums[threadIdx.x] += sums[threadIdx.x + threads];
-        }
-        __syncthreads();
-    }
-    if (threadIdx.x != 0) return;
-    const double beta = static_cast<double>(scale_of<T>(temperature, element)) * kLn2;
-    write_number(to, element, -beta * beta * sums[0]);
 }
 
 }  // namespace lelkern::contrastive::cuda

@@ -43,15 +43,12 @@ inline dim3 blocks_for(int64_t items, int each) {
     return dim3(static_cast<unsigned>((items + each - 1) / each));
 }
 
-// Launches contrastive_prepare, contrastive_count and contrastive_scale.
+// Launches contrastive_prepare and contrastive_count.
 template <typename T, typename Word>
-cudaError_t launch_prepare(dim3 grid, cudaStream_t stream, const Rows<T>& rows, int D, int padded,
-                           int stride, bool normalize, Word* words, double* factors,
-                           float* inverse_norm);
+cudaError_t launch_prepare(dim3 grid, cudaStream_t stream, const Packings<T, Word>& sides, int D,
+                           int stride, bool normalize, unsigned long long* cleared);
 cudaError_t launch_count(dim3 grid, cudaStream_t stream, const int64_t* labels, int count,
                          int* counts);
-cudaError_t launch_scale(cudaStream_t stream, const float* grad, int64_t grad_stride,
-                         const double* log_sum_exp, const double* factors, int count, float* scale);
 
 // T: of the embeddings; L: Loss, or what else begins with a comparison.
 template <typename T, typename Tile, typename L>
@@ -111,12 +108,19 @@ class Engine {
                            {first.stride, second.stride},
                            static_cast<int>(first.count),
                            packed.side.count};
-        launch(packed.side.padded, kPrepareThreads / kWarp, [&](dim3 grid) {
-            return launch_prepare(grid, stream_, rows, static_cast<int>(loss_.D),
-                                  packed.side.padded, stride_, loss_.normalize, words,
-                                  packed.factors, inverse_norm);
-        });
+        packings_.at[sides_++] = {rows, packed.side.padded, words, packed.factors, inverse_norm};
         return packed;
+    }
+
+    // What all else begins with. cleared: see contrastive_prepare.
+    void prepare(unsigned long long* cleared = nullptr) {
+        int most = 0;
+        for (const auto& side : packings_.at) most = std::max(most, side.padded);
+        launch(most, kPrepareThreads / kWarp, [&](dim3 grid) {
+            grid.y = static_cast<unsigned>(sides_);
+            return launch_prepare(grid, stream_, packings_, static_cast<int>(loss_.D), stride_,
+                                  loss_.normalize, cleared);
+        });
     }
 
     // How many of at most `most` blocks should share what one block would do with so many tiles, so
@@ -155,6 +159,8 @@ class Engine {
     cudaStream_t stream_;
     cudaError_t error_ = cudaSuccess;
     int stride_;
+    Packings<T, Word> packings_{};
+    int sides_ = 0;
     Packed rows_, columns_, given_;
 };
 

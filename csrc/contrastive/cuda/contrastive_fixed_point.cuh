@@ -23,18 +23,10 @@ struct FixedPoint {
 };
 
 // The gradient of a row is a sum of `candidates` weights of at most 2.02 times 2^12 (see
-// contrastive_scale) times numbers of at most 1: below 2^61 so, and exact to 2^-43 of the largest
+// find_scale) times numbers of at most 1: below 2^61 so, and exact to 2^-43 of the largest
 // upstream gradient for 2^16 candidates.
 inline float fixed_point_scale(int64_t candidates) {
     return std::exp2(47 - std::ceil(std::log2(static_cast<float>(candidates))));
-}
-
-constexpr int kClearThreads = 256;
-
-__global__ void __launch_bounds__(kClearThreads)
-    contrastive_clear(unsigned long long* sums, int64_t count) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * kClearThreads + threadIdx.x;
-    if (i < count) sums[i] = 0;
 }
 
 }  // namespace lelkern::contrastive::cuda

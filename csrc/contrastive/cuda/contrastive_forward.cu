@@ -18,6 +18,7 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
     using Base::Base;
 
     void run(void* losses, double* log_sum_exp, double* slope, void* stats) {
+        Base::prepare();
         const int64_t rows = rows_.side.count;
         Number* const out = static_cast<Number*>(losses);
         Number* const accuracy = static_cast<Number*>(stats);

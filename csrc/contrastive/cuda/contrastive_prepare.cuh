@@ -1,21 +1,26 @@
 // Embeddings as the tiles want them: normalised, padded and packed; how many positives by label
-// there are; what weights are multiplied by.
+// there are.
 #pragma once
 
 #include "contrastive/cuda/contrastive_rows.cuh"
 
 namespace lelkern::contrastive::cuda {
 
-// words: (padded, stride); factors: (padded,), what a row was multiplied by to become one of norm
-// 1, or 1 unless `normalize`; inverse_norm: see Side, (padded,).
+// Blocks (., y) pack side y of a comparison. cleared: (padded, stride) for the first side, numbers
+// that become 0; or null.
 template <typename T, typename Word>
 __global__ void __launch_bounds__(kPrepareThreads)
-    contrastive_prepare(Rows<T> rows, int D, int padded, int stride, bool normalize, Word* words,
-                        double* factors, float* inverse_norm) {
+    contrastive_prepare(Packings<T, Word> sides, int D, int stride, bool normalize,
+                        unsigned long long* cleared) {
     constexpr bool narrow = sizeof(Word) == 2;
+    const auto [rows, padded, words, factors, inverse_norm] = sides.at[blockIdx.y];
     const int i = row_of_warp(), lane = lane_of_warp();
     if (i >= padded) return;
-    Word* to = words + static_cast<int64_t>(i) * stride;
+    const int64_t place = static_cast<int64_t>(i) * stride;
+    if (cleared != nullptr && blockIdx.y == 0) {
+        for (int d = lane; d < stride; d += kWarp) cleared[place + d] = 0;
+    }
+    Word* to = words + place;
     if (i >= rows.count) {
         for (int d = lane; d < stride; d += kWarp) put(to, d, 0);
         if (lane == 0) {
@@ -64,6 +69,7 @@ __global__ void __launch_bounds__(kLabelThreads)
     int equal[kLabelRows] = {};
 #pragma unroll
     for (int r = 0; r < kLabelRows; ++r) own[r] = labels[min(i0 + r, count - 1)];
+#pragma unroll 1  // two at a time the compiler moves every number once more
     for (int j = thread; j < count; j += kLabelThreads) {
         const int64_t label = labels[j];
 #pragma unroll
@@ -79,41 +85,6 @@ __global__ void __launch_bounds__(kLabelThreads)
     int others = -1;  // without the row itself
     for (int warp = 0; warp < warps; ++warp) others += found[warp][thread];
     counts[i0 + thread] = others;
-}
-
-// Weights in 16 bits, or summed in fixed point, are multiplied by this power of 2: upstream
-// gradients are then at most 2^12, and weights below 2^14, where float16 still holds 2^-38 of it.
-// log_sum_exp and factors (see contrastive_prepare): for fixed point, which has no nan, or null; if
-// one of either is nan, or a gradient is no finite number, the scale is nan. (A row that is nan and
-// no candidate of any other is so only in its factor.)
-__global__ void __launch_bounds__(kScaleThreads)
-    contrastive_scale(const float* grad, int64_t grad_stride, const double* log_sum_exp,
-                      const double* factors, int count, float* scale) {
-    __shared__ float largest[kScaleThreads];
-    float own = 0;
-    for (int i = threadIdx.x; i < count; i += kScaleThreads) {
-        const float size = fabsf(grad[i * grad_stride]);
-        own = larger(own, size);
-        const bool is_nan =
-            std::isnan(size) ||
-            (log_sum_exp != nullptr && (std::isnan(log_sum_exp[i]) || std::isnan(factors[i])));
-        if (is_nan) own = INFINITY;
-    }
-    largest[threadIdx.x] = own;
-    __syncthreads();
-    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
-        if (static_cast<int>(threadIdx.x) < threads) {
-            largest[threadIdx.x] = larger(largest[threadIdx.x], largest[threadIdx.x + threads]);
-        }
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) {
-        const float most = largest[0];
-        // At most 2^126: finite for the tiniest gradients.
-        const bool usual = most > 0 && std::isfinite(most);
-        *scale = usual ? exp2f(-larger(-126.0f, ceilf(log2f(most) - 12))) : 1;
-        if (log_sum_exp != nullptr && !std::isfinite(most)) *scale = nanf("");
-    }
 }
 
 }  // namespace lelkern::contrastive::cuda

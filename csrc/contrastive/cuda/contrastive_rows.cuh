@@ -8,7 +8,7 @@ namespace lelkern::contrastive::cuda {
 constexpr int kWarp = 32;
 constexpr int kLabelThreads = 256;
 constexpr int kLabelRows = 16;  // of a block
-constexpr int kScaleThreads = 256;
+constexpr int kUpstreamThreads = 256;
 constexpr int kPrepareThreads = 256;  // 8 rows
 constexpr double kEps = 1e-12;        // a row with a smaller norm is similar to nothing
 
@@ -22,6 +22,24 @@ struct Rows {
     __device__ const T* row(int i) const {
         return i < first ? parts[0] + i * strides[0] : parts[1] + (i - first) * strides[1];
     }
+};
+
+// A side that is to be packed. words: (padded, stride); factors: (padded,), what a row was
+// multiplied by to become one of norm 1, or 1 unless rows are normalised; inverse_norm: see Side,
+// (padded,).
+template <typename T, typename Word>
+struct Packing {
+    Rows<T> rows;
+    int padded;
+    Word* words;
+    double* factors;
+    float* inverse_norm;
+};
+
+// All sides of a comparison: rows, columns and given positives, as far as it has them.
+template <typename T, typename Word>
+struct Packings {
+    Packing<T, Word> at[3];
 };
 
 __device__ inline double to_double(double x) { return x; }

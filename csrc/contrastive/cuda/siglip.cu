@@ -19,6 +19,7 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
     using Base::Base;
 
     void forward(void* losses, void* slopes) {
+        Base::prepare();
         const Side<Word>&still = rows_.side, &moving = columns_.side;
         const Pass<Word> pass = pass_of(
             still, moving,
@@ -43,8 +44,15 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
     void backward(const void* grad, int64_t grad_stride, const void* slopes,
                   const SigmoidGradients& to, bool column_gradients) {
         const Number* const of_losses = static_cast<const Number*>(grad);
-        const Number* const scale = scale_of_weights(of_losses, grad_stride);
         const Side<Word>& rows = rows_.side;
+        Base::prepare();
+        Number* const scale = Tile::tensor_cores ? arena_.template take<Number>(1) : nullptr;
+        const int numbers = scale == nullptr ? 2 : 3;
+        launch(numbers, 1, [&](dim3 grid) {
+            return LELKERN_LAUNCH(siglip_numbers<Number>, grid, dim3(kUpstreamThreads), 0, stream_,
+                                  of_losses, grad_stride, static_cast<const Number*>(slopes),
+                                  rows.count, logits(), to.bias, to.scale, scale);
+        });
         Number* const upstream = arena_.template take<Number>(rows.padded);
         launch(rows.padded, kFinishThreads, [&](dim3 grid) {
             return LELKERN_LAUNCH(siglip_upstream<Number>, grid, dim3(kFinishThreads), 0, stream_,
@@ -54,11 +62,6 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
         if (column_gradients) {
             backward_pass(columns_, rows, nullptr, upstream, scale, to.columns);
         }
-        launch(2, 1, [&](dim3 grid) {
-            return LELKERN_LAUNCH(siglip_numbers<Number>, grid, dim3(kScaleThreads), 0, stream_,
-                                  of_losses, grad_stride, static_cast<const Number*>(slopes),
-                                  rows.count, logits(), to.bias, to.scale);
-        });
     }
 
   private:
@@ -66,20 +69,6 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
 
     LogitsOf logits() const {
         return {loss_.scale, loss_.bias, loss_.scale_element, loss_.bias_element};
-    }
-
-    // Where weights have one, which is where they are rounded to 16 bits.
-    const Number* scale_of_weights(const Number* grad, int64_t grad_stride) {
-        if constexpr (Tile::tensor_cores) {
-            float* const scale = arena_.template take<float>(1);
-            launch(1, 1, [&](dim3) {
-                return launch_scale(stream_, grad, grad_stride, nullptr, nullptr, rows_.side.count,
-                                    scale);
-            });
-            return scale;
-        } else {
-            return nullptr;
-        }
     }
 
     // Gradients of one side, each block all of its rows'. own, other: upstream gradients of the

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "contrastive/cuda/contrastive_forward.cuh"
+#include "contrastive/cuda/contrastive_upstream.cuh"
 
 namespace lelkern::contrastive::cuda {
 
@@ -150,7 +151,7 @@ __global__ void __launch_bounds__(kFinishThreads)
     slopes[static_cast<int64_t>(count) + i] = static_cast<T>(row.by_scale);
 }
 
-// upstream: (padded,), of the losses, times the scale of weights (see contrastive_scale) or null.
+// upstream: (padded,), of the losses, times the scale of weights (see find_scale) or null.
 template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     siglip_upstream(const T* grad, int64_t grad_stride, int count, int padded, const T* scale,
@@ -284,29 +285,23 @@ __global__ void __launch_bounds__(kPrepareThreads)
     }
 }
 
-// The gradients of bias and scale, in turn: to is of its type. slopes: (2, count).
+// The gradients of bias and scale, in turn, each of its type; where there is a third block, the
+// scale of weights. slopes: (2, count).
 template <typename T>
-__global__ void __launch_bounds__(kScaleThreads)
+__global__ void __launch_bounds__(kUpstreamThreads)
     siglip_numbers(const T* grad, int64_t grad_stride, const T* slopes, int count, LogitsOf of,
-                   void* to_bias, void* to_scale) {
-    __shared__ double sums[kScaleThreads];
-    const bool of_scale = blockIdx.x == 1;
-    double own = 0;
-    for (int i = threadIdx.x; i < count; i += kScaleThreads) {
-        own += static_cast<double>(grad[i * grad_stride]) *
-               slopes[static_cast<int64_t>(of_scale) * count + i];
-    }
-    sums[threadIdx.x] = own;
-    __syncthreads();
-    for (int threads = kScaleThreads / 2; threads > 0; threads /= 2) {
-        if (static_cast<int>(threadIdx.x) < threads) {
-            sums[threadIdx.x] += sums[threadIdx.x + threads];
+                   void* to_bias, void* to_scale, T* scale_of_weights) {
+    if (blockIdx.x == 2) {
+        if constexpr (std::is_same_v<T, float>) {
+            find_scale(grad, grad_stride, nullptr, nullptr, count, scale_of_weights);
         }
-        __syncthreads();
+        return;
     }
+    const bool of_scale = blockIdx.x == 1;
+    const T* const own = slopes + (of_scale ? count : int64_t{0});
+    const double sum = sum_of_products(grad, grad_stride, own, count);
     if (threadIdx.x != 0) return;
-    write_number(of_scale ? to_scale : to_bias, of_scale ? of.scale_element : of.bias_element,
-                 sums[0]);
+    write_number(of_scale ? to_scale : to_bias, of_scale ? of.scale_element : of.bias_element, sum);
 }
 
 }  // namespace lelkern::contrastive::cuda

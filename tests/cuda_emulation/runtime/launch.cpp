@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "memory.h"
 #include "merge.h"
@@ -19,6 +20,7 @@ constexpr int kSharedBytes = 227 << 10;  // of a block, at most
 constexpr int kMargin = 4096;
 
 std::vector<std::unique_ptr<Worker>> workers;
+int64_t launches = 0;
 
 std::vector<uint64_t> block_order(uint64_t count, const Settings& settings) {
     std::vector<uint64_t> order(count);
@@ -76,7 +78,10 @@ Worker::Worker(int number)
 
 Worker::~Worker() { std::free(dynamic_buffer); }
 
+int64_t take_launches() { return std::exchange(launches, 0); }
+
 cudaError_t run(const Configuration& configuration, void (*call)(void*), void* data) {
+    ++launches;
     if (!possible(configuration)) return cudaErrorInvalidConfiguration;
     if (configuration.shared_bytes < 0 || configuration.shared_bytes > kSharedBytes) {
         return cudaErrorInvalidValue;

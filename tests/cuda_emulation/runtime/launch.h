@@ -22,6 +22,9 @@ struct Settings {
 // Of the launches that follow.
 extern Settings settings;
 
+// How many there were since the last call.
+int64_t take_launches();
+
 struct Launch {
     Configuration configuration{};
     void (*call)(void*) = nullptr;
