@@ -37,8 +37,8 @@ def _nan(*shape: int, like: Tensor) -> Tensor:
 
 
 def _workspace(size: int) -> Tensor:
-    """Return so many bytes of memory that are NaN in every type."""
-    return torch.full((size,), 255, dtype=torch.uint8)
+    """Return so many bytes, an even number, that are NaN or a large whole number in every type."""
+    return torch.full((size // 2,), 0x7FFF, dtype=torch.int16).view(torch.uint8)
 
 
 def forward(case: Case, terms: int, *, multiprocessors: int = 2) -> tuple[Tensor, Tensor]:
