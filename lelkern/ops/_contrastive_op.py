@@ -58,6 +58,7 @@ class ContrastiveOp:
     ) -> None:
         names = [declared.split()[-1] for declared in inputs.split(", ")]
         self._inputs, self._temperature = len(names), names.index("temperature")
+        self._labelled = "labels" in names
         self._losses = losses
         self._reference = reference
         self._reference_backward = reference_backward
@@ -93,8 +94,10 @@ class ContrastiveOp:
         """Return the number of similarities that are worth keeping for backward.
 
         The kernels keep as many tiles as fit, so that this need be no more than an upper bound for
-        the tiles of a small matrix.
+        the tiles of a small matrix. Those of a GPU keep how many positives rows have by label.
         """
+        if self._labelled and inputs[0].device.type == "cuda":
+            return self._losses(inputs, ()) if serves(inputs[0].device) else 0
         if self._keys is None:  # half of a square of tiles: of the stacked rows, if there are two
             rows = self._losses(inputs, ()) + _TILE
             area = rows * (rows + 3 * _TILE) // 2  # b blocks have b tiles and up to b (b + 1) / 2

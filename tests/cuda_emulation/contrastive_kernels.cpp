@@ -79,17 +79,17 @@ int64_t emulated_backward_workspace(LOSS_PARAMETERS, bool column_gradients) {
 }
 
 int64_t emulated_forward(LOSS_PARAMETERS, Array& losses, double* log_sum_exp, double* slope,
-                         Array& stats, uint8_t* workspace) {
+                         Array& stats, int* counts, uint8_t* workspace) {
     const Loss loss = LOSS;
     for (const Array* out : {&losses, &stats}) check_dtype("an output", *out, number_of(loss));
     check_shape("losses", losses, {loss.losses()});
     check_shape("stats", stats, {2, loss.losses()});
-    return forward(loss, losses.data, log_sum_exp, slope, stats.data, workspace, nullptr);
+    return forward(loss, losses.data, log_sum_exp, slope, stats.data, counts, workspace, nullptr);
 }
 
 int64_t emulated_backward(LOSS_PARAMETERS, const Array& grad, const Array& losses,
-                          const double* log_sum_exp, const double* slope, Array& to_rows,
-                          Array& to_others, Array& to_columns, Array& to_given,
+                          const double* log_sum_exp, const double* slope, const int* counts,
+                          Array& to_rows, Array& to_others, Array& to_columns, Array& to_given,
                           Array& to_temperature, uint8_t* workspace) {
     const Loss loss = LOSS;
     for (const Array* in : {&grad, &losses}) {
@@ -105,7 +105,7 @@ int64_t emulated_backward(LOSS_PARAMETERS, const Array& grad, const Array& losse
         matrix_of("to_columns", to_columns, rows),
         matrix_of("to_given", to_given, rows),
         to_temperature.data};
-    return backward(loss, grad.data, grad.strides[0], losses.data, log_sum_exp, slope, to,
+    return backward(loss, grad.data, grad.strides[0], losses.data, log_sum_exp, slope, counts, to,
                     workspace, nullptr);
 }
 

@@ -37,12 +37,13 @@ class Case(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """What forward leaves; slope and stats are None where they were not asked for."""
+    """What forward leaves; slope, stats and counts are None where they were not asked for."""
 
     losses: Tensor
     log_sum_exp: Tensor
     slope: Tensor | None
     stats: Tensor | None
+    counts: Tensor | None = None
 
 
 class Backward(NamedTuple):
@@ -105,8 +106,10 @@ def forward(
         torch.full((case.losses,), torch.nan, dtype=torch.float64),
         torch.full((2, case.losses), torch.nan, dtype=dtype),
     )
+    if case.labels is not None:
+        out = out._replace(counts=torch.full((case.losses,), -1, dtype=torch.int32))
     if losses_alone:
-        out = out._replace(slope=None, stats=None)
+        out = out._replace(slope=None, stats=None, counts=None)
     kernels = module()
     workspace = _nan(kernels.forward_workspace(*arguments))
     assert kernels.forward(*arguments, *out, workspace) == 0
@@ -141,6 +144,7 @@ def backward(
         saved.losses,
         saved.log_sum_exp,
         saved.slope,
+        saved.counts,
         rows[0],
         rows[1] if len(rows) > 1 else None,
         columns,

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from itertools import cycle
+from typing import Any
 
 import pytest
 import torch
 from contrastive_samples import Sample, classes, info_nce, normals, nt_xent, pairs, sup_con
 from covering import covering
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import lelkern
@@ -272,18 +274,17 @@ def test_autocast_computes_in_float32(sample: Sample, dtype, device):
 
 
 class SeenOps(TorchDispatchMode):
-    """Notes what the family's ops are called with, below autocast: embeddings' dtypes and terms."""
+    """Notes what the family's ops are called with, below autocast, by the names of arguments."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: dict[str, tuple[set[torch.dtype], int]] = {}
+        self.calls: dict[str, dict[str, Any]] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func.namespace == "lelkern":
             declared = [argument.name for argument in func._schema.arguments]
-            matrices = {x.dtype for x in args if isinstance(x, torch.Tensor) and x.dim() == 2}
-            terms = args[declared.index("bf16_terms")]
-            self.calls[func._schema.name.removeprefix("lelkern::")] = matrices, terms
+            called = func._schema.name.removeprefix("lelkern::")
+            self.calls[called] = dict(zip(declared, args, strict=False))
         return func(*args, **(kwargs or {}))
 
 
@@ -304,9 +305,24 @@ def test_autocast_multiplies_as_float32_is_multiplied(op, dtype, precision, term
     finally:
         torch.set_float32_matmul_precision(before)
     # The gradient of the op is in float32 as well; behind it that of the cast rounds.
-    assert seen.calls == {name: ({torch.float32}, terms) for name in (op, f"{op}_backward")}
+    assert seen.calls.keys() == {op, f"{op}_backward"}
+    for given in seen.calls.values():
+        assert given["bf16_terms"] == terms
+        matrices = [x for x in given.values() if isinstance(x, torch.Tensor) and x.dim() == 2]
+        assert {x.dtype for x in matrices} == {torch.float32}
     assert loss.dtype == torch.float32
     assert z1.grad.dtype == dtype
+
+
+@pytest.mark.once
+@pytest.mark.skipif(library_path("cuda") is None, reason="no kernels for GPUs")
+@pytest.mark.parametrize(("op", "kept"), [("sup_con", N), ("nt_xent", 0)])
+def test_a_gpu_keeps_how_many_positives_rows_have_by_label(op, kept):
+    with FakeTensorMode(), SeenOps() as seen:
+        z = torch.empty(N, 4, device="cuda", requires_grad=True)
+        second = torch.empty(N, dtype=torch.int64, device="cuda") if op == "sup_con" else z
+        getattr(lelkern, op)(z, second)
+    assert seen.calls[op]["kept"] == kept
 
 
 def test_autocast_accepts_one_half_and_one_float32_view(device):

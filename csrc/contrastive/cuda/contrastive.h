@@ -58,9 +58,10 @@ int64_t backward_workspace(const Loss& loss, bool column_gradients);
 
 // losses and log_sum_exp: (losses,), of the rows and, if `both`, of the columns; slope: likewise,
 // the derivative of each loss by 1 / temperature; or null; stats: (2, losses), whether the best
-// candidate is a positive, and the entropy in nats; or null.
+// candidate is a positive, and the entropy in nats; or null; counts: (rows,), of positives by
+// label, where these are; or null.
 cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, double* slope, void* stats,
-                    void* workspace, cudaStream_t stream);
+                    int* counts, void* workspace, cudaStream_t stream);
 
 struct Gradients {
     Matrix rows[2];
@@ -70,9 +71,9 @@ struct Gradients {
 };
 
 // grad: of losses, grad_stride numbers apart (0 for one that is the same for all). Without a slope
-// the gradient of the temperature is nan.
+// the gradient of the temperature is nan. Without counts positives by label are counted again.
 cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, const void* losses,
-                     const double* log_sum_exp, const double* slope, const Gradients& to,
-                     void* workspace, cudaStream_t stream);
+                     const double* log_sum_exp, const double* slope, const int* counts,
+                     const Gradients& to, void* workspace, cudaStream_t stream);
 
 }  // namespace lelkern::contrastive::cuda

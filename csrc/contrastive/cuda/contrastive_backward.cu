@@ -18,10 +18,10 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
     using Base::Base;
 
     void run(const void* grad, int64_t grad_stride, const void* losses, const double* log_sum_exp,
-             const double* slope, const Gradients& to, bool column_gradients) {
+             const double* slope, const int* counts, const Gradients& to, bool column_gradients) {
         const FixedPoint fixed = symmetric() ? fixed_point() : FixedPoint{};
         Base::prepare(fixed.sums);
-        const int* const counts = counts_of_positives();
+        if (counts == nullptr) counts = counts_of_positives();
         const Number* const scale = upstream(grad, grad_stride, log_sum_exp, slope, to.temperature);
         const auto weights = [&](const Side<Word>& side, int first) {
             Weights<Number> found;
@@ -64,7 +64,7 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
                 static_cast<int>(first.count)};
     }
 
-    // By label. Forward counts them as it sums them, but hands no more on than losses.
+    // By label, where forward has handed on no counts.
     const int* counts_of_positives() {
         if (loss_.positives != Positives::labelled) return nullptr;
         int* const counts = arena_.template take<int>(rows_.side.padded);
@@ -179,16 +179,17 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
 
 int64_t backward_workspace(const Loss& loss, bool column_gradients) {
     return with_engine<BackwardEngine>(loss, nullptr, nullptr, [&](auto engine) {
-        engine.run(nullptr, 0, nullptr, nullptr, nullptr, {}, column_gradients);
+        engine.run(nullptr, 0, nullptr, nullptr, nullptr, nullptr, {}, column_gradients);
         return engine.workspace();
     });
 }
 
 cudaError_t backward(const Loss& loss, const void* grad, int64_t grad_stride, const void* losses,
-                     const double* log_sum_exp, const double* slope, const Gradients& to,
-                     void* workspace, cudaStream_t stream) {
+                     const double* log_sum_exp, const double* slope, const int* counts,
+                     const Gradients& to, void* workspace, cudaStream_t stream) {
     return with_engine<BackwardEngine>(loss, workspace, stream, [&](auto engine) {
-        engine.run(grad, grad_stride, losses, log_sum_exp, slope, to, to.columns.data != nullptr);
+        engine.run(grad, grad_stride, losses, log_sum_exp, slope, counts, to,
+                   to.columns.data != nullptr);
         return engine.error();
     });
 }

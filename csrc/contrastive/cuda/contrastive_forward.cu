@@ -17,22 +17,22 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
   public:
     using Base::Base;
 
-    void run(void* losses, double* log_sum_exp, double* slope, void* stats) {
+    void run(void* losses, double* log_sum_exp, double* slope, void* stats, int* counts) {
         Base::prepare();
         const int64_t rows = rows_.side.count;
         Number* const out = static_cast<Number*>(losses);
         Number* const accuracy = static_cast<Number*>(stats);
-        forward_pass(rows_.side, columns_.side, out, log_sum_exp, slope, accuracy);
+        forward_pass(rows_.side, columns_.side, out, log_sum_exp, slope, accuracy, counts);
         if (loss_.both) {
             forward_pass(columns_.side, rows_.side, out + rows, log_sum_exp + rows,
                          slope == nullptr ? nullptr : slope + rows,
-                         accuracy == nullptr ? nullptr : accuracy + rows);
+                         accuracy == nullptr ? nullptr : accuracy + rows, nullptr);
         }
     }
 
   private:
     void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
-                      double* log_sum_exp, double* slope, Number* accuracy) {
+                      double* log_sum_exp, double* slope, Number* accuracy, int* counts) {
         const Pass<Word> pass = pass_of(
             still, moving,
             splits(still.padded / kTile, moving.padded / kTile, kMostSplits, Tile::forward_blocks));
@@ -73,7 +73,7 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
                 contrastive_finish<Number>, grid, dim3(kFinishThreads), 0, stream_, sums, positive,
                 labelled, still.count, still.padded, pass.splits, rounding, loss_.temperature,
                 loss_.temperature_element, loss_.decoupled, losses, log_sum_exp, slope, accuracy,
-                accuracy == nullptr ? nullptr : accuracy + loss_.losses());
+                accuracy == nullptr ? nullptr : accuracy + loss_.losses(), counts);
         });
     }
 };
@@ -82,15 +82,15 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
 
 int64_t forward_workspace(const Loss& loss) {
     return with_engine<ForwardEngine>(loss, nullptr, nullptr, [](auto engine) {
-        engine.run(nullptr, nullptr, nullptr, nullptr);
+        engine.run(nullptr, nullptr, nullptr, nullptr, nullptr);
         return engine.workspace();
     });
 }
 
 cudaError_t forward(const Loss& loss, void* losses, double* log_sum_exp, double* slope, void* stats,
-                    void* workspace, cudaStream_t stream) {
+                    int* counts, void* workspace, cudaStream_t stream) {
     return with_engine<ForwardEngine>(loss, workspace, stream, [&](auto engine) {
-        engine.run(losses, log_sum_exp, slope, stats);
+        engine.run(losses, log_sum_exp, slope, stats, counts);
         return engine.error();
     });
 }

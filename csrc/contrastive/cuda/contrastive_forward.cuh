@@ -219,13 +219,14 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
 constexpr int kFinishThreads = 128;
 
 // Losses of the still rows from the sums of all shares. labelled: positives are those by label.
-// losses, log_sum_exp and, unless null, slope, accuracy and entropy: (still rows,).
+// losses, log_sum_exp and, unless null, slope, accuracy, entropy and, of positives by label,
+// counts: (still rows,).
 template <typename T>
 __global__ void __launch_bounds__(kFinishThreads)
     contrastive_finish(const T* sums, const T* positive, bool labelled, int count, int padded,
                        int splits, double rounding, const void* temperature, Element element,
                        bool decoupled, T* losses, double* log_sum_exp, double* slope, T* accuracy,
-                       T* entropy) {
+                       T* entropy, int* counts) {
     const int i = blockIdx.x * kFinishThreads + threadIdx.x;
     if (i >= count) return;
     const double scale = scale_of<T>(temperature, element), beta = scale * kLn2;
@@ -240,6 +241,7 @@ __global__ void __launch_bounds__(kFinishThreads)
                 scale);
     }
     const double positives = labelled ? row.count : 1;
+    if (counts != nullptr) counts[i] = static_cast<int>(positives);
     // The similarity of its positive, or their mean one, less its peak.
     const double own = labelled ? row.positives / positives : positive[i] - row.peak;
     const double all = row.sum + row.positive_sum;

@@ -16,9 +16,17 @@ class LossCall : public Call<cuda::Loss> {
     }
 };
 
+// Where forward leaves for backward how many positives each row has by label, if there is room for
+// that. Similarities are not kept, but computed again.
+int* counts_in(const Tensor& kept, const LossCall& call) {
+    const bool counts = call.kernels().positives == Positives::labelled;
+    return counts && kept.numel() > 0 && kept.numel() >= call.kernels().losses()
+               ? static_cast<int*>(call.data_here(kept))
+               : nullptr;
+}
+
 }  // namespace
 
-// What may be kept is left as it is: backward computes the similarities again.
 ForwardResult forward(const Loss& loss, bool stats, bool slope, int64_t kept) {
     const LossCall call(loss);
     const int64_t losses = call.kernels().losses();
@@ -31,8 +39,8 @@ ForwardResult forward(const Loss& loss, bool stats, bool slope, int64_t kept) {
     check_cuda(cuda::forward(call.kernels(), device_data(result.loss),
                              static_cast<double*>(device_data(result.log_sum_exp)),
                              slope ? static_cast<double*>(device_data(result.slope)) : nullptr,
-                             stats ? device_data(result.stats) : nullptr, device_data(workspace),
-                             call.stream()));
+                             stats ? device_data(result.stats) : nullptr,
+                             counts_in(result.kept, call), device_data(workspace), call.stream()));
     return result;
 }
 
@@ -59,7 +67,7 @@ BackwardResult backward(const Loss& loss, const Tensor& grad, const ForwardResul
         static_cast<const double*>(call.data_here(saved.log_sum_exp)),
         saved.slope.numel() == 0 ? nullptr
                                  : static_cast<const double*>(call.data_here(saved.slope)),
-        to, device_data(workspace), call.stream()));
+        counts_in(saved.kept, call), to, device_data(workspace), call.stream()));
     return result;
 }
 
