@@ -101,6 +101,7 @@ LELKERN_EXPORT(backward_shared_half, shared_of_backward<MmaTile<__half>>);
 LELKERN_EXPORT(backward_shared_two_terms, shared_of_backward<MmaTile<TwoTerms>>);
 LELKERN_EXPORT(backward_shared_wide, shared_of_backward<WideMmaTile<__half>>);
 LELKERN_EXPORT(take_launches, emulation::take_launches);
+LELKERN_EXPORT(backward_shared_paired, shared_of_backward<PairedMmaTile<__half>>);
 LELKERN_EXPORT(forward_workspace, emulated_forward_workspace);
 LELKERN_EXPORT(backward_workspace, emulated_backward_workspace);
 LELKERN_EXPORT(forward, emulated_forward);

@@ -250,6 +250,31 @@ def test_agrees_with_float64(compiled, N, D, value, order, ids, checked) -> None
     check(case, temperature, path, found, gradients, grad)
 
 
+# In 16 bits pairs of warps gather more than 256 features: of up to 512 they hold the still rows, of
+# more they read these for every tile.
+@pytest.mark.parametrize(
+    ("op", "path", "N", "D", "value", "order", "ids", "checked"),
+    covering(
+        OPS,
+        ["bfloat16", "float16"],
+        [1, 33, 65, 130],
+        [256, 257, 384, 512, 513, 1024],
+        TEMPERATURES,
+        emulation.ORDERS,
+        [True, False],
+        [True, False],
+    ),
+)
+def test_rows_of_many_features_agree_with_float64(
+    op, path, N, D, value, order, ids, checked
+) -> None:
+    case = draw(op, N, D, PATHS[path][0], N + D, ids=ids)
+    temperature, grad = temperature_of(value), upstream(case, D)
+    with emulation.settings(order=order, seed=D, checked=checked):
+        found, gradients = run(case, temperature, PATHS[path][1], grad, multiprocessors=1)
+    check(case, temperature, path, found, gradients, grad)
+
+
 # Without statistics, and without a gradient of the temperature, fewer sums are kept.
 @pytest.mark.parametrize(
     ("compiled", "N", "D", "value", "order", "ids"),
@@ -332,14 +357,22 @@ def test_decoupled_without_negatives_has_no_gradient(op) -> None:
 
 
 # A kernel of its own for each path, with labels and without. (The last test's pairs are of all.)
+# Two and more chunks of features and, where pairs of warps gather them, one slab and two.
 @pytest.mark.parametrize(
-    ("op", "path"),
-    [*(("sup_con", path) for path in PATHS), *zip(cycle(OPS[:-1]), PATHS, strict=False)],
+    ("op", "path", "D"),
+    [
+        *(("sup_con", path, 72) for path in PATHS),
+        *((op, path, 72) for op, path in zip(cycle(OPS[:-1]), PATHS, strict=False)),
+        ("sup_con", "bfloat16", 384),
+        ("sup_con", "float16", 520),
+        ("nt_xent", "bfloat16", 520),
+        ("symmetric", "float16", 384),
+    ],
 )
-def test_every_order_gives_the_same_bits(op, path) -> None:
+def test_every_order_gives_the_same_bits(op, path, D) -> None:
     dtype, terms, _ = PATHS[path]
-    # Two and three tiles of rows, in shares, and two and more chunks of features.
-    case = draw(op, 65, 72, dtype, 0, ids=True)
+    # Two and three tiles of rows, in shares.
+    case = draw(op, 65, D, dtype, 0, ids=True)
     grad, temperature = upstream(case, 0), temperature_of(0.07)
 
     def everything() -> list[Tensor]:
@@ -364,7 +397,7 @@ def test_every_barrier_is_needed(op, path) -> None:
     dtype, terms, _ = PATHS[path]
     # So many tiles that every buffer is used twice; one chunk of features, or two of 16 bits, where
     # the second product waits for its own copies, or several, where it finds them done.
-    sizes = {8: 150, 140: 150} if dtype == torch.float32 else {8: 200, 72: 150, 140: 150}
+    sizes = {8: 150, 140: 150} if dtype == torch.float32 else {8: 200, 72: 150, 140: 150, 520: 70}
     cases = [draw(op, M if op == "sup_con" else M // 2, D, dtype, 0) for D, M in sizes.items()]
     if path == "float32":  # with all of the similarities, and with half of them
         cases += [case._replace(normalize=False) for case in cases]
@@ -400,13 +433,22 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
         "MmaTile<half>": "half",
         "MmaTile<TwoTerms>": "two_terms",
     }
-    wide = {f"contrastive_backward<WideMmaTile<{of}>, *>" for of in ("bfloat16", "half")}
-    assert counted == {
-        f"contrastive_{direction}<{tile}, *>": getattr(kernels, f"{direction}_shared_{of}")()
-        for direction in ("forward", "backward")
-        for tile, of in tiles.items()
-    } | {"contrastive_symmetric<*>": kernels.symmetric_shared()} | dict.fromkeys(
-        wide, kernels.backward_shared_wide()
+    wider = {
+        f"contrastive_backward<{name}MmaTile<{of}>, *>": getattr(
+            kernels, f"backward_shared_{name.lower()}"
+        )()
+        for name in ("Wide", "Paired")
+        for of in ("bfloat16", "half")
+    }
+    assert (
+        counted
+        == {
+            f"contrastive_{direction}<{tile}, *>": getattr(kernels, f"{direction}_shared_{of}")()
+            for direction in ("forward", "backward")
+            for tile, of in tiles.items()
+        }
+        | {"contrastive_symmetric<*>": kernels.symmetric_shared()}
+        | wider
     )
 
 

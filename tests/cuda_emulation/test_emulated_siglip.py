@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 # Around one tile of 64 rows, two, and four; features around the chunks and slabs of the kernels.
 SIZES = [1, 63, 65, 128, 193]
-FEATURES = [1, 32, 100, 128, 300]
+FEATURES = [1, 32, 100, 128, 300, 520]
 
 
 def draw(
@@ -139,11 +139,18 @@ def test_the_other_paths_agree_with_float64(path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "ids"), [("float32", True), ("bfloat16", False), ("float32 as two bfloat16", True)]
+    ("path", "ids", "D"),
+    [
+        ("float32", True, 72),
+        ("bfloat16", False, 72),
+        ("bfloat16", True, 384),
+        ("bfloat16", False, 520),
+        ("float32 as two bfloat16", True, 72),
+    ],
 )
-def test_every_order_gives_the_same_bits(path, ids) -> None:
-    # Two tiles of rows, in shares, and two and more chunks of features.
-    case = draw(65, 66, 72, PATHS[path][0], ids=ids)
+def test_every_order_gives_the_same_bits(path, ids, D) -> None:
+    # Two tiles of rows, in shares, and two and more chunks of features, or one slab and two.
+    case = draw(65, 66, D, PATHS[path][0], ids=ids)
     grad = upstream(case)
     emulation.in_every_order(lambda: [x.flatten() for x in run(case, path, grad)], seeds=1)
 
@@ -152,7 +159,8 @@ def test_every_order_gives_the_same_bits(path, ids) -> None:
 def test_every_barrier_is_needed(path) -> None:
     # So many tiles that every buffer is used twice; one chunk of features, or two of 16 bits, where
     # the second product waits for its own copies, or several, where it finds them done.
-    cases = [draw(9, 200 if D == 8 else 140, D, PATHS[path][0]) for D in (8, 72, 140)]
+    sizes = {8: 200, 72: 140, 140: 140} | ({520: 70} if path == "bfloat16" else {})
+    cases = [draw(9, M, D, PATHS[path][0]) for D, M in sizes.items()]
 
     def everything() -> None:
         for case in cases:
@@ -180,9 +188,11 @@ def test_shared_memory_is_what_the_table_of_kernels_counts() -> None:
         assert counted[f"siglip_backward<{tile}, *>"] == backward
         forward = counted[f"contrastive_forward<{tile}, *>"]
         assert counted[f"siglip_forward<{tile}, *>"] == forward
-    for of in ("bfloat16", "half"):
-        wide = counted[f"siglip_backward<WideMmaTile<{of}>, *>"]
-        assert wide == kernels.backward_shared_wide()
+    for of, (name, backward) in product(
+        ("bfloat16", "half"),
+        {"Wide": kernels.backward_shared_wide, "Paired": kernels.backward_shared_paired}.items(),
+    ):
+        assert counted[f"siglip_backward<{name}MmaTile<{of}>, *>"] == backward()
 
 
 @pytest.mark.parametrize(

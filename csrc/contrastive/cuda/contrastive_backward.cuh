@@ -8,6 +8,7 @@
 
 #include "contrastive/cuda/contrastive_fixed_point.cuh"
 #include "contrastive/cuda/contrastive_forward.cuh"
+#include "contrastive/cuda/contrastive_gather.cuh"
 #include "contrastive/cuda/contrastive_upstream.cuh"
 
 namespace lelkern::contrastive::cuda {
@@ -83,13 +84,40 @@ __device__ T gradient_of(Role role, const Weights<T>& side, const RowLoss<T>& ro
     return towards.upstream * p - towards.share;
 }
 
+// The roles of a thread's pairs of a tile, in one register: those of labels are free then.
 template <typename Tile>
-using RowLosses = Beside<RowLoss<typename Tile::Number>, Tile::stages>;
+class PackedRoles {
+  public:
+    template <typename F>
+    __device__ explicit PackedRoles(const F& role_of_pair) {
+        static_assert(Tile::R * Tile::C * kBits <= 32);
+#pragma unroll
+        for (int r = 0; r < Tile::R; ++r) {
+#pragma unroll
+            for (int c = 0; c < Tile::C; ++c) {
+                packed_ |= static_cast<int>(role_of_pair(r, c)) << place(r, c);
+            }
+        }
+        keep(packed_);
+    }
+
+    __device__ Role operator()(int r, int c) const {
+        return static_cast<Role>(packed_ >> place(r, c) & ((1 << kBits) - 1));
+    }
+
+  private:
+    static constexpr int kBits = 2;
+    __device__ static constexpr int place(int r, int c) { return kBits * (r * Tile::C + c); }
+
+    int packed_ = 0;
+};
+
+template <typename Tile>
+using RowLosses = Beside<Tile, RowLoss<typename Tile::Number>>;
 
 template <typename Tile>
 int backward_shared(int stride) {
-    return forward_shared<Tile>(stride) + RowLosses<Tile>::bytes +
-           Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+    return Gather<Tile>::bytes(stride) + Norms<Tile>::bytes + RowLosses<Tile>::bytes;
 }
 
 // Block (x, y, z) adds G_ij times features [z, z + 1) Tile::features of the y-th share of the
@@ -100,28 +128,21 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
                          Weights<typename Tile::Number> moving, typename Tile::Number* out) {
     using T = typename Tile::Number;
     using Word = typename Tile::Word;
-    using TileSlab = Slab<Word, Tile::features>;
     LELKERN_DYNAMIC_SHARED(char, memory);
-    const auto stages = stages_of<Tile>(memory, pass.stride);
-    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + Gather<Tile>::bytes(pass.stride)};
     const RowLosses<Tile> losses{moving.rows, norms.memory + norms.bytes};
-    const TileSlab slab{losses.memory + losses.bytes};
-    char* const scratch = slab.memory + TileSlab::bytes;
-    const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
+    const int i0 = blockIdx.x * kTile;
     const T scale = scale_of<T>(pass.temperature, pass.temperature_element);
     const RowNorms<Tile> norm(pass);
     const PlainTiles plain(pass);
-    typename Tile::Product product;
-    if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
     // By how much a product, times the norm of its column, is above a peak times that of its row.
     const auto above = [&](T s, int r, T peak) {
         if constexpr (kHasNorms<Word>) return __fmaf_rn(s, norm.of[r], -peak);
         return s - peak;
     };
     // Weights from products.
-    typename Tile::TileWeights weights;
-    const auto weigh = [&](Moving tile, const auto& s, const auto& role_of_pair, bool of_still,
-                           bool of_moving) {
+    const auto weigh = [&](Moving<Tile> tile, const auto& s, auto& weights,
+                           const auto& role_of_pair, bool of_still, bool of_moving) {
         RowLoss<T> own[Tile::R];  // not kept: registers are wanted for the second product
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
@@ -129,7 +150,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
         }
         const auto weight = [&](int r, int c) {
             const int i = i0 + Tile::row(r), column = Tile::column(c), j = tile.row(column);
-            const Role role = role_of_pair(i, j);
+            const Role role = role_of_pair(r, c);
             const T norm_of_column = norm_at<Tile>(norms, tile, column);
             const T t = s[r][c] * norm_of_column;
             T g = 0;
@@ -151,38 +172,34 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
         }
     };
     // Which sides have losses is asked once for a tile, too.
-    const auto weigh_plain = [&](Moving tile, const auto& s) {
-        if (still && moving) return weigh(tile, s, AllNegative(), true, true);
-        if (still) return weigh(tile, s, AllNegative(), true, false);
-        weigh(tile, s, AllNegative(), false, true);
+    const auto weigh_plain = [&](Moving<Tile> tile, const auto& s, auto& weights) {
+        if (still && moving) return weigh(tile, s, weights, AllNegative(), true, true);
+        if (still) return weigh(tile, s, weights, AllNegative(), true, false);
+        weigh(tile, s, weights, AllNegative(), false, true);
     };
-    for_each_tile<Tile>(
-        pass, stages, norms,
-        [&](Moving tile) {
-            if (moving) losses.template load<Tile::threads>(tile);
+    gather<Tile>(
+        pass, memory, norms,
+        [&](Moving<Tile> tile) {
+            if (moving) losses.load(tile);
         },
-        [&](Moving tile) {
-            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile.row(0), d0);
-        },
-        [&](Moving tile, const auto& s) {
+        [&](Moving<Tile> tile, const auto& s, auto& weights) {
             with_roles<labelled>(pass, plain, tile.row(0), [&](const auto& role) {
                 if constexpr (std::is_same_v<std::decay_t<decltype(role)>, AllNegative>) {
-                    weigh_plain(tile, s);
+                    weigh_plain(tile, s, weights);
                 } else {
-                    weigh(tile, s, role, bool(still), bool(moving));
+                    const auto role_of_pair = [&](int r, int c) {
+                        return role(i0 + Tile::row(r), tile.row(Tile::column(c)));
+                    };
+                    if constexpr (labelled && Tile::packs_roles) {
+                        weigh(tile, s, weights, PackedRoles<Tile>(role_of_pair), bool(still),
+                              bool(moving));
+                    } else {
+                        weigh(tile, s, weights, role_of_pair, bool(still), bool(moving));
+                    }
                 }
             });
-#pragma unroll
-            for (int part = 0; part < Tile::Product::parts; ++part) {
-                if (part > 0) __syncthreads();
-                Tile::Product::share(weights, scratch, part);
-                wait_for_start(stages);
-                __syncthreads();
-                product.multiply(weights, scratch, slab, part);
-            }
-        });
-    const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
-    product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
+        },
+        out);
 }
 
 // A matrix of gradients, of which each row is written by one warp.

@@ -164,11 +164,13 @@ class Engine {
     Packed rows_, columns_, given_;
 };
 
-// Calls f(tile) with the tile of a backward pass over rows of so many words: a wide one where it
-// has fewer blocks compute the same similarities.
+// Calls f(tile) with the tile of a backward pass over rows of so many words: the wider ones where
+// they have fewer blocks compute the same similarities.
 template <typename Tile, typename F>
 auto with_backward_tile(int stride, const F& f) {
-    if (stride > Tile::features) return f(typename WideTileOf<Tile>::type());
+    using Wider = WiderTilesOf<Tile>;
+    if (stride > Wider::Wide::features) return f(typename Wider::Widest());
+    if (stride > Tile::features) return f(typename Wider::Wide());
     return f(Tile());
 }
 

@@ -88,7 +88,7 @@ struct TileRow {
     using T = typename Tile::Number;
     const T (&s)[Tile::C];
     const Norms<Tile>& norms;
-    Moving tile;
+    Moving<Tile> tile;
     const Role (&roles)[Tile::C];
 
     __device__ T norm(int c) const { return norm_at<Tile>(norms, tile, Tile::column(c)); }
@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     RowSums<T> rows[Tile::R];  // but for the norms of the rows
     const auto stages = stages_of<Tile>(memory, pass.stride);
     const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
-    const auto add_tile = [&](Moving tile, const auto& s, const auto& role_of_pair) {
+    const auto add_tile = [&](Moving<Tile> tile, const auto& s, const auto& role_of_pair) {
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
             const int i = i0 + Tile::row(r);
@@ -186,13 +186,13 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
                     if (fits || raised) break;
                     rows[r].raise(row.largest(rows[r].peak), scale_of_row);
                 }
-                rows[r].add_relative(found);
+                rows[r].sum += found.sum;  // all that there is
             }
         }
     };
     for_each_tile<Tile>(
-        pass, stages, norms, [](Moving) {}, [](Moving) {},
-        [&](Moving tile, const auto& s) {
+        pass, stages, norms, [](Moving<Tile>) {}, [](Moving<Tile>) {},
+        [&](Moving<Tile> tile, const auto& s) {
             with_roles<labelled>(pass, plain, tile.row(0),
                                  [&](const auto& role) { add_tile(tile, s, role); });
         });

@@ -133,11 +133,11 @@ struct AllNegative {
     __device__ Role operator()(int, int) const { return Role::negative; }
 };
 
-// Calls f(role), where role(i, j) says what row j of the moving tile from j0 on is to row i of the
-// block's still ones: without looking at what most tiles, which are plain, have none of.
+// Calls f(role), where role(i, j) says what row j of the moving tile that j0 is in is to row i of
+// the block's still ones: without looking at what most tiles, which are plain, have none of.
 template <bool labelled, typename Word, typename F>
 __device__ void with_roles(const Pass<Word>& pass, const PlainTiles& plain, int j0, const F& f) {
-    if (!plain(j0)) {
+    if (!plain(j0 / kTile * kTile)) {
         f([&](int i, int j) { return role_of<labelled>(pass, i, j); });
     } else if constexpr (labelled) {
         f([&](int i, int j) {

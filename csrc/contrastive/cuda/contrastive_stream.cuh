@@ -29,27 +29,31 @@ __host__ __device__ Stages<Tile::stages> stages_of(char* memory, int stride) {
     return {memory, stride * static_cast<int>(sizeof(typename Tile::Word)) / kRowBytes};
 }
 
-// A tile of moving rows, and where in shared memory is what is known of them besides their words.
-struct Moving {
+// A tile of so many moving rows, and where in shared memory is what is known of them besides their
+// words.
+template <int rows>
+struct MovingRows {
     int tile, slot;
 
-    __device__ int row(int column) const { return tile * kTile + column; }
+    __device__ int row(int column) const { return tile * rows + column; }
 };
+template <typename Tile>
+using Moving = MovingRows<Tile::moving_rows>;
 
 // What is known of each row of a moving tile besides its words, from arrays of all rows: of the
 // tile at hand and of those under way.
-template <typename Item, int stages>
+template <typename Tile, typename Item>
 struct Beside {
-    static constexpr int tile_bytes = kTile * sizeof(Item), bytes = stages * tile_bytes;
+    static constexpr int tile_bytes = Tile::moving_rows * sizeof(Item);
+    static constexpr int bytes = Tile::stages * tile_bytes;
     static_assert(tile_bytes % 16 == 0);
     const Item* items;  // of all rows
     char* memory;
 
-    template <int threads>
-    __device__ void load(Moving to) const {
+    __device__ void load(Moving<Tile> to) const {
         constexpr int vectors = tile_bytes / 16;
 #pragma unroll
-        for (int first = 0; first < vectors; first += threads) {
+        for (int first = 0; first < vectors; first += Tile::threads) {
             const int k = first + threadIdx.x;
             if (k >= vectors) break;
             cp_async_16(
@@ -58,7 +62,7 @@ struct Beside {
         }
     }
 
-    __device__ const Item& at(Moving of, int row) const {
+    __device__ const Item& at(Moving<Tile> of, int row) const {
         return reinterpret_cast<const Item*>(memory + of.slot * tile_bytes)[row];
     }
 };
@@ -69,7 +73,7 @@ struct Operands {
 };
 
 template <typename Tile>
-using Norms = Beside<float, Tile::stages>;
+using Norms = Beside<Tile, float>;
 
 // Starts the copies of a block's chunks, in the order in which they are used. What a thread needs
 // for that moves on from chunk to chunk, so that none of it is computed anew.
@@ -86,6 +90,7 @@ class Loader {
                       int last)
         : pass_(pass), stages_(stages), last_(last), to_{first, 0} {
         moving_ = place(pass.moving, first);
+        still_ = place(pass.still, blockIdx.x);
         if (!stages_.stays()) return;
         for (int chunk = 0; chunk < stages_.chunks; ++chunk) {
             copy(stages_.still(chunk, 0), place(pass.still, blockIdx.x) + chunk * kRowBytes);
@@ -120,6 +125,11 @@ class Loader {
                byte();
     }
 
+    // This thread's part of the still rows: tensor cores' tiles have no registers to keep it in.
+    __device__ const char* still() const {
+        return Tile::tensor_cores ? place(pass_.still, blockIdx.x) : still_;
+    }
+
     __device__ void copy(char* to, const char* from) const {
         to += row() * kPitchBytes + byte();
 #pragma unroll
@@ -131,7 +141,7 @@ class Loader {
     // Not unrolled: where still rows stay, a branch around is less than as many copies of nothing.
     __device__ void copy_still() const {
         char* to = stages_.still(chunk_, stage_) + row() * kPitchBytes + byte();
-        const char* from = place(pass_.still, blockIdx.x) + chunk_ * kRowBytes;
+        const char* from = still() + chunk_ * kRowBytes;
         static_assert(kTile / rows % 2 == 0);
 #pragma unroll 1
         for (int k = 0; k < kTile / rows; k += 2) {
@@ -145,9 +155,10 @@ class Loader {
     const Pass<Word>& pass_;
     const Stages<Tile::stages> stages_;
     const int last_;
-    Moving to_;
+    Moving<Tile> to_;
     int chunk_ = 0, stage_ = 0;
     const char* moving_;  // this thread's part of the next chunk
+    const char* still_;   // likewise of the first chunk of still rows
 };
 
 // Calls f(tile, s) with the products of the block's still rows with every tile of its share of the
@@ -164,8 +175,8 @@ __device__ void for_each_tile(const Pass<typename Tile::Word>& pass,
               last = (blockIdx.y + 1) * tiles / pass.splits;
     Loader<Tile> loader(pass, stages, first, last);
     const auto load_next = [&] {
-        loader.next([&](Moving tile) {
-            if constexpr (kHasNorms<typename Tile::Word>) norms.template load<Tile::threads>(tile);
+        loader.next([&](Moving<Tile> tile) {
+            if constexpr (kHasNorms<typename Tile::Word>) norms.load(tile);
             load(tile);
         });
     };
@@ -179,7 +190,8 @@ __device__ void for_each_tile(const Pass<typename Tile::Word>& pass,
         keep(operands.moving);
     }
     int stage = 0;
-    for (Moving tile{first, 0}; tile.tile < last; tile = {tile.tile + 1, stages.after(tile.slot)}) {
+    for (Moving<Tile> tile{first, 0}; tile.tile < last;
+         tile = {tile.tile + 1, stages.after(tile.slot)}) {
         typename Tile::Number s[Tile::R][Tile::C] = {};
         const auto multiply = [&](int chunk) {
             cp_async_wait<Tile::stages - 2>();
@@ -232,7 +244,7 @@ struct RowNorms {
 };
 
 template <typename Tile>
-__device__ typename Tile::Number norm_at(const Norms<Tile>& norms, Moving tile, int column) {
+__device__ typename Tile::Number norm_at(const Norms<Tile>& norms, Moving<Tile> tile, int column) {
     if constexpr (kHasNorms<typename Tile::Word>) return norms.at(tile, column);
     return 1;
 }

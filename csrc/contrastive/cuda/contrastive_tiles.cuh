@@ -60,9 +60,11 @@ struct FmaTile {
     static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  // at once on a multiprocessor
     static constexpr int forward_blocks = blocks;
     static constexpr int stages = 2;  // a chunk takes longer than the next one takes to come
+    static constexpr int moving_rows = kTile;
     static constexpr int R = 4, C = 4;
     static constexpr int row_lanes = 16;  // neighbours in a warp that share their rows
     static constexpr int features = sizeof(T) == 4 ? 128 : 32;  // of a slab
+    static constexpr bool packs_roles = false;
 
     __device__ static int row(int r) { return threadIdx.x / 16 * 4 + r; }
     __device__ static int column(int c) { return threadIdx.x % 16 + 16 * c; }
@@ -199,14 +201,17 @@ struct MmaTile {
     static constexpr int blocks = kTerms<W> == 1 ? 3 : 2;
     static constexpr int forward_blocks = 4;  // which has few sums to keep
     static constexpr int stages = kTerms<W> == 1 ? 3 : 2;
+    static constexpr int moving_rows = kTile;
     static constexpr int R = 2, C = 16;
     static constexpr int row_lanes = 4;
     static constexpr int features = 128;
+    static constexpr bool packs_roles = false;
     static constexpr int terms = kTerms<W>;
 
     __device__ static int lane() { return threadIdx.x % 32; }
     __device__ static int row(int r) { return threadIdx.x / 32 * 16 + lane() / 4 + 8 * r; }
     __device__ static int column(int c) { return c / 2 * 8 + lane() % 4 * 2 + c % 2; }
+    __device__ static int first_feature() { return 0; }  // of a warp's gradients
 
     // The rows that a lane names to ldmatrix.
     __device__ static Operands operands() {
@@ -243,9 +248,11 @@ struct MmaTile {
         }
     }
 
-    // A thread's weights of a tile, as left operands: the layout of a result is that of one.
-    struct TileWeights {
-        uint32_t at[kTile / 16][terms][4];
+    // A thread's weights of so many columns, as left operands: the layout of a result is that of
+    // one.
+    template <int columns>
+    struct WeightsOf {
+        uint32_t at[columns / 16][terms][4];
 
         // Of columns column(c) and column(c + 1), where c is even.
         __device__ void put(int r, int c, float first, float second) {
@@ -256,7 +263,10 @@ struct MmaTile {
         }
     };
 
-    template <int features>
+    using TileWeights = WeightsOf<kTile>;
+
+    // Weights times some features of moving rows, for the rows of a tile.
+    template <typename Tile, int features>
     struct ProductOf {
         static constexpr int tiles = features / 8;
         static constexpr int parts = 1;
@@ -269,21 +279,23 @@ struct MmaTile {
                                  const Slab<W, features>& slab, int) {
 #pragma unroll
             for (int k = 0; k < kTile / 16; ++k) {
-                const char* const row = slab.row(k * 16 + lane() % 16);
+                multiply(weights.at[k], slab.row(k * 16 + lane() % 16) + lane() / 16 * 16);
+            }
+        }
+
+        // Adds the product of weights of 16 columns with rows of which the lane names one.
+        __device__ void multiply(const uint32_t (&weights)[terms][4], const char* row) {
 #pragma unroll
-                for (int n = 0; n < tiles; n += 2) {
+            for (int n = 0; n < tiles; n += 2) {
 #pragma unroll
-                    for (int term = 0; term < terms; ++term) {
-                        uint32_t both[4];
-                        ldmatrix_x4_transposed(both,
-                                               row + offset_of<W>(n * 8, term) + lane() / 16 * 16);
-                        const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
+                for (int term = 0; term < terms; ++term) {
+                    uint32_t both[4];
+                    ldmatrix_x4_transposed(both, row + offset_of<W>(n * 8, term));
+                    const uint32_t b0[2] = {both[0], both[1]}, b1[2] = {both[2], both[3]};
 #pragma unroll
-                        for (int other = 0; other < terms - term; ++other) {
-                            const auto& a = weights.at[k][other];
-                            mma_16816(sums[n], a, b0, Term());
-                            mma_16816(sums[n + 1], a, b1, Term());
-                        }
+                    for (int other = 0; other < terms - term; ++other) {
+                        mma_16816(sums[n], weights[other], b0, Term());
+                        mma_16816(sums[n + 1], weights[other], b1, Term());
                     }
                 }
             }
@@ -292,18 +304,18 @@ struct MmaTile {
         __device__ void store(float* to, int stride, int there) const {
 #pragma unroll
             for (int n = 0; n < tiles; ++n) {
-                const int first = n * 8 + lane() % 4 * 2;
+                const int first = Tile::first_feature() + n * 8 + lane() % 4 * 2;
                 if (first >= there) continue;
 #pragma unroll
                 for (int r = 0; r < R; ++r) {
                     float2* at = reinterpret_cast<float2*>(
-                        to + static_cast<int64_t>(row(r)) * stride + first);
+                        to + static_cast<int64_t>(Tile::row(r)) * stride + first);
                     *at = make_float2(sums[n][2 * r], sums[n][2 * r + 1]);
                 }
             }
         }
     };
-    using Product = ProductOf<features>;
+    using Product = ProductOf<MmaTile, features>;
 
   private:
     // Adds a product of 16 x 8 to the columns of s from c on.
@@ -339,21 +351,44 @@ struct WideMmaTile : MmaTile<W> {
     static constexpr int blocks = 2;
     static constexpr int stages = 2;
     static constexpr int features = 256;
-    using Product = typename MmaTile<W>::template ProductOf<features>;
+    using Product = typename MmaTile<W>::template ProductOf<WideMmaTile, features>;
 };
 
-// The tile of a backward pass over rows that have more than Tile::features.
+// For the gradients of rows of still more features: 512 of them at once. Two warps share 16 still
+// rows: each has half of the features, of similarities as well as of gradients, and holds those of
+// its still rows in registers. Of similarities a warp adds up both halves for 16 columns of 32.
+template <typename W>
+struct PairedMmaTile : MmaTile<W> {
+    using Base = MmaTile<W>;
+    using Base::lane;
+    static constexpr int threads = 256;
+    static constexpr int blocks = 1;  // of registers
+    static constexpr int stages = 2;
+    static constexpr int moving_rows = 32;
+    static constexpr int C = 4;
+    static constexpr int features = 512;
+    static constexpr int own_features = features / 2;  // of a warp
+    static constexpr bool packs_roles = true;          // where labels would take more registers
+
+    __device__ static int half() { return threadIdx.x / 32 % 2; }
+    __device__ static int row(int r) { return threadIdx.x / 64 * 16 + lane() / 4 + 8 * r; }
+    __device__ static int column(int c) { return half() * 16 + Base::column(c); }
+    __device__ static int first_feature() { return half() * own_features; }
+
+    using TileWeights = typename Base::template WeightsOf<16>;
+    using Product = typename Base::template ProductOf<PairedMmaTile, own_features>;
+};
+
+// The tiles of a backward pass over rows of more features than a Tile gathers, and than a wide one.
 template <typename Tile>
-struct WideTileOf {
-    using type = Tile;
+struct WiderTilesOf {
+    using Wide = Tile;
+    using Widest = Tile;
 };
-template <>
-struct WideTileOf<MmaTile<__nv_bfloat16>> {
-    using type = WideMmaTile<__nv_bfloat16>;
-};
-template <>
-struct WideTileOf<MmaTile<__half>> {
-    using type = WideMmaTile<__half>;
+template <typename W>
+struct WiderTilesOf<MmaTile<W>> {
+    using Wide = std::conditional_t<kTerms<W> == 1, WideMmaTile<W>, MmaTile<W>>;
+    using Widest = std::conditional_t<kTerms<W> == 1, PairedMmaTile<W>, MmaTile<W>>;
 };
 
 }  // namespace lelkern::contrastive::cuda

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "contrastive/cuda/contrastive_forward.cuh"
+#include "contrastive/cuda/contrastive_gather.cuh"
 #include "contrastive/cuda/contrastive_upstream.cuh"
 
 namespace lelkern::contrastive::cuda {
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     const auto stages = stages_of<Tile>(memory, pass.stride);
     const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
     // Of one tile, so that long sums are not made of single terms.
-    const auto add_tile = [&](Moving tile, const auto& s, const auto& role_of_pair) {
+    const auto add_tile = [&](Moving<Tile> tile, const auto& s, const auto& role_of_pair) {
 #pragma unroll
         for (int r = 0; r < Tile::R; ++r) {
             const Logits<T> of_row = logits.times(norm(r));
@@ -110,8 +111,8 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
         }
     };
     for_each_tile<Tile>(
-        pass, stages, norms, [](Moving) {}, [](Moving) {},
-        [&](Moving tile, const auto& s) {
+        pass, stages, norms, [](Moving<Tile>) {}, [](Moving<Tile>) {},
+        [&](Moving<Tile> tile, const auto& s) {
             with_roles<labelled>(pass, plain, tile.row(0),
                                  [&](const auto& role) { add_tile(tile, s, role); });
         });
@@ -163,12 +164,11 @@ __global__ void __launch_bounds__(kFinishThreads)
 }
 
 template <typename Tile>
-using Upstreams = Beside<typename Tile::Number, Tile::stages>;
+using Upstreams = Beside<Tile, typename Tile::Number>;
 
 template <typename Tile>
 int siglip_backward_shared(int stride) {
-    return forward_shared<Tile>(stride) + Upstreams<Tile>::bytes +
-           Slab<typename Tile::Word, Tile::features>::bytes + Tile::Product::scratch_bytes;
+    return Gather<Tile>::bytes(stride) + Norms<Tile>::bytes + Upstreams<Tile>::bytes;
 }
 
 // Slopes are at most 1, and are multiplied by this where they are rounded to 16 bits and no
@@ -190,26 +190,21 @@ __global__ void __launch_bounds__(Tile::threads, (kSiglipBlocks<Tile, labelled>)
     siglip_backward(Pass<typename Tile::Word> pass, LogitsOf of,
                     const typename Tile::Number* moving, typename Tile::Number* out) {
     using T = typename Tile::Number;
-    using Word = typename Tile::Word;
-    using TileSlab = Slab<Word, Tile::features>;
     LELKERN_DYNAMIC_SHARED(char, memory);
-    const auto stages = stages_of<Tile>(memory, pass.stride);
-    const Norms<Tile> norms{pass.moving.inverse_norm, memory + stages.bytes()};
+    const Norms<Tile> norms{pass.moving.inverse_norm, memory + Gather<Tile>::bytes(pass.stride)};
     const Upstreams<Tile> upstreams{moving, norms.memory + norms.bytes};
-    const TileSlab slab{upstreams.memory + upstreams.bytes};
-    char* const scratch = slab.memory + TileSlab::bytes;
-    const int i0 = blockIdx.x * kTile, d0 = blockIdx.z * Tile::features;
+    const int i0 = blockIdx.x * kTile;
     const Logits<T> logits(of);
     const RowNorms<Tile> norm(pass);
     const PlainTiles plain(pass);
-    typename Tile::Product product;
-    if (d0 + Tile::features > pass.stride) slab.template clear<Tile::threads>();
     // Weights from products.
-    typename Tile::TileWeights weights;
-    const auto weigh = [&](Moving tile, const auto& s, const auto& role_of_pair) {
+    const auto weigh = [&](Moving<Tile> tile, const auto& s, auto& weights,
+                           const auto& role_of_pair) {
+        int first = i0;
+        if constexpr (labelled) keep(first);  // and not, in registers, what follows from it
         const auto weight = [&](int r, int c) {
             const int column = Tile::column(c);
-            const Role role = role_of_pair(i0 + Tile::row(r), tile.row(column));
+            const Role role = role_of_pair(first + Tile::row(r), tile.row(column));
             if (role == Role::none) return T(0);
             const T norm_of_column = norm_at<Tile>(norms, tile, column);
             // With the norm of the row that it is going to be multiplied by.
@@ -226,28 +221,16 @@ __global__ void __launch_bounds__(Tile::threads, (kSiglipBlocks<Tile, labelled>)
             }
         }
     };
-    for_each_tile<Tile>(
-        pass, stages, norms,
-        [&](Moving tile) {
-            if (moving) upstreams.template load<Tile::threads>(tile);
+    gather<Tile>(
+        pass, memory, norms,
+        [&](Moving<Tile> tile) {
+            if (moving) upstreams.load(tile);
         },
-        [&](Moving tile) {
-            slab.template load<Tile::threads>(pass.moving.words, pass.stride, tile.row(0), d0);
-        },
-        [&](Moving tile, const auto& s) {
+        [&](Moving<Tile> tile, const auto& s, auto& weights) {
             with_roles<labelled>(pass, plain, tile.row(0),
-                                 [&](const auto& role) { weigh(tile, s, role); });
-#pragma unroll
-            for (int part = 0; part < Tile::Product::parts; ++part) {
-                if (part > 0) __syncthreads();
-                Tile::Product::share(weights, scratch, part);
-                wait_for_start(stages);
-                __syncthreads();
-                product.multiply(weights, scratch, slab, part);
-            }
-        });
-    const int64_t row = static_cast<int64_t>(blockIdx.y) * pass.still.padded + i0;
-    product.store(out + row * pass.stride + d0, pass.stride, min(Tile::features, pass.stride - d0));
+                                 [&](const auto& role) { weigh(tile, s, weights, role); });
+        },
+        out);
 }
 
 // From the gradients of the packed rows, shares (splits, padded, stride), to those of the
