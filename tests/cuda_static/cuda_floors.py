@@ -72,6 +72,7 @@ NUMBER_KERNELS = (
     ("mix_rows_kernel<float, float, true, 4>", "number of a mix"),
     ("mix_rows_kernel<bfloat16, bfloat16, false, 8>", "number of a mix"),
     ("soften_kernel<float, 4>", "number, with one threshold for all"),
+    ("shrink_groups_kernel<float, NormTwo, NoStep, 24>", "number of a row that is kept"),
 )
 
 

@@ -1,5 +1,6 @@
 """Reads the instructions of kernels from nvdisasm's listing, and which may follow which."""
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -51,8 +52,9 @@ class Flow:
     blocks: list[list[Instruction]] = field(default_factory=list)
     edges: set[tuple[int, int]] = field(default_factory=set)
 
+    @functools.cached_property
     def loops(self) -> list[Loop]:
-        """Return all loops, outer ones first.
+        """All loops, outer ones first.
 
         A loop in another is what still reaches itself without the ways back to where the outer one
         is entered.

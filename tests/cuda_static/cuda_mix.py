@@ -55,7 +55,8 @@ class Work(NamedTuple):
 
     Attributes:
         kernels: patterns of their names.
-        unit: what they do.
+        unit: what they do. Where several loops do their part of it one after the other, each is a
+            work with the same unit, and what these have is added up.
         units: how many a thread does, between all threads of its warp, on the path.
         needs: what instructions are on the path.
         bytes: how many an instruction moves for each thread, on the average of a warp's or, of what
@@ -218,10 +219,24 @@ def mixes(listing: str, architecture: str, names: dict[str, str]) -> list[Mix]:
         names: short ones by mangled ones.
     """
     return [
-        mix(names[mangled], architecture, cuda_flow.flow(text), work)
+        row
         for mangled, text in cuda_flow.sections(listing).items()
-        for work in work_of(names.get(mangled, ""))
+        for row in _mixes(names.get(mangled, ""), architecture, text)
     ]
+
+
+def _mixes(kernel: str, architecture: str, text: str) -> list[Mix]:
+    """Return that of each unit of a kernel's work, of which one loop after another does a part."""
+    found: dict[str, Mix] = {}
+    all_of_it = work_of(kernel)
+    flow = cuda_flow.flow(text) if all_of_it else Flow()
+    for work in all_of_it:
+        part = mix(kernel, architecture, flow, work)
+        whole = found.setdefault(work.unit, part)
+        if whole is not part:
+            numbers = zip(whole[3:], part[3:], strict=True)
+            found[work.unit] = Mix(*whole[:3], *(round(a + b, 2) for a, b in numbers))
+    return list(found.values())
 
 
 def main() -> None:

@@ -44,6 +44,20 @@ class Need(NamedTuple):
         return code.startswith(tuple(f"{each}." for each in self.codes))
 
 
+class Found(NamedTuple):
+    """How many instructions of a need each block has, and at the end the outside.
+
+    Attributes:
+        need: what is needed.
+        sure: (blocks + 1,) those without a predicate.
+        possible: (blocks + 1,) all.
+    """
+
+    need: Need
+    sure: np.ndarray
+    possible: np.ndarray
+
+
 class NoWalkError(Exception):
     """No walk through a kernel does what is needed."""
 
@@ -54,7 +68,7 @@ def innermost(flow: Flow) -> dict[int, int]:
 
 
 def _inner_loops(flow: Flow) -> list[Loop]:
-    loops = flow.loops()
+    loops = flow.loops
     return [at for at in loops if not any(other.blocks < at.blocks for other in loops)]
 
 
@@ -72,31 +86,45 @@ def counts(flow: Flow, needs: Sequence[Need], whole: bool = False) -> Counter[in
     Raises:
         NoWalkError: there is none; it says without what there is one.
     """
-    loops = [loop.blocks for loop in flow.loops() if loop.depth == 1]
+    loops = [loop.blocks for loop in flow.loops if loop.depth == 1]
     inside = [{(a, b) for a, b in flow.edges if {a, b} <= loop} for loop in loops]
     regions = [sorted(edges) for edges in ([flow.edges] if whole else inside)]
-    walk = _shortest(flow, needs, regions)
+    found = [Found(need, *_numbers(flow, need)) for need in needs]
+    walk = _shortest(flow, found, regions)
     if walk is None:
-        fewer = [[other for other in needs if other != need] for need in needs]
+        fewer = [[other for other in found if other.need != need] for need in needs]
         able = [n for n, f in zip(needs, fewer, strict=True) if _shortest(flow, f, regions)]
         raise NoWalkError(f"no walk has {list(needs)}, but without one of {able}")
     return walk
 
 
 def _shortest(
-    flow: Flow, needs: Sequence[Need], regions: list[list[tuple[int, int]]]
+    flow: Flow, needs: Sequence[Found], regions: list[list[tuple[int, int]]]
 ) -> Counter[int] | None:
     """Return the shortest walk in any of some parts of a graph, given by their edges."""
     found = [walk for edges in regions if (walk := _walk(flow, needs, edges))]
     return min(found, default=(0, None), key=lambda walk: walk[0])[1]
 
 
+def _numbers(flow: Flow, need: Need) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many such instructions each block has, without a predicate and in all."""
+    depths = innermost(flow)
+    found = [
+        [at for at in block if need.is_by(at)] if need.depth in (None, depths.get(b)) else []
+        for b, block in enumerate(flow.blocks)
+    ]
+    sure = [sum(not at.guard for at in block) for block in found]
+    return np.array([*sure, 0]), np.array([*map(len, found), 0])  # nothing is outside
+
+
 def _walk(
-    flow: Flow, needs: Sequence[Need], edges: list[tuple[int, int]]
+    flow: Flow, needs: Sequence[Found], edges: list[tuple[int, int]]
 ) -> tuple[float, Counter[int]] | None:
     """Return what is minimal on a walk along edges, and the walk."""
-    inner, depths = _inner_loops(flow), innermost(flow)
     size = len(flow.blocks)
+    reached = [b for _, b in edges]
+    if any(possible[reached].sum() == 0 < need.least for need, _, possible in needs):
+        return None
     # (blocks and the outside, edges)
     into, out_of = (lil_array((size + 1, len(edges))) for _ in range(2))
     for k, (a, b) in enumerate(edges):
@@ -106,20 +134,12 @@ def _walk(
     if (OUTSIDE, ENTRY) in edges:
         rules.append(LinearConstraint(into[[size]], 1, 1))
     cost = np.array([*map(len, flow.blocks), 0]) @ into + 1e-6
-    for need in needs:
-        found = [
-            [at for at in block if need.is_by(at)] if need.depth in (None, depths.get(b)) else []
-            for b, block in enumerate(flow.blocks)
-        ]
-        sure = np.array([*(sum(not at.guard for at in block) for block in found), 0])
-        possible = np.array([*map(len, found), 0])
-        if (possible @ into).sum() == 0 < need.least:
-            return None
+    for need, sure, possible in needs:
         rules.append(LinearConstraint((sure @ into)[None], -np.inf, need.most))
         rules.append(LinearConstraint((possible @ into)[None], need.least, np.inf))
         if "LDGSTS" in need.codes:
             cost -= MOST * (possible @ into)
-        for loop in inner if need.each else []:
+        for loop in _inner_loops(flow) if need.each else []:
             inside = np.isin(np.arange(size + 1), list(loop.blocks))
             if (possible * inside).any():
                 entered = [a not in loop.blocks and b in loop.blocks for a, b in edges]

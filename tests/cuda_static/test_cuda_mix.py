@@ -62,7 +62,7 @@ def need(code: str, least: int, most: int | None = None, **of: int) -> Need:
 
 
 def test_loops_are_found(nested: Flow) -> None:
-    sizes = [(loop.depth, len(loop.blocks)) for loop in nested.loops()]
+    sizes = [(loop.depth, len(loop.blocks)) for loop in nested.loops]
     assert sorted(sizes) == [(1, 1), (1, 9), (2, 1)]
 
 
@@ -172,6 +172,17 @@ def test_bytes_are_of_codes_or_as_work_says(nested: Flow) -> None:
         [(need("LDS.128", 0, depth=2), 1), (need("HMMA", 0, depth=2), 1)],
     )
     assert cuda_mix.mix("k", "sm_80", nested, work).shared_bytes == 16
+
+
+def test_parts_of_one_work_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = cuda_mix.Work(["k"], "round", 2, [need("HMMA", 4), need("MUFU.EX2", 1)], [])
+    stores = cuda_mix.Work(["k"], "round", 1, [need("STG", 1), need("HMMA", 1)], [])
+    other = stores._replace(unit="store")
+    monkeypatch.setattr(cuda_mix, "work_of", lambda kernel: [products, stores, other])
+    rounds, alone = cuda_mix.mixes(LISTING, "sm_80", {"nested": "k"})
+    assert (rounds.unit, rounds.tensor, rounds.special) == ("round", 2 + 1, 0.5 + 2)
+    assert (alone.unit, alone.tensor, alone.special) == ("store", 1, 2)
+    assert (rounds.global_, rounds.shared_bytes) == (1, 8 + 16)
 
 
 def test_what_is_guarded_moves_what_the_work_has(nested: Flow) -> None:
