@@ -116,10 +116,16 @@ def _on_gpus(op: str, reason: str) -> Implementation:
     if not torch.cuda.is_available():
         return Implementation(op, "cuda", "compiled", f"{reason}; no GPU")
     gpus = range(torch.cuda.device_count())
-    without = {gpu: _why_not_on(gpu) for gpu in gpus if not torch.ops.lelkern.has_code_for(gpu)}
+    without, exceptions = {}, []
+    for gpu in gpus:
+        try:
+            if not torch.ops.lelkern.has_code_for(gpu):
+                without[gpu] = _why_not_on(gpu)
+                exceptions.append(f"; cuda:{gpu} has the reference: {without[gpu]}")
+        except RuntimeError as error:  # in use by others, or without memory
+            exceptions.append(f"; cuda:{gpu} does not answer: {str(error).splitlines()[0]}")
     if len(without) == len(gpus):
         return Implementation(op, "cuda", "reference", "; ".join(dict.fromkeys(without.values())))
-    exceptions = [f"; cuda:{gpu} has the reference: {why}" for gpu, why in without.items()]
     return Implementation(op, "cuda", "compiled", reason + "".join(exceptions))
 
 

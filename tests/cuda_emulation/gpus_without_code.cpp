@@ -22,7 +22,12 @@ void add(const std::vector<Tensor>& tensors, double) {
     for (Tensor x : tensors) torch::stable::zero_(x);
 }
 
-bool has_code_for(int64_t gpu) { return lelkern::has_code(static_cast<int>(gpu)); }
+bool has_code_for(int64_t gpu) {
+    bool found = false;
+    const cudaError_t error = lelkern::has_code(static_cast<int>(gpu), &found);
+    STD_TORCH_CHECK(error == cudaSuccess, "the runtime cannot say");
+    return found;
+}
 
 }  // namespace
 

@@ -401,11 +401,12 @@ def test_every_barrier_is_needed(op, path) -> None:
     cases = [draw(op, M if op == "sup_con" else M // 2, D, dtype, 0) for D, M in sizes.items()]
     if path == "float32":  # with all of the similarities, and with half of them
         cases += [case._replace(normalize=False) for case in cases]
+    several = draw(op, 70 if op == "sup_con" else 35, 8, dtype, 0)  # shares of each row
 
     def everything() -> None:
-        for case in cases:
+        for case, multiprocessors in [(several, 2), *((case, 1) for case in cases)]:
             grad, temperature = upstream(case, 0), temperature_of(0.07)
-            found, _ = run(case, temperature, terms, grad, multiprocessors=1)
+            found, _ = run(case, temperature, terms, grad, multiprocessors=multiprocessors)
             if op == "sup_con":  # and count positives again
                 found = found._replace(counts=None)
                 emulated.backward(case, temperature, terms, grad, found, multiprocessors=1)
@@ -644,10 +645,11 @@ def test_positives_are_counted_among_many_rows() -> None:
     assert torch.equal(again.rows[0], gradients.rows[0])
 
 
-@pytest.mark.parametrize("multiprocessors", [1, 3, 100])
+# With a hundred multiprocessors there are more shares than warps that merge them.
+@pytest.mark.parametrize(("multiprocessors", "N"), [(1, 200), (3, 200), (100, 530)])
 @pytest.mark.parametrize("op", OPS)
-def test_any_number_of_shares(op, multiprocessors) -> None:
-    case = draw(op, 200, 8, torch.float32, 5, ids=True)
+def test_any_number_of_shares(op, multiprocessors, N) -> None:
+    case = draw(op, N, 8, torch.float32, 5, ids=True)
     grad, temperature = upstream(case, 5), temperature_of(0.1)
     found, gradients = run(case, temperature, 0, grad, multiprocessors=multiprocessors)
     check(case, temperature, "float32", found, gradients, grad)

@@ -114,13 +114,14 @@ def test_the_runtime_is_asked_once(gpus):
     assert gpus.asked() == asked
 
 
-def test_other_errors_are_raised_and_not_kept(gpus):
+def test_where_the_runtime_cannot_say_kernels_are_called_and_it_is_asked_again(gpus):
     for _ in range(2):
         asked = gpus.asked()
-        with pytest.raises(RuntimeError):
-            torch.ops.lelkern.test_twice(on(BROKEN))
+        assert not torch.ops.lelkern.test_twice(on(BROKEN)).any()
         assert gpus.asked() == asked + 1
         assert gpus.current() == 7
+    with pytest.raises(RuntimeError):
+        torch.ops.lelkern.test_has_code_for(BROKEN)
 
 
 def test_an_error_of_the_reference_is_raised(gpus):

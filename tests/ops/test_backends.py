@@ -189,6 +189,21 @@ def test_the_list_says_which_gpus_have_no_code(monkeypatch, names, served):
 
 
 @pytest.mark.once
+def test_the_list_says_which_gpu_does_not_answer(monkeypatch) -> None:
+    def has_code_for(gpu: int) -> bool:
+        if gpu == 1:
+            raise RuntimeError("CUDA error: out of memory\nsearch for it")
+        return True
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.ops.lelkern, "has_code_for", has_code_for, raising=False)
+    row = _backend._on_gpus("nt_xent", "loaded _cuda.so")
+    assert row.implementation == "compiled"
+    assert row.reason == "loaded _cuda.so; cuda:1 does not answer: CUDA error: out of memory"
+
+
+@pytest.mark.once
 def test_ops_and_their_references_are_called_as_kernels_for_gpus_expect() -> None:
     ops, references = torch.ops.lelkern, torch.ops.lelkern_reference
     for op, devices in defined_ops().items():

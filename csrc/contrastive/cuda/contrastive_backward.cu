@@ -27,8 +27,8 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
             Weights<Number> found;
             found.rows = arena_.template take<RowLoss<Number>>(side.padded);
             found.positives = arena_.template take<Towards<Number>>(side.padded);
-            launch(side.padded, kFinishThreads, [&](dim3 grid) {
-                return LELKERN_LAUNCH(contrastive_weights<Number>, grid, dim3(kFinishThreads), 0,
+            launch(side.padded, kRowThreads, [&](dim3 grid) {
+                return LELKERN_LAUNCH(contrastive_weights<Number>, grid, dim3(kRowThreads), 0,
                                       stream_, static_cast<const Number*>(grad), grad_stride,
                                       static_cast<const Number*>(losses), log_sum_exp, counts,
                                       first, side.count, scale, loss_.temperature,
@@ -125,12 +125,10 @@ class BackwardEngine : public Engine<T, Tile, Loss> {
     GradientSums<Number> row_sums_of(const Side<Word>& still, const Side<Word>& moving,
                                      const Weights<Number>& own, const Weights<Number>& other) {
         const int64_t size = static_cast<int64_t>(still.padded) * stride_;
-        const int64_t most =
-            std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
         const int slabs = slabs_of<By>(stride_);
-        const Pass<Word> pass =
-            pass_of(still, moving,
-                    splits(still.padded / kTile * slabs, moving.padded / kTile, most, By::blocks));
+        const Pass<Word> pass = pass_of(still, moving,
+                                        splits(still.padded / kTile * slabs, moving.padded / kTile,
+                                               Base::most_shares(size), By::blocks));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
         launch(still.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;

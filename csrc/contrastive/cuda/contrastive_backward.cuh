@@ -43,12 +43,12 @@ struct Weights {
 
 // Of the losses from number `first` on. counts: of positives by label, or null; scale: or null.
 template <typename T>
-__global__ void __launch_bounds__(kFinishThreads)
+__global__ void __launch_bounds__(kRowThreads)
     contrastive_weights(const T* grad, int64_t grad_stride, const T* losses,
                         const double* log_sum_exp, const int* counts, int first, int count,
                         const T* scale, const void* temperature, Element element, bool decoupled,
                         Weights<T> to, int padded) {
-    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    const int i = blockIdx.x * kRowThreads + threadIdx.x;
     if (i >= padded) return;
     RowLoss<T> row;
     Towards<T> towards;

@@ -32,7 +32,8 @@ class Arena {
 };
 
 constexpr int64_t kSmallestWorkspace = 256;  // for without one nothing would be launched
-constexpr int64_t kMostSplits = 64;
+// Of forward sums, of which a share has a few numbers a row, and of gradients, which are rows.
+constexpr int64_t kMostForwardSplits = 256, kMostSplits = 64;
 constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
 
 inline int whole_tiles(int64_t rows) {
@@ -123,12 +124,18 @@ class Engine {
         });
     }
 
+    // How many blocks may share gradients of so many numbers.
+    static int64_t most_shares(int64_t numbers) {
+        const int64_t bytes = std::max<int64_t>(1, numbers * sizeof(Number));
+        return std::clamp<int64_t>(kPartialBytes / bytes, 1, kMostSplits);
+    }
+
     // How many of at most `most` blocks should share what one block would do with so many tiles, so
     // that multiprocessors, which have `at_once` blocks at a time, all have some to the end.
     int splits(int64_t blocks, int tiles, int64_t most, int at_once) const {
         // Long sums of tensor cores drift, as they truncate; those of shares are added in double.
         const int at_least = Tile::tensor_cores ? tiles / 512 : 1;
-        const int64_t at_most = std::min<int64_t>({most, kMostSplits, std::max(tiles, 1)});
+        const int64_t at_most = std::min<int64_t>({most, std::max(tiles, 1)});
         int best = 1;
         int64_t least = std::numeric_limits<int64_t>::max();
         for (int count = std::min<int>(std::max(at_least, 1), at_most); count <= at_most; ++count) {

@@ -33,9 +33,9 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
   private:
     void forward_pass(const Side<Word>& still, const Side<Word>& moving, Number* losses,
                       double* log_sum_exp, double* slope, Number* accuracy, int* counts) {
-        const Pass<Word> pass = pass_of(
-            still, moving,
-            splits(still.padded / kTile, moving.padded / kTile, kMostSplits, Tile::forward_blocks));
+        const Pass<Word> pass = pass_of(still, moving,
+                                        splits(still.padded / kTile, moving.padded / kTile,
+                                               kMostForwardSplits, Tile::forward_blocks));
         const int64_t size = static_cast<int64_t>(still.padded) * pass.splits;
         Number* const sums = arena_.template take<Number>(RowSums<Number>::fields * size);
         Number* const positive = arena_.template take<Number>(still.padded);
@@ -68,9 +68,9 @@ class ForwardEngine : public Engine<T, Tile, Loss> {
         const double left_out = kTerms<Word> == 1 ? 0 : 1.0 / (1 << 16);  // see MmaTile
         const double rounding =
             given ? (std::sqrt(static_cast<double>(loss_.D)) + steps) * epsilon + left_out : 0;
-        launch(still.count, kFinishThreads, [&](dim3 grid) {
+        launch(still.count, kWarp, [&](dim3 grid) {
             return LELKERN_LAUNCH(
-                contrastive_finish<Number>, grid, dim3(kFinishThreads), 0, stream_, sums, positive,
+                contrastive_finish<Number>, grid, dim3(kSharesThreads), 0, stream_, sums, positive,
                 labelled, still.count, still.padded, pass.splits, rounding, loss_.temperature,
                 loss_.temperature_element, loss_.decoupled, losses, log_sum_exp, slope, accuracy,
                 accuracy == nullptr ? nullptr : accuracy + loss_.losses(), counts);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "contrastive/cuda/contrastive_rows.cuh"
+#include "contrastive/cuda/contrastive_shares.cuh"
 #include "contrastive/cuda/contrastive_stream.cuh"
 #include "contrastive/cuda/contrastive_tiles.cuh"
 
@@ -216,30 +217,20 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     }
 }
 
-constexpr int kFinishThreads = 128;
-
 // Losses of the still rows from the sums of all shares. labelled: positives are those by label.
 // losses, log_sum_exp and, unless null, slope, accuracy, entropy and, of positives by label,
 // counts: (still rows,).
 template <typename T>
-__global__ void __launch_bounds__(kFinishThreads)
+__global__ void __launch_bounds__(kSharesThreads, 2)  // or a few registers would be spilled
     contrastive_finish(const T* sums, const T* positive, bool labelled, int count, int padded,
                        int splits, double rounding, const void* temperature, Element element,
                        bool decoupled, T* losses, double* log_sum_exp, double* slope, T* accuracy,
                        T* entropy, int* counts) {
-    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
-    if (i >= count) return;
     const double scale = scale_of<T>(temperature, element), beta = scale * kLn2;
-    RowSums<double> row;
-    for (int split = 0; split < splits; ++split) {
-        RowSums<T> part;
-        RowSums<T>::for_each_field([&](auto field, int number) {
-            part.*field = sums[(static_cast<int64_t>(number) * splits + split) * padded + i];
-        });
-        row.add({part.peak, part.sum, part.positive_sum, part.positives, part.count, part.dot,
-                 part.best_negative, part.best_positive},
-                scale);
-    }
+    RowSums<double> row = of_all_shares<RowSums>(
+        sums, padded, splits, [&](auto& all, const auto& share) { all.add(share, scale); });
+    const int i = row_of_lane();
+    if (threadIdx.x >= kWarp || i >= count) return;
     const double positives = labelled ? row.count : 1;
     if (counts != nullptr) counts[i] = static_cast<int>(positives);
     // The similarity of its positive, or their mean one, less its peak.

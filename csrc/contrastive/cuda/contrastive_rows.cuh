@@ -8,6 +8,7 @@ namespace lelkern::contrastive::cuda {
 constexpr int kWarp = 32;
 constexpr int kLabelThreads = 256;
 constexpr int kLabelRows = 16;  // of a block
+constexpr int kRowThreads = 128;
 constexpr int kUpstreamThreads = 256;
 constexpr int kPrepareThreads = 256;  // 8 rows
 constexpr double kEps = 1e-12;        // a row with a smaller norm is similar to nothing

@@ -21,9 +21,9 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
     void forward(void* losses, void* slopes) {
         Base::prepare();
         const Side<Word>&still = rows_.side, &moving = columns_.side;
-        const Pass<Word> pass = pass_of(
-            still, moving,
-            splits(still.padded / kTile, moving.padded / kTile, kMostSplits, Tile::forward_blocks));
+        const Pass<Word> pass = pass_of(still, moving,
+                                        splits(still.padded / kTile, moving.padded / kTile,
+                                               kMostForwardSplits, Tile::forward_blocks));
         Number* const sums = arena_.template take<Number>(
             DecisionSums<Number>::fields * static_cast<int64_t>(still.padded) * pass.splits);
         launch(still.padded, kTile, [&](dim3 grid) {
@@ -34,8 +34,8 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
             };
             return labelled() ? go(siglip_forward<Tile, true>) : go(siglip_forward<Tile, false>);
         });
-        launch(still.count, kFinishThreads, [&](dim3 grid) {
-            return LELKERN_LAUNCH(siglip_finish<Number>, grid, dim3(kFinishThreads), 0, stream_,
+        launch(still.count, kWarp, [&](dim3 grid) {
+            return LELKERN_LAUNCH(siglip_finish<Number>, grid, dim3(kSharesThreads), 0, stream_,
                                   sums, still.count, still.padded, pass.splits,
                                   static_cast<Number*>(losses), static_cast<Number*>(slopes));
         });
@@ -54,8 +54,8 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
                                   rows.count, logits(), to.bias, to.scale, scale);
         });
         Number* const upstream = arena_.template take<Number>(rows.padded);
-        launch(rows.padded, kFinishThreads, [&](dim3 grid) {
-            return LELKERN_LAUNCH(siglip_upstream<Number>, grid, dim3(kFinishThreads), 0, stream_,
+        launch(rows.padded, kRowThreads, [&](dim3 grid) {
+            return LELKERN_LAUNCH(siglip_upstream<Number>, grid, dim3(kRowThreads), 0, stream_,
                                   of_losses, grad_stride, rows.count, rows.padded, scale, upstream);
         });
         backward_pass(rows_, columns_.side, upstream, nullptr, scale, to.rows);
@@ -85,13 +85,11 @@ class SiglipEngine : public Engine<T, Tile, SigmoidLoss> {
                           const Number* other, const Number* scale, const Matrix& to) {
         const Side<Word>& side = still.side;
         const int64_t size = static_cast<int64_t>(side.padded) * stride_;
-        const int64_t most =
-            std::max<int64_t>(1, kPartialBytes / std::max<int64_t>(1, size * sizeof(Number)));
         const int slabs = slabs_of<By>(stride_);
         const int at_once = labelled() ? kSiglipBlocks<By, true> : kSiglipBlocks<By, false>;
-        const Pass<Word> pass =
-            pass_of(side, moving,
-                    splits(side.padded / kTile * slabs, moving.padded / kTile, most, at_once));
+        const Pass<Word> pass = pass_of(side, moving,
+                                        splits(side.padded / kTile * slabs, moving.padded / kTile,
+                                               Base::most_shares(size), at_once));
         Number* const sums = arena_.template take<Number>(size * pass.splits);
         launch(side.padded, kTile, [&](dim3 grid) {
             grid.y = pass.splits;

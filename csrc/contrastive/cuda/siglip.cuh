@@ -135,18 +135,14 @@ __global__ void __launch_bounds__(Tile::threads, Tile::forward_blocks)
     }
 }
 
-// Adds the shares, in order. losses: (rows,); slopes: (2, rows).
+// Adds the shares. losses: (rows,); slopes: (2, rows).
 template <typename T>
-__global__ void __launch_bounds__(kFinishThreads)
+__global__ void __launch_bounds__(kSharesThreads)
     siglip_finish(const T* sums, int count, int padded, int splits, T* losses, T* slopes) {
-    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
-    if (i >= count) return;
-    DecisionSums<double> row;
-    DecisionSums<double>::for_each_field([&](auto field, int number) {
-        for (int split = 0; split < splits; ++split) {
-            row.*field += sums[(static_cast<int64_t>(number) * splits + split) * padded + i];
-        }
-    });
+    const DecisionSums<double> row = of_all_shares<DecisionSums>(
+        sums, padded, splits, [](auto& all, const auto& share) { all.add(share); });
+    const int i = row_of_lane();
+    if (threadIdx.x >= kWarp || i >= count) return;
     losses[i] = static_cast<T>(row.loss);
     slopes[i] = static_cast<T>(row.by_bias);
     slopes[static_cast<int64_t>(count) + i] = static_cast<T>(row.by_scale);
@@ -154,10 +150,10 @@ __global__ void __launch_bounds__(kFinishThreads)
 
 // upstream: (padded,), of the losses, times the scale of weights (see find_scale) or null.
 template <typename T>
-__global__ void __launch_bounds__(kFinishThreads)
+__global__ void __launch_bounds__(kRowThreads)
     siglip_upstream(const T* grad, int64_t grad_stride, int count, int padded, const T* scale,
                     T* upstream) {
-    const int i = blockIdx.x * kFinishThreads + threadIdx.x;
+    const int i = blockIdx.x * kRowThreads + threadIdx.x;
     if (i >= padded) return;
     const T factor = scale == nullptr ? T(1) : *scale;
     upstream[i] = i < count ? grad[i * grad_stride] * factor : T(0);

@@ -20,8 +20,10 @@ cudaError_t find_gpu_code(bool* found) {
     switch (error) {
         case cudaErrorNoKernelImageForDevice:
         case cudaErrorInvalidDeviceFunction:
-        case cudaErrorUnsupportedPtxVersion:  // of a driver older than the compiler
-            cudaGetLastError();               // or the next launch would report it
+        case cudaErrorUnsupportedPtxVersion:   // of a driver older than the compiler
+        case cudaErrorJitCompilerNotFound:     // where there is PTX alone
+        case cudaErrorJitCompilationDisabled:  // likewise
+            cudaGetLastError();                // or the next launch would report it
             return cudaSuccess;
         default:
             return error;

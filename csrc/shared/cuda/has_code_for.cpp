@@ -3,13 +3,21 @@
 #include <torch/csrc/stable/library.h>
 
 #include <cstdint>
+#include <limits>
 
 #include "shared/cuda/register.h"
+#include "shared/cuda/tensors.h"
 
 namespace lelkern {
 namespace {
 
-bool has_code_for(int64_t gpu) { return has_code(static_cast<int>(gpu)); }
+bool has_code_for(int64_t gpu) {
+    STD_TORCH_CHECK(gpu >= 0 && gpu <= std::numeric_limits<int>::max(),
+                    "gpu must be the number of one, got ", gpu);
+    bool found = false;
+    check_cuda(has_code(static_cast<int>(gpu), &found));
+    return found;
+}
 
 }  // namespace
 }  // namespace lelkern

@@ -14,11 +14,9 @@ namespace {
 
 using torch::stable::detail::to;
 
-bool find_code(int gpu) {
+cudaError_t find_code(int gpu, bool* found) {
     const torch::stable::accelerator::DeviceGuard guard(gpu);
-    bool found = false;
-    check_cuda(find_gpu_code(&found));
-    return found;
+    return find_gpu_code(found);
 }
 
 int device_index(AtenTensorHandle tensor) {
@@ -42,18 +40,26 @@ int gpu_of(const StableIValue* stack, uint64_t outputs) {
 
 }  // namespace
 
-bool has_code(int gpu) {
+cudaError_t has_code(int gpu, bool* found) {
     enum Answer : char { unknown, no, yes };
     static std::array<std::atomic<Answer>, 256> answers{};
-    if (gpu >= static_cast<int>(answers.size())) return find_code(gpu);
+    if (gpu >= static_cast<int>(answers.size())) return find_code(gpu, found);
     std::atomic<Answer>& answer = answers[static_cast<size_t>(gpu)];
-    if (answer == unknown) answer = find_code(gpu) ? yes : no;
-    return answer == yes;
+    if (answer == unknown) {
+        const cudaError_t error = find_code(gpu, found);
+        if (error != cudaSuccess) return error;
+        answer = *found ? yes : no;
+    }
+    *found = answer == yes;
+    return cudaSuccess;
 }
 
 bool is_for_kernels(const StableIValue* stack, uint64_t outputs) {
     const int gpu = gpu_of(stack, outputs);
-    return gpu < 0 || has_code(gpu);  // kernels explain what they do not take
+    if (gpu < 0) return true;  // kernels explain what they do not take
+    bool found = false;
+    // Nor could anyone here raise: the arguments on the stack would have no owner.
+    return has_code(gpu, &found) != cudaSuccess || found;
 }
 
 void call_reference(const char* op, StableIValue* stack) {

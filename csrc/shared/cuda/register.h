@@ -1,6 +1,7 @@
 // How an op's kernels for GPUs are registered.
 #pragma once
 
+#include <cuda_runtime_api.h>
 #include <torch/csrc/stable/library.h>
 
 #include <cstdint>
@@ -10,9 +11,9 @@ namespace lelkern {
 // Arguments and results are on the stack, in the order of the schema.
 using Boxed = void(StableIValue* stack, uint64_t inputs, uint64_t outputs);
 
-// Whether this library has code for a GPU. The CUDA runtime is asked once for each, when it is
-// used: that makes a context there.
-bool has_code(int gpu);
+// Whether this library has code for a GPU, whose number is at least 0. The CUDA runtime is asked
+// once for each, when it is used: that makes a context there. Returns an error where it cannot say.
+cudaError_t has_code(int gpu, bool* found);
 
 // Whether a call is one for kernels: not if its tensors are on a GPU that this library has no code
 // for.
