@@ -86,8 +86,9 @@ def info_nce(
     Predictive Coding", 2018, equation 4; with a queue of K negatives equation 1 of He et al.,
     "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR 2020, with its K + 1
     logits. ``symmetric`` adds the N losses of the positives, which look for their queries among all
-    queries, from the same similarities; the mean over all 2N is the loss of CLIP (Radford et al.,
-    2021, Figure 3). The compiled kernel never stores the similarities.
+    queries, by the same similarities (which a GPU computes once more for them); the mean over all
+    2N is the loss of CLIP (Radford et al., 2021, Figure 3). The compiled kernel never stores the
+    similarities.
 
     What :func:`lelkern.nt_xent` says of dtypes, autocast, zero rows, nan and differentiation holds
     here too. A query without negatives has the loss 0.
