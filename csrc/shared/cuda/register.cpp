@@ -58,7 +58,8 @@ bool is_for_kernels(const StableIValue* stack, uint64_t outputs) {
     const int gpu = gpu_of(stack, outputs);
     if (gpu < 0) return true;  // kernels explain what they do not take
     bool found = false;
-    // Nor could anyone here raise: the arguments on the stack would have no owner.
+    // Where the runtime cannot say, the kernels report it: an error of this function would leave
+    // the arguments on the stack without an owner.
     return has_code(gpu, &found) != cudaSuccess || found;
 }
 
