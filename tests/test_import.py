@@ -35,7 +35,7 @@ def test_import_takes_pytorch_for_an_op_and_nothing_at_all_before():
     assert "torch" in used
     assert not HEAVY & (used | packages_of(used))
     own = {module.split(".")[1] for module in used if module.startswith("lelkern.")}
-    assert own == {"errors", "nn", "number", "ops", "optim", "reference"}
+    assert own == {"errors", "lazy", "nn", "number", "ops", "optim", "reference"}
     assert "lelkern.optim.optimisation" not in used
 
 

@@ -33,8 +33,9 @@ a ``.csv``, ``.npz``, ``.mat``  a table, or regression tasks
 whose one line names the file, the class or the folder.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lelkern.lazy import attributes
 
 if TYPE_CHECKING:
     from lelkern.data.budget import check_budget, visible_labels
@@ -95,13 +96,7 @@ _HOME = {
 
 
 if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
+    __getattr__ = attributes(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -10,9 +10,9 @@ Nothing is imported to list the methods, neither PyTorch nor their files; :func:
 :func:`load` gives back what a trial of a study trained.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lelkern.lazy import attributes
 from lelkern.methods.method import Blueprint, Method, Outcome, accept
 from lelkern.methods.method_file import MethodFile
 from lelkern.methods.metric import Curve, Metric, percentage
@@ -47,13 +47,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
-
-    def __getattr__(name: str) -> Any:
-        if name not in _OF_MODELS:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.model_file"), name)
-        globals()[name] = value
-        return value
+    __getattr__ = attributes(__name__, dict.fromkeys(_OF_MODELS, "model_file"))
 
 
 def __dir__() -> list[str]:

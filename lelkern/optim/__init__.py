@@ -4,8 +4,9 @@ What the methods train with is imported when it is first used: its configuration
 that the proximal optimisers do not.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lelkern.lazy import attributes
 from lelkern.optim.fista import FistaResult, fista
 from lelkern.optim.proximal_adam import ProximalAdam
 from lelkern.optim.proximal_sgd import ProximalSGD
@@ -27,15 +28,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
-
-    def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module 'lelkern.optim' has no attribute {name!r}")
-        from importlib import import_module
-
-        value = getattr(import_module("lelkern.optim.optimisation"), name)
-        globals()[name] = value
-        return value
+    __getattr__ = attributes(__name__, dict.fromkeys(__all__, "optimisation"))
 
 
 def __dir__() -> list[str]:

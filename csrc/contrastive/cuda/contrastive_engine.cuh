@@ -32,7 +32,7 @@ class Arena {
 };
 
 constexpr int64_t kSmallestWorkspace = 256;  // for without one nothing would be launched
-// Of forward sums, of which a share has a few numbers a row, and of gradients, which are rows.
+// Blocks that share a row's candidates: their sums are a few numbers each, gradients whole rows.
 constexpr int64_t kMostForwardSplits = 256, kMostSplits = 64;
 constexpr int64_t kPartialBytes = 32 << 20;  // for gradients that several blocks share
 

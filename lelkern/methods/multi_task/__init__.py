@@ -18,8 +18,9 @@ and after a fit to X (N, D) and y (N, T), or of one task (N,), have
 - ``n_features_in_``: D.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lelkern.lazy import attributes
 
 if TYPE_CHECKING:
     from lelkern.methods.multi_task._estimators import (
@@ -38,14 +39,8 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # for whom a name that is missing would be of any type
-
-    def __getattr__(name: str) -> Any:
-        # Imported on use: the deep methods of the chapter need no scikit-learn.
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}._estimators"), name)
-        globals()[name] = value
-        return value
+    # Imported on use: the deep methods of the chapter need no scikit-learn.
+    __getattr__ = attributes(__name__, dict.fromkeys(__all__, "_estimators"))
 
 
 def __dir__() -> list[str]:
